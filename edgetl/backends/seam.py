@@ -1,0 +1,125 @@
+"""The seam between edgetl and a vendor: one compiler and the runtime that opens its output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from edgetl.devices import DeviceProfile
+from edgetl.errors import EnvironmentLacks, did_you_mean
+from edgetl.types import Engine, LayerInfo, Record, TensorSpec
+
+__all__ = ["Backend", "Probe", "Request", "Session", "find", "installed"]
+
+Array = npt.NDArray[Any]
+GROUP = "edgetl.backends"
+
+
+class Probe(Record):
+    """What a backend can do on this host.
+
+    Attributes
+    ----------
+    usable : at least one device can be compiled for and run here.
+    devices : the vendor's device strings that answered.
+    versions : of the vendor's libraries; empty where they are not installed.
+    reason : why it (or a device) is not usable, one line, without paths; empty where all is well.
+    mend : the command that mends it; empty where there is none.
+    absent : device string -> reason, for devices the backend knows that are not here.
+    """
+
+    usable: bool
+    devices: tuple[str, ...] = ()
+    versions: dict[str, str] = {}
+    reason: str = ""
+    mend: str = ""
+    absent: dict[str, str] = {}
+
+
+class Request(Protocol):
+    """One inference in flight, with buffers of its own; used by one thread at a time."""
+
+    inputs: Mapping[str, Array]
+    """Writable arrays, one an input: fill them, then ``start``."""
+
+    def start(self) -> None:
+        """Begin the inference and return at once."""
+
+    def wait(self) -> dict[str, Array]:
+        """The outputs, as views that the next ``start`` of this request overwrites."""
+
+
+@runtime_checkable
+class Session(Protocol):
+    """An opened engine."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs for these inputs, as arrays that the caller owns; safe from any thread.
+
+        Raises
+        ------
+        InputError : a name, dtype or shape is not the engine's (nothing is cast).
+        """
+
+    def request(self) -> Request:
+        """A request of one's own, for asynchronous work and for measuring without a copy."""
+
+    def close(self) -> None:
+        """Give the vendor's resources back; a second call does nothing."""
+
+
+class Backend(Protocol):
+    """One compiler and the runtime that opens its output. Vendor types never cross these five."""
+
+    name: str
+
+    def probe(self) -> Probe:
+        """What is usable here; answers, never raises."""
+
+    def compile(self, model: Path, profile: DeviceProfile, workdir: Path) -> Engine:
+        """Compile an ONNX file for ``profile.precision``; writes only under ``workdir``.
+
+        Raises
+        ------
+        EnvironmentLacks : the device is not here. BackendError : the vendor refused the graph.
+        """
+
+    def open(self, engine: Engine, folder: Path, profile: DeviceProfile) -> Session:
+        """Open an engine whose files are in ``folder``; checks the stamp before the vendor reads a byte."""
+
+    def explain(self, engine: Engine, folder: Path, profile: DeviceProfile) -> list[LayerInfo]:
+        """The layers as executed, with time, in the order they run."""
+
+    def fingerprint(self) -> dict[str, str]:
+        """Versions of the tools that shape an engine, for keys and manifests."""
+
+
+def installed() -> dict[str, str]:
+    """Names of the backends of every installed distribution, with the object each one names."""
+    return {entry.name: entry.value for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name)}
+
+
+def find(name: str) -> Backend:
+    """The backend called ``name``, ours or from another distribution.
+
+    Raises
+    ------
+    EnvironmentLacks : no installed distribution registers one of that name.
+    """
+    entries = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in entries:
+        raise EnvironmentLacks(
+            f"no backend {name!r} is installed, found {', '.join(sorted(entries)) or 'none'}."
+            + did_you_mean(name, entries),
+            hint="pip install 'edgetl[openvino]'",
+        )
+    backend: Backend = entries[name].load()()
+    return backend

@@ -1,0 +1,98 @@
+"""Frozen records that cross a border between modules."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ["ROLES", "Engine", "LayerInfo", "Preprocess", "Role", "TensorSpec"]
+
+Role = Literal["train", "select", "test"]
+ROLES: tuple[Role, ...] = ("train", "select", "test")
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every record that is written as JSON: named fields, no surprises on reading."""
+
+
+class TensorSpec(Record):
+    """One input or output of an engine; ``None`` in ``shape`` is a dynamic axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+class Preprocess(Record):
+    """How a picture becomes the engine's input: data, with one implementation.
+
+    Crop and resize happen outside the engine (``edgetl.runtime.preprocess``); scale, mean and std are in
+    its graph, so the engine itself takes uint8 (N, height, width, 3).
+
+    Attributes
+    ----------
+    height, width : size of the engine's input, in pixels.
+    crop : the centre square that is kept, as a fraction (numerator, denominator) of the short side.
+    color : order of the channels that the engine expects.
+    mean, std : per channel, in units where white is 1.0; ``(x / 255 - mean) / std`` is in the graph.
+    """
+
+    height: int
+    width: int
+    crop: tuple[int, int] = (1, 1)
+    color: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def affine(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Scale and shift, per channel, so that ``x * scale + shift`` is the normalised pixel."""
+        scale = tuple(1.0 / (255.0 * s) for s in self.std)
+        shift = tuple(-m / s for m, s in zip(self.mean, self.std))  # noqa: B905 (3.10: both have three)
+        return scale, shift
+
+
+class LayerInfo(Record):
+    """One layer as the engine executes it.
+
+    Attributes
+    ----------
+    kind : the vendor's layer type (``Convolution``, ``Reorder``, ...).
+    precision : what it computes in (``u8``, ``i8``, ``bf16``, ``f32``, ...).
+    microseconds : mean time in one inference, or ``None`` where it was not profiled.
+    kernel : the vendor's name of the implementation, or empty.
+    origin : names of the graph's nodes it came from, or empty.
+    """
+
+    name: str
+    kind: str
+    precision: str
+    microseconds: float | None = None
+    kernel: str = ""
+    origin: str = ""
+
+
+class Engine(Record):
+    """A compiled network for one device: files in a folder, with this record beside them as ``engine.json``.
+
+    Attributes
+    ----------
+    backend : name of the backend that made it and opens it.
+    device : the vendor's device string (``CPU``, ``GPU``, ``NPU``, ``dla:0``).
+    precision : the candidate it is: ``f32``, ``default`` or ``int8``.
+    files : names inside the folder, the one to open first.
+    source : sha256 of the ONNX file it was compiled from.
+    config : vendor options that opening needs, so that the opened engine is the one measured.
+    built_with : tool versions.
+    inputs, outputs : what it takes and gives.
+    """
+
+    backend: str
+    device: str
+    precision: str
+    files: tuple[str, ...]
+    source: str
+    config: dict[str, str] = {}
+    built_with: dict[str, str] = {}
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
