@@ -12,11 +12,14 @@ Role = Literal["train", "select", "test"]
 ROLES: tuple[Role, ...] = ("train", "select", "test")
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every record that is written as JSON: named fields, no surprises on reading."""
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of every record that is written as JSON: frozen, and unknown fields are refused on reading.
+
+    A subclass says ``kw_only=True`` itself: msgspec does not inherit it.
+    """
 
 
-class TensorSpec(Record):
+class TensorSpec(Record, kw_only=True):
     """One input or output of an engine; ``None`` in ``shape`` is a dynamic axis."""
 
     name: str
@@ -24,7 +27,7 @@ class TensorSpec(Record):
     shape: tuple[int | None, ...]
 
 
-class Preprocess(Record):
+class Preprocess(Record, kw_only=True):
     """How a picture becomes the engine's input: data, with one implementation.
 
     Crop and resize happen outside the engine (``edgetl.runtime.preprocess``); scale, mean and std are in
@@ -52,7 +55,7 @@ class Preprocess(Record):
         return scale, shift
 
 
-class LayerInfo(Record):
+class LayerInfo(Record, kw_only=True):
     """One layer as the engine executes it.
 
     Attributes
@@ -72,7 +75,7 @@ class LayerInfo(Record):
     origin: str = ""
 
 
-class Engine(Record):
+class Engine(Record, kw_only=True):
     """A compiled network for one device: files in a folder, with this record beside them as ``engine.json``.
 
     Attributes

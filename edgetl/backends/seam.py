@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 GROUP = "edgetl.backends"
 
 
-class Probe(Record):
+class Probe(Record, kw_only=True):
     """What a backend can do on this host.
 
     Attributes
