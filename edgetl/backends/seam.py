@@ -45,7 +45,10 @@ class Request(Protocol):
     """One inference in flight, with buffers of its own; used by one thread at a time."""
 
     inputs: Mapping[str, Array]
-    """Writable arrays, one an input: fill them, then ``start``."""
+    """Writable arrays, one an input of fixed shape: write into them, then ``start``."""
+
+    def fill(self, inputs: Mapping[str, Array]) -> None:
+        """Copy arrays into the request's own; the way for inputs whose shape changes."""
 
     def start(self) -> None:
         """Begin the inference and return at once."""

@@ -1,0 +1,82 @@
+"""Roles by chance, drawn by class from the pictures' contents, so that they are the same on every machine."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from edgetl import digest
+from edgetl.errors import InputError
+from edgetl.types import Role
+
+__all__ = ["SELECT_SHARE", "TEST_SHARE", "assign"]
+
+SELECT_SHARE = 0.15
+TEST_SHARE = 0.15
+
+Row = tuple[str, int, "Role | None"]
+
+
+def assign(
+    rows: Sequence[Row], contents: Mapping[str, str], classes: Sequence[str], seed: int
+) -> dict[str, Role]:
+    """The role of each path.
+
+    Parameters
+    ----------
+    rows : path, class index, and the role that the source gives or ``None``.
+    contents : sha256 by path; pictures of equal content always share a role.
+    classes : names, for errors.
+
+    Raises
+    ------
+    InputError : some rows have a role and some have none, or a class has too few pictures for its roles.
+    """
+    given = {role for _, _, role in rows}
+    if None in given and len(given) > 1:
+        bare = next(path for path, _, role in rows if role is None)
+        raise InputError(f"{bare} has no role and others have", hint="give every picture a role, or none")
+    roles: dict[str, Role] = {path: role for path, _, role in rows if role is not None}
+    if None in given:
+        shares: list[tuple[Role, float]] = [("test", TEST_SHARE), ("select", SELECT_SHARE)]
+        pool = [(path, label) for path, label, _ in rows]
+    elif "select" in given:
+        return roles
+    elif "test" in given:
+        shares = [("select", SELECT_SHARE)]
+        pool = [(path, label) for path, label, role in rows if role == "train"]
+    else:
+        raise InputError("every picture is in train: none is left to test on", hint="add a test (or val) folder or role")
+    roles.update(_draw(pool, shares, contents, classes, seed))
+    return roles
+
+
+def _draw(
+    pool: Sequence[tuple[str, int]],
+    shares: Sequence[tuple[Role, float]],
+    contents: Mapping[str, str],
+    classes: Sequence[str],
+    seed: int,
+) -> dict[str, Role]:
+    """Give each role its share of every class, at least one picture, and ``train`` the rest, at least one."""
+    groups: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for path, label in pool:
+        groups[label][contents[path]].append(path)
+    drawn: dict[str, Role] = {}
+    for label, by_content in groups.items():
+        if len(by_content) <= len(shares):
+            raise InputError(
+                f"class {classes[label]!r} has {len(by_content)} different picture(s) to draw from, "
+                f"at least {len(shares) + 1} are needed: train and {' and '.join(role for role, _ in shares)}",
+                hint="add pictures to it, or leave the class out",
+            )
+        order = sorted(by_content, key=lambda content: digest.of_bytes(f"{seed}:{content}".encode()))
+        start = 0
+        for role, share in shares:
+            count = max(1, round(share * len(order)))
+            for content in order[start : start + count]:
+                drawn.update(dict.fromkeys(by_content[content], role))
+            start += count
+        for content in order[start:]:
+            drawn.update(dict.fromkeys(by_content[content], "train"))
+    return drawn

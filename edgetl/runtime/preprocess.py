@@ -1,0 +1,147 @@
+"""The resize rule: from a picture of any size to the engine's input, the same bytes everywhere.
+
+The centre square (times the crop fraction, in integers) is cut to a multiple of a power of two, halved by exact
+2 x 2 means while it stays at least the target's size, and brought to the target by bilinear interpolation in
+8.8 fixed point. OpenCV's ``INTER_AREA`` at exactly 2 x 2 and ``INTER_LINEAR_EXACT`` give the same bytes as the
+numpy functions here, which are the definition.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgetl.errors import InputError
+from edgetl.types import Preprocess
+
+try:
+    import cv2
+except ImportError:  # a device without OpenCV: the numpy twin gives the same bytes, slower
+    cv2 = None  # type: ignore[assignment]
+
+__all__ = ["Box", "apply", "apply_numpy", "centre_box", "tools"]
+
+Image = npt.NDArray[np.uint8]
+Box = tuple[int, int, int]
+"""A square of the picture: top, left, side, in pixels."""
+
+
+def tools() -> dict[str, str]:
+    """What the bytes depend on: nothing but the rule's own version."""
+    return {"resize rule": "1"}
+
+
+def centre_box(height: int, width: int, crop: tuple[int, int]) -> Box:
+    """The centre square, times the crop fraction, rounded down."""
+    side = max(1, min(height, width) * crop[0] // crop[1])
+    return (height - side) // 2, (width - side) // 2, side
+
+
+def apply(
+    frame: npt.NDArray[Any],
+    preprocess: Preprocess,
+    out: Image | None = None,
+    *,
+    box: Box | None = None,
+    swap: bool = False,
+) -> Image:
+    """Crop and resize a picture to the engine's input.
+
+    Parameters
+    ----------
+    frame : uint8 (H, W, 3), any size, any strides.
+    preprocess : size and crop of the engine's input.
+    out : uint8 (height, width, 3), contiguous; where to write. A new array where it is ``None``.
+    box : the square to take; the centre square where it is ``None``.
+    swap : reverse the order of the channels (BGR to RGB and back) on the way.
+
+    Returns
+    -------
+    uint8 (height, width, 3): ``out``, or the new array.
+
+    Raises
+    ------
+    InputError : the frame is not uint8 (H, W, 3), or empty.
+    """
+    if cv2 is None:
+        return apply_numpy(frame, preprocess, out, box=box, swap=swap)
+    image, halvings = _cut(frame, preprocess, box)
+    for _ in range(halvings):
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    target = (preprocess.width, preprocess.height)
+    result = np.empty((preprocess.height, preprocess.width, 3), np.uint8) if out is None else out
+    if image.shape[:2] == (preprocess.height, preprocess.width):
+        resized = image
+    elif swap:
+        resized = cv2.resize(image, target, interpolation=cv2.INTER_LINEAR_EXACT)
+    else:
+        cv2.resize(image, target, dst=result, interpolation=cv2.INTER_LINEAR_EXACT)
+        return result
+    if swap:
+        cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=result)
+    else:
+        result[...] = resized
+    return result
+
+
+def apply_numpy(
+    frame: npt.NDArray[Any],
+    preprocess: Preprocess,
+    out: Image | None = None,
+    *,
+    box: Box | None = None,
+    swap: bool = False,
+) -> Image:
+    """The definition of ``apply``, in numpy alone: same parameters, same bytes."""
+    image, halvings = _cut(frame, preprocess, box)
+    for _ in range(halvings):
+        quads = image.astype(np.uint16)
+        total = quads[0::2, 0::2] + quads[0::2, 1::2] + quads[1::2, 0::2] + quads[1::2, 1::2]
+        image = ((total + 2) >> 2).astype(np.uint8)
+    if image.shape[:2] != (preprocess.height, preprocess.width):
+        image = _bilinear(image, preprocess.height, preprocess.width)
+    result = np.empty((preprocess.height, preprocess.width, 3), np.uint8) if out is None else out
+    result[...] = image[..., ::-1] if swap else image
+    return result
+
+
+def _cut(frame: npt.NDArray[Any], preprocess: Preprocess, box: Box | None) -> tuple[Image, int]:
+    """The square that the rule starts from, and how often it is halved."""
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        raise InputError(
+            f"a frame is {frame.dtype} of shape {frame.shape}, expected uint8 (height, width, 3)",
+            hint="pass pixels from 0 to 255; a grey or four-channel picture must be converted to three channels",
+        )
+    top, left, side = centre_box(frame.shape[0], frame.shape[1], preprocess.crop) if box is None else box
+    target = max(preprocess.height, preprocess.width)
+    halvings = 0
+    while side >> (halvings + 1) >= target:
+        halvings += 1
+    kept = (side >> halvings) << halvings
+    top, left = top + (side - kept) // 2, left + (side - kept) // 2
+    return frame[top : top + kept, left : left + kept], halvings
+
+
+def _axis(source: int, target: int) -> tuple[npt.NDArray[Any], ...]:
+    """Neighbours and their weights in 1/256 along one axis."""
+    position = (np.arange(target) + 0.5) * (source / target) - 0.5
+    low = np.floor(position).astype(int)
+    rest = position - low
+    rest[low < 0] = 0
+    low[low < 0] = 0
+    rest[low >= source - 1] = 0
+    low[low >= source - 1] = source - 1
+    weight = np.rint(rest * 256).astype(np.uint32)
+    return low, np.minimum(low + 1, source - 1), 256 - weight, weight
+
+
+def _bilinear(image: Image, height: int, width: int) -> Image:
+    y0, y1, u0, u1 = _axis(image.shape[0], height)
+    x0, x1, w0, w1 = _axis(image.shape[1], width)
+    wide = image.astype(np.uint32)
+    rows = wide[:, x0] * w0[None, :, None] + wide[:, x1] * w1[None, :, None]
+    mixed = rows[y0] * u0[:, None, None] + rows[y1] * u1[:, None, None]
+    result: Image = ((mixed + 32768) >> 16).astype(np.uint8)
+    return result
