@@ -1,0 +1,227 @@
+"""ONNX Runtime on the CPU: a second engine, and the reference that the others are held against."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from edgetl import digest
+from edgetl.backends.pool import PooledSession
+from edgetl.backends.seam import Probe
+from edgetl.devices import DeviceProfile
+from edgetl.errors import BackendError, EnvironmentLacks, NotComparable
+from edgetl.types import Engine, LayerInfo, TensorSpec
+
+__all__ = ["ONNXRuntime"]
+
+Array = npt.NDArray[Any]
+
+FILE = "model.onnx"
+PROVIDERS = ["CPUExecutionProvider"]
+WARM_RUNS = 20
+PROFILED_RUNS = 20
+DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
+INT8_KINDS = re.compile(r"^(QLinear|QGemm|QMoE|ConvInteger|MatMulInteger|DynamicQuantize|NhwcMaxPool|QAttention)")
+
+
+class ONNXRuntime:
+    """Engines for ONNX Runtime's CPU provider; the engine is the ONNX file."""
+
+    name = "onnxruntime"
+
+    def probe(self) -> Probe:
+        """The CPU provider is part of every build."""
+        return Probe(usable=True, devices=("CPU",), versions=self.fingerprint())
+
+    def fingerprint(self) -> dict[str, str]:
+        """The release."""
+        return {"onnxruntime": str(ort.__version__)}
+
+    def compile(self, model: Path, profile: DeviceProfile, workdir: Path) -> Engine:
+        """Prove that the runtime takes the file, and copy it."""
+        if profile.device != "CPU":
+            raise EnvironmentLacks(
+                f"the onnxruntime backend has no {profile.device}: it runs on the CPU", hint="device: CPU in the profile"
+            )
+        target = workdir / FILE
+        shutil.copyfile(model, target)
+        with _mapped(model.name):
+            session = ort.InferenceSession(str(target), _options(profile.threads), providers=PROVIDERS)
+        return Engine(
+            backend=self.name,
+            device="CPU",
+            precision=profile.precision,
+            files=(FILE,),
+            source=digest.of_file(model),
+            config={} if profile.threads is None else {"intra_op_num_threads": str(profile.threads)},
+            built_with=self.fingerprint(),
+            inputs=tuple(_spec(node) for node in session.get_inputs()),
+            outputs=tuple(_spec(node) for node in session.get_outputs()),
+        )
+
+    def open(self, engine: Engine, folder: Path, profile: DeviceProfile) -> ORTSession:
+        """Load the file."""
+        _same_release(engine)
+        with _mapped(engine.files[0]):
+            session = ort.InferenceSession(str(folder / engine.files[0]), _opened(engine), providers=PROVIDERS)
+        return ORTSession(engine, session)
+
+    def explain(self, engine: Engine, folder: Path, profile: DeviceProfile) -> list[LayerInfo]:
+        """The nodes of the optimised graph as profiled, with their mean time."""
+        with tempfile.TemporaryDirectory() as scratch, _mapped(engine.files[0]):
+            options = _opened(engine)
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(scratch) / "profile")
+            session = ort.InferenceSession(str(folder / engine.files[0]), options, providers=PROVIDERS)
+            feed = {spec.name: _noise(spec) for spec in engine.inputs}
+            for _ in range(WARM_RUNS + PROFILED_RUNS):
+                session.run(None, feed)
+            events = json.loads(Path(session.end_profiling()).read_text())
+        return _layers(events)
+
+
+class ORTSession(PooledSession):
+    """An inference session; ONNX Runtime lets threads share it."""
+
+    def __init__(self, engine: Engine, session: ort.InferenceSession) -> None:
+        super().__init__(engine.inputs, engine.outputs)
+        self._session: ort.InferenceSession | None = session
+
+    def request(self) -> ORTRequest:
+        """A new request."""
+        if self._session is None:
+            raise BackendError("the session is closed", hint="open the engine again")
+        return ORTRequest(self, self._session)
+
+    def close(self) -> None:
+        """Let the session go."""
+        super().close()
+        self._session = None
+
+
+class ORTRequest:
+    """One inference: the work is done in ``wait``, for this runtime's asynchronous call gains nothing on two cores."""
+
+    def __init__(self, owner: ORTSession, session: ort.InferenceSession) -> None:
+        self._session = session
+        self._names = [spec.name for spec in owner.outputs]
+        self._arrays: dict[str, Array] = {
+            spec.name: np.zeros([int(dim or 0) for dim in spec.shape], spec.dtype)
+            for spec in owner.inputs
+            if None not in spec.shape
+        }
+        self.inputs: Mapping[str, Array] = self._arrays
+
+    def fill(self, inputs: Mapping[str, Array]) -> None:
+        """Copy arrays in."""
+        for name, array in inputs.items():
+            held = self._arrays.get(name)
+            if held is not None and held.shape == array.shape:
+                held[...] = array
+            else:
+                self._arrays[name] = np.array(array)
+
+    def start(self) -> None:
+        """Nothing yet."""
+
+    def wait(self) -> dict[str, Array]:
+        """Run, and give the outputs."""
+        with _mapped("the model"):
+            return dict(zip(self._names, self._session.run(self._names, self._arrays)))  # noqa: B905 (3.10)
+
+
+def _options(threads: int | None) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # the exception says it again
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    return options
+
+
+def _opened(engine: Engine) -> ort.SessionOptions:
+    threads = engine.config.get("intra_op_num_threads")
+    return _options(None if threads is None else int(threads))
+
+
+def _same_release(engine: Engine) -> None:
+    built, here = engine.built_with.get("onnxruntime", "0"), str(ort.__version__)
+    if [int(part) for part in built.split(".")[:2]] > [int(part) for part in here.split(".")[:2]]:
+        raise NotComparable(
+            f"the engine was built with ONNX Runtime {built}, this host has {here}",
+            hint=f"pip install 'onnxruntime>={built}', or build the bundle again here",
+            built_with=built,
+            found=here,
+        )
+
+
+@contextmanager
+def _mapped(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the library's exceptions share no class of their own
+        words = " ".join(str(error).split())
+        plain = re.sub(r"/\S*/", "", re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", words))
+        raise BackendError(
+            f"ONNX Runtime refuses {what}: {plain}", hint="--debug shows all it said", vendor=words
+        ) from error
+
+
+def _spec(node: Any) -> TensorSpec:
+    if node.type not in DTYPES:
+        raise BackendError(f"{node.name} is {node.type}, which is not supported", hint="tensors only")
+    shape = tuple(dim if isinstance(dim, int) else None for dim in node.shape)
+    return TensorSpec(name=node.name, dtype=DTYPES[node.type], shape=shape)
+
+
+def _noise(spec: TensorSpec) -> Array:
+    values = np.random.default_rng(0).integers(0, 256, [dim or 1 for dim in spec.shape])
+    return values.astype(spec.dtype) if spec.dtype == "uint8" else (values / 255).astype(spec.dtype)
+
+
+def _layers(events: list[dict[str, Any]]) -> list[LayerInfo]:
+    """One row a node, in the order they first ran; the warm-up runs are left out."""
+    runs: dict[str, list[float]] = {}
+    kinds: dict[str, tuple[str, str]] = {}
+    for event in events:
+        if event.get("cat") != "Node" or not event["name"].endswith("_kernel_time"):
+            continue
+        name = event["name"].removesuffix("_kernel_time")
+        runs.setdefault(name, []).append(float(event["dur"]))
+        kinds[name] = event["args"]["op_name"], _precision(event["args"])
+    return [
+        LayerInfo(
+            name=name,
+            kind=kinds[name][0],
+            precision=kinds[name][1],
+            microseconds=sum(times[-PROFILED_RUNS:]) / PROFILED_RUNS,
+        )
+        for name, times in runs.items()
+    ]
+
+
+def _precision(arguments: Mapping[str, Any]) -> str:
+    """What a node computes in: its kind says INT8; else the type of its first input."""
+    if INT8_KINDS.match(arguments["op_name"]):
+        return "u8"
+    shapes = arguments.get("input_type_shape") or [{}]
+    first = next(iter(shapes[0]), "float")
+    return {"float": "f32", "uint8": "u8", "int8": "i8", "float16": "f16"}.get(first, first)

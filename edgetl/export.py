@@ -1,0 +1,272 @@
+"""torch to ONNX: preprocessing inside, the same bytes every time, and equal answers on real pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+
+from edgetl.errors import EdgetlError, GateFailed, InputError
+from edgetl.types import Preprocess, Record
+
+__all__ = ["ExportReport", "check_parity", "export_classifier", "export_features", "tools", "with_head"]
+
+Array = npt.NDArray[Any]
+Batch = int | Literal["dynamic"]
+
+TOLERANCE = 1e-3
+"""Largest difference of a logit, as a share of the largest logit; the exporters stay near 1e-6."""
+TORCHSCRIPT_OPSET = 17
+TRAINING_OPS = ("Dropout", "BatchNormalization")
+
+
+class ExportReport(Record, kw_only=True):
+    """How a graph came about.
+
+    Attributes
+    ----------
+    exporter : ``dynamo`` or ``torchscript``; ``why`` the second was needed, else empty.
+    opset : of the default domain. parity : largest difference to torch, as a share of the largest logit.
+    images : pictures that parity was measured on.
+    """
+
+    exporter: str
+    opset: int
+    why: str = ""
+    parity: float | None = None
+    images: int = 0
+
+
+class _Deployed(nn.Module):
+    """A network that takes pixels: uint8 (N, H, W, 3)."""
+
+    def __init__(self, net: nn.Module, preprocess: Preprocess) -> None:
+        super().__init__()
+        self.net = net
+        scale, shift = preprocess.affine()
+        self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1))
+        self.register_buffer("shift", torch.tensor(shift).view(1, 3, 1, 1))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Outputs of pixels."""
+        pixels = input.permute(0, 3, 1, 2).float()
+        out: Tensor = self.net(pixels * self.scale + self.shift)
+        return out
+
+
+def tools() -> dict[str, str]:
+    """Versions that shape a graph."""
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("torch", "onnx", "onnxscript")}
+
+
+def export_classifier(net: nn.Module, preprocess: Preprocess, out: Path, *, batch: Batch = 1) -> ExportReport:
+    """Write ``input`` uint8 (N, H, W, 3) to ``logits`` float32 (N, classes).
+
+    Raises
+    ------
+    InputError : neither exporter takes the network, or it keeps layers in training mode.
+    """
+    return _export(net, preprocess, out, "logits", batch)
+
+
+def export_features(body: nn.Module, preprocess: Preprocess, out: Path, *, batch: Batch = 1) -> ExportReport:
+    """Write ``input`` uint8 (N, H, W, 3) to ``features`` float32 (N, D)."""
+    return _export(body, preprocess, out, "features", batch)
+
+
+def with_head(features: Path, weight: Array, bias: Array, out: Path) -> int:
+    """Put a linear head behind an exported body: one ``Gemm`` from ``features`` to ``logits``.
+
+    Parameters
+    ----------
+    weight : float32 (classes, D). bias : float32 (classes,).
+
+    Returns
+    -------
+    The opset of the graph.
+    """
+    model = onnx.load(features)
+    graph = model.graph
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.ascontiguousarray(weight, np.float32), "head.weight"),
+            numpy_helper.from_array(np.ascontiguousarray(bias, np.float32), "head.bias"),
+        ]
+    )
+    graph.node.append(
+        helper.make_node("Gemm", ["features", "head.weight", "head.bias"], ["logits"], name="head", transB=1)
+    )
+    shape = graph.output[0].type.tensor_type.shape.dim
+    rows: Any = shape[0].dim_param or shape[0].dim_value
+    graph.value_info.append(graph.output[0])
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, [rows, len(bias)]))
+    onnx.checker.check_model(model)
+    out.write_bytes(model.SerializeToString(deterministic=True))
+    return _opset(model)
+
+
+def check_parity(net: nn.Module, preprocess: Preprocess, graph: Path, pictures: Array) -> float:
+    """Largest difference between the graph on ONNX Runtime and torch, as a share of the largest logit.
+
+    Parameters
+    ----------
+    pictures : uint8 (N, H, W, 3), real ones: noise does not reach the ranges that pictures reach.
+
+    Raises
+    ------
+    GateFailed : they differ by more than ``TOLERANCE``, or a logit is not finite.
+    """
+    deployed = _Deployed(net, preprocess).eval()
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    rows = session.get_inputs()[0].shape[0]
+    step = rows if isinstance(rows, int) else 8
+    expected, found = [], []
+    for start in range(0, len(pictures) - len(pictures) % step, step):
+        part = np.ascontiguousarray(pictures[start : start + step])
+        with torch.inference_mode():
+            expected.append(deployed(torch.from_numpy(part)).numpy())
+        found.append(session.run(None, {"input": part})[0])
+    if not expected:
+        raise InputError(f"{len(pictures)} pictures do not fill one batch of {step}", hint="a smaller --batch")
+    want, got = np.concatenate(expected), np.concatenate(found)
+    if not (np.isfinite(want).all() and np.isfinite(got).all()):
+        raise GateFailed("the network answers NaN or infinity on real pictures", hint="check the weights and the normalisation")
+    largest = float(np.abs(want).max())
+    parity = float(np.abs(want - got).max()) / largest if largest else float(np.abs(got).max())
+    if parity > TOLERANCE:
+        raise GateFailed(
+            f"the exported graph differs from torch by {parity:.1e} of the largest logit, at most {TOLERANCE:g} is allowed",
+            hint="please report the model's name: an operator is exported wrongly",
+            parity=parity,
+        )
+    return parity
+
+
+def _export(net: nn.Module, preprocess: Preprocess, out: Path, name: str, batch: Batch) -> ExportReport:
+    deployed = _Deployed(net, preprocess).eval()
+    shape = (1 if batch == "dynamic" else batch, preprocess.height, preprocess.width, 3)
+    example = torch.zeros(shape, dtype=torch.uint8)
+    try:
+        with torch.inference_mode():
+            deployed(example)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise InputError(
+            f"the network refuses pictures of {preprocess.width} x {preprocess.height}: {str(error).splitlines()[0]}",
+            hint="--imgsz with the size it was made for (edgetl models lists them)",
+        ) from error
+    why = ""
+    try:
+        model = _dynamo(deployed, example, name, batch)
+    except EdgetlError:
+        raise
+    except Exception as error:  # the exporter raises whatever the network's own code does
+        why = str(error).strip().splitlines()[0][:200]
+        model = _torchscript(deployed, example, name, batch, error)
+    _refuse_training_mode(model)
+    _clear_metadata(model)
+    onnx.checker.check_model(model)
+    out.write_bytes(model.SerializeToString(deterministic=True))
+    return ExportReport(exporter="torchscript" if why else "dynamo", opset=_opset(model), why=why)
+
+
+def _dynamo(deployed: nn.Module, example: Tensor, name: str, batch: Batch) -> onnx.ModelProto:
+    dynamic = ({0: torch.export.Dim("batch")},) if batch == "dynamic" else None
+    with _quiet():
+        program = torch.onnx.export(
+            deployed,
+            (example,),
+            dynamo=True,
+            input_names=["input"],
+            output_names=[name],
+            dynamic_shapes=dynamic,
+            external_data=False,
+            verbose=False,
+        )
+        assert program is not None
+        return program.model_proto
+
+
+def _torchscript(
+    deployed: nn.Module, example: Tensor, name: str, batch: Batch, first: Exception
+) -> onnx.ModelProto:
+    buffer = io.BytesIO()
+    axes = {"input": {0: "batch"}, name: {0: "batch"}} if batch == "dynamic" else None
+    try:
+        with _quiet():
+            torch.onnx.export(
+                deployed,
+                (example,),
+                buffer,
+                dynamo=False,
+                opset_version=TORCHSCRIPT_OPSET,
+                input_names=["input"],
+                output_names=[name],
+                dynamic_axes=axes,
+            )
+    except Exception as error:
+        raise InputError(
+            f"neither exporter takes the network: {str(first).splitlines()[0]}; {str(error).splitlines()[0]}",
+            hint="an operator of it has no ONNX form: --debug shows where",
+        ) from error
+    return onnx.load_from_string(buffer.getvalue())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporters print, warn and log; what matters of it is raised."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next(int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+
+
+def _refuse_training_mode(model: onnx.ModelProto) -> None:
+    kinds = {node.op_type for node in model.graph.node}
+    left = [kind for kind in TRAINING_OPS if kind in kinds and _in_training(model, kind)]
+    if left:
+        raise InputError(
+            f"the graph still has {' and '.join(left)} in training mode", hint="call eval() in the network's own code"
+        )
+
+
+def _in_training(model: onnx.ModelProto, kind: str) -> bool:
+    nodes = [node for node in model.graph.node if node.op_type == kind]
+    if kind == "Dropout":
+        return True
+    return any(a.name == "training_mode" and a.i for node in nodes for a in node.attribute)
+
+
+def _clear_metadata(model: onnx.ModelProto) -> None:
+    """Drop stack traces: they hold paths of this machine and make equal models differ in bytes."""
+    graph = model.graph
+    holders = [model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer]
+    for function in model.functions:
+        holders += [function, *function.node, *function.value_info]
+    for holder in holders:
+        del holder.metadata_props[:]
+        holder.doc_string = ""

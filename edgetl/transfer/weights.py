@@ -1,0 +1,166 @@
+"""Pretrained weights: where they come from, that they are safe to read, and that they fit."""
+
+from __future__ import annotations
+
+import json
+import pickle  # noqa: TID251, S403 (for the name of its error only: nothing is unpickled)
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from edgetl.errors import EnvironmentLacks, InputError
+from edgetl.models import ModelCard
+
+__all__ = ["Provenance", "download", "fit", "match", "preprocessing_of", "read"]
+
+State = dict[str, Tensor]
+
+WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
+"""Keys under which training scripts keep the weights."""
+PREFIXES = ("module.", "_orig_mod.", "model.")
+SHOWN = 3
+
+
+def read(path: Path) -> State:
+    """Tensors of a ``.safetensors`` or ``.pth`` file, float32, without wrappers and prefixes.
+
+    Raises
+    ------
+    InputError : it is missing, damaged, holds no tensors, holds NaN, or is a pickle that wants to run code.
+    """
+    if not path.is_file():
+        raise InputError(f"no such weights file: {path}", hint="--weights FILE, DEFAULT or none", path=str(path))
+    state = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
+    state = {_bare(name): tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(
+                f"{path.name} holds NaN or infinity in {name}", hint="the training that wrote it diverged: take an earlier file"
+            )
+    return state
+
+
+def _bare(name: str) -> str:
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _safetensors(path: Path) -> State:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path.name} is not a whole safetensors file: {error}", hint="copy it again") from error
+
+
+def _torch_file(path: Path) -> State:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
+        if "weights_only" in str(error) or "Unsupported" in str(error):
+            raise InputError(
+                f"{path.name} is a pickle that wants to run code when it is read: refused",
+                hint="save the state_dict alone, best as .safetensors",
+                path=str(path),
+            ) from error
+        raise InputError(f"{path.name} is not a whole weights file", hint="copy it again", path=str(path)) from error
+    for key in WRAPPERS:
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
+        raise InputError(f"{path.name} holds no tensors by name", hint="save model.state_dict()", path=str(path))
+    return {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+
+
+def fit(module: nn.Module, state: State, head: str, *, called: str, model: str) -> None:
+    """Load weights into a network; the head's are left out, and everything else must be there and of its shape.
+
+    Parameters
+    ----------
+    head : name of the module that will be replaced.
+    called, model : the file and the network, for the error.
+
+    Raises
+    ------
+    InputError : the weights are another network's; the first tensors that do not fit are named.
+    """
+    wanted = {
+        name: tensor
+        for name, tensor in module.state_dict().items()
+        if not name.startswith(f"{head}.") and not name.endswith("num_batches_tracked")
+    }
+    faults = []
+    for name, tensor in wanted.items():
+        if name not in state:
+            faults.append(f"{name} {tuple(tensor.shape)} is missing")
+        elif state[name].shape != tensor.shape:
+            faults.append(f"{name} is {tuple(state[name].shape)}, expected {tuple(tensor.shape)}")
+    if faults:
+        more = f", and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise InputError(
+            f"{called} does not fit {model}: {'; '.join(faults[:SHOWN])}{more}",
+            hint=f"edgetl models --match {called}   says which model it is for",
+            mismatches=len(faults),
+        )
+    module.load_state_dict({name: state[name] for name in wanted}, strict=False)
+
+
+def preprocessing_of(path: Path) -> Mapping[str, Any] | None:
+    """What the file says of its preprocessing: ``FILE.json`` beside it, then the safetensors header."""
+    beside = path.with_suffix(".json")
+    texts = [beside.read_text(encoding="utf-8")] if beside.is_file() else []
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt") as file:
+            texts += list((file.metadata() or {}).values())
+    for text in texts:
+        try:
+            found = json.loads(text)
+        except ValueError:
+            continue  # a header may hold any words
+        if isinstance(found, dict) and isinstance(found.get("preprocessing"), dict):
+            told: Mapping[str, Any] = found["preprocessing"]
+            return told
+    return None
+
+
+def download(card: ModelCard, *, offline: bool, on_note: Callable[[str], None]) -> State:
+    """torchvision's default weights of a model, from its cache or by its own download.
+
+    Raises
+    ------
+    EnvironmentLacks : they are not in the cache, and downloads are refused or fail.
+    """
+    import torchvision
+
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / card.weights_file
+    bring = f"put {card.weights_file} into {cached.parent}, or give --weights FILE or --weights none"
+    if not cached.exists():
+        if offline:
+            raise EnvironmentLacks(
+                f"the weights of {card.name} are not on this host ({card.weights_file}, {card.weights_mb:.0f} MB), "
+                "and --offline refuses to download",
+                hint=bring,
+                file=card.weights_file,
+            )
+        on_note(f"downloading {card.weights_file}, {card.weights_mb:.0f} MB, once")
+    try:
+        state = torchvision.models.get_weight(_weight_name(card)).get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise EnvironmentLacks(
+            f"the weights of {card.name} ({card.weights_file}, {card.weights_mb:.0f} MB) could not be downloaded: {error}",
+            hint=bring,
+            file=card.weights_file,
+        ) from error
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+
+
+def _weight_name(card: ModelCard) -> str:
+    import torchvision
+
+    return f"{torchvision.models.get_model_weights(card.name).__name__}.{card.weights}"
