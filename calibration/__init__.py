@@ -1,0 +1,1 @@
+"""Calibration: statistics that are streamed over samples, and the ranges that follow from them. numpy alone."""

@@ -1,0 +1,209 @@
+"""A float ONNX graph, read and checked before it is observed or quantized; both see the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import numpy_helper, shape_inference, version_converter
+
+from edgetl.errors import InputError
+
+__all__ = ["OPSET", "WEIGHTED", "Graph", "clear_metadata", "load"]
+
+OPSET = 13
+"""The first opset in which QuantizeLinear takes a scale for each channel."""
+WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""Operators that multiply by weights: the layers that are counted as quantizable."""
+_DOMAINS = ("", "ai.onnx")
+_QUANTIZED = frozenset(
+    {
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "QLinearConv",
+        "QLinearMatMul",
+        "ConvInteger",
+        "MatMulInteger",
+    }
+)
+
+
+class Graph:
+    """A model with the look-ups that placement needs.
+
+    Attributes
+    ----------
+    model : the ONNX model; changing it makes the look-ups stale.
+    producer : tensor -> the node that makes it.
+    consumers : tensor -> nodes that read it, in graph order.
+    constants : names of the initialisers.
+    floats : names of float32 tensors that are not constants.
+    outputs : names of the graph's outputs.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+        graph = model.graph
+        self.producer = {name: node for node in graph.node for name in node.output}
+        self.consumers: dict[str, list[onnx.NodeProto]] = {}
+        for node in graph.node:
+            for name in dict.fromkeys(node.input):
+                self.consumers.setdefault(name, []).append(node)
+        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self.constants = frozenset(self._initializers)
+        self.outputs = frozenset(value.name for value in graph.output)
+        known = [*graph.input, *graph.value_info, *graph.output]
+        self.floats = frozenset(
+            value.name
+            for value in known
+            if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT and value.name not in self.constants
+        )
+
+    def array(self, name: str) -> npt.NDArray[np.generic]:
+        """The value of a constant."""
+        return numpy_helper.to_array(self._initializers[name])
+
+    def is_weight(self, name: str) -> bool:
+        """Whether this is a float32 constant."""
+        return name in self.constants and self._initializers[name].data_type == onnx.TensorProto.FLOAT
+
+    def weighted(self) -> Iterator[onnx.NodeProto]:
+        """Conv, ConvTranspose, Gemm and MatMul nodes with constant float32 weights."""
+        return (n for n in self.model.graph.node if n.op_type in WEIGHTED and self.is_weight(n.input[1]))
+
+
+def load(path: Path) -> Graph:
+    """Read a model with its external data, check that it can be quantized, and bring it to a common form.
+
+    Constant nodes become initialisers, initialisers stop being inputs, opsets below 13 are raised, shapes are
+    inferred, every node has a name, and metadata (which holds source paths) is cleared.
+
+    Raises
+    ------
+    InputError : not an ONNX file; quantized already; an operator that ONNX does not define; nothing to
+        quantize; NaN or infinity in a weight.
+    """
+    model = _read(path)
+    _refuse_foreign(model, path.name)
+    clear_metadata(model)
+    _lift_constants(model.graph)
+    given = {tensor.name for tensor in model.graph.initializer}
+    for value in [value for value in model.graph.input if value.name in given]:
+        model.graph.input.remove(value)
+    model = _raised(model, path.name)
+    try:
+        model = shape_inference.infer_shapes(model, strict_mode=False)
+    except Exception as error:
+        raise InputError(f"{path.name}: shapes cannot be inferred: {_line(error)}") from error
+    _name_nodes(model.graph)
+    graph = Graph(model)
+    if not any(graph.weighted()):
+        raise InputError(
+            f"{path.name} has no float32 Conv, Gemm or MatMul with constant weights: there is nothing to quantize"
+        )
+    _refuse_non_finite(graph, path.name)
+    return graph
+
+
+def clear_metadata(model: onnx.ModelProto) -> None:
+    """Drop what depends on who exported the model and where: metadata, doc strings, producer."""
+    del model.metadata_props[:]
+    model.doc_string = model.producer_name = model.producer_version = ""
+    graph = model.graph
+    graph.doc_string = ""
+    parts = [
+        graph,
+        *graph.node,
+        *graph.value_info,
+        *graph.input,
+        *graph.output,
+        *graph.initializer,
+        *model.functions,
+    ]
+    for part in parts:
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        model = onnx.load(path)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path} is missing, or a file with its weights is", hint="keep .onnx and .data together"
+        ) from error
+    except (DecodeError, ValueError, OSError, onnx.checker.ValidationError) as error:
+        raise InputError(f"{path.name} cannot be read as ONNX: {_line(error)}") from error
+    if not model.graph.node:
+        raise InputError(f"{path.name} is not an ONNX model, or one without a node")
+    return model
+
+
+def _refuse_foreign(model: onnx.ModelProto, name: str) -> None:
+    for node in model.graph.node:
+        if node.op_type in _QUANTIZED or node.op_type.startswith("QLinear"):
+            raise InputError(
+                f"{name} is quantized already: it has {node.op_type} nodes",
+                hint="give the float32 model it came from",
+            )
+    version = max([entry.version for entry in model.opset_import if entry.domain in _DOMAINS], default=1)
+    local = {(function.domain, function.name) for function in model.functions}
+    for node in model.graph.node:
+        if (node.domain, node.op_type) in local:
+            continue
+        if node.domain not in _DOMAINS or not onnx.defs.has(
+            node.op_type, max_inclusive_version=version, domain=""
+        ):
+            where = f" of domain {node.domain!r}" if node.domain not in _DOMAINS else ""
+            raise InputError(
+                f"{name} has an operator {node.op_type!r}{where} that ONNX opset {version} does not define",
+                hint="export it with operators of ONNX alone",
+            )
+
+
+def _lift_constants(graph: onnx.GraphProto) -> None:
+    for node in [node for node in graph.node if node.op_type == "Constant"]:
+        value = next((a.t for a in node.attribute if a.name == "value"), None)
+        if value is not None:
+            tensor = graph.initializer.add()
+            tensor.CopyFrom(value)
+            tensor.name = node.output[0]
+            graph.node.remove(node)
+
+
+def _raised(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    model.ir_version = max(model.ir_version, 7)
+    version = max([entry.version for entry in model.opset_import if entry.domain in _DOMAINS], default=1)
+    if version >= OPSET:
+        return model
+    try:
+        return version_converter.convert_version(model, OPSET)
+    except Exception as error:
+        raise InputError(
+            f"{name} has opset {version}, and raising it to {OPSET} failed: {_line(error)}",
+            hint=f"export it with opset {OPSET} or later",
+        ) from error
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """Give every node a name of its own: its first output's, where it has none or shares it."""
+    seen: set[str] = set()
+    for node in graph.node:
+        if not node.name or node.name in seen:
+            node.name = f"{node.op_type}:{node.output[0]}"
+        seen.add(node.name)
+
+
+def _refuse_non_finite(graph: Graph, name: str) -> None:
+    for tensor in graph.model.graph.initializer:
+        if graph.is_weight(tensor.name) and not np.isfinite(graph.array(tensor.name)).all():
+            raise InputError(f"{name}: weight {tensor.name!r} holds NaN or infinity", tensor=tensor.name)
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,106 @@
+"""Run the float graph on ONNX Runtime, one sample at a time, and stream its activations into statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from edgetl.calibration import ranges
+from edgetl.calibration.range_stats import RangeStats
+from edgetl.errors import InputError
+from edgetl.quantize import graph as graphs
+from edgetl.quantize.plan import tensors_to_observe
+
+__all__ = ["observe", "tools"]
+
+Array = npt.NDArray[Any]
+
+
+def observe(
+    model: Path,
+    images: Iterable[Array],
+    *,
+    total: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+    method: str = "default",
+) -> dict[str, RangeStats]:
+    """Statistics of every activation that a scheme may quantize, by its name in the graph.
+
+    Parameters
+    ----------
+    images : arrays as the model's input takes them, (1, H, W, 3) uint8 for a model exported here.
+    total : how many there are, for ``on_progress(done, total)``.
+    method : the ranges they are for: minmax and average need no histogram, and get none.
+
+    Raises
+    ------
+    InputError : the model cannot be quantized; an image does not fit its input; NaN or infinity on the way;
+        no image at all.
+    """
+    graph = graphs.load(model)
+    names = tensors_to_observe(graph)
+    session, feed_name = _session(graph, names, model.name)
+    stats = {name: RangeStats(histogram=ranges.needs_histogram(method)) for name in names}
+    done = 0
+    for image in images:
+        for name, array in zip(names, _run(session, names, feed_name, image, done), strict=True):
+            try:
+                stats[name].update(array)
+            except InputError as error:
+                raise InputError(
+                    f"tensor {name!r} has NaN or infinity for sample {done}", tensor=name, sample=done
+                ) from error
+        done += 1
+        if on_progress is not None:
+            on_progress(done, total)
+    if not done:
+        raise InputError("there is no image to calibrate with")
+    return stats
+
+
+def tools() -> dict[str, str]:
+    """Versions of the libraries that shape the result."""
+    return {name: version(name) for name in ("numpy", "onnx", "onnxruntime")}
+
+
+def _session(graph: graphs.Graph, names: list[str], model: str) -> tuple[onnxruntime.InferenceSession, str]:
+    """A session of the graph with ``names`` as its outputs, and the name of its input."""
+    tapped = onnx.ModelProto()
+    tapped.CopyFrom(graph.model)
+    del tapped.graph.output[:]
+    tapped.graph.output.extend(
+        onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names
+    )
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # keeps the names
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            tapped.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise InputError(f"{model} does not run on ONNX Runtime: {str(error).splitlines()[0]}") from error
+    inputs = [value.name for value in session.get_inputs()]
+    if len(inputs) != 1:
+        raise InputError(f"{model} has {len(inputs)} inputs ({', '.join(inputs)}), calibration feeds one")
+    return session, inputs[0]
+
+
+def _run(
+    session: onnxruntime.InferenceSession, names: list[str], feed: str, image: Array, number: int
+) -> list[Array]:
+    try:
+        found: list[Array] = session.run(names, {feed: image})
+    except Exception as error:
+        wanted = session.get_inputs()[0]
+        raise InputError(
+            f"sample {number} is {image.dtype} {list(image.shape)}, the model takes {wanted.type} {wanted.shape}"
+        ) from error
+    return found

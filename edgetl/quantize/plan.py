@@ -1,0 +1,166 @@
+"""Where Q/DQ pairs go: a graph and a scheme in, names out. Nothing is changed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import onnx
+
+from edgetl.quantize.graph import WEIGHTED, Graph
+from edgetl.quantize.schemes import SCHEMES, Scheme
+
+__all__ = ["Placement", "plan", "tensors_to_observe", "weight_axis"]
+
+
+@dataclass
+class Placement:
+    """What will be quantized.
+
+    Attributes
+    ----------
+    pairs : activation tensor -> names of the nodes that read its quantized form.
+    weights : weight tensor -> axis of its output channels.
+    layers : names of the weighted nodes that run in integers, in graph order.
+    joins : names of the other nodes that do.
+    left : weighted node that stays in float -> why.
+    absorbed : names of the Relu and Clip nodes that the integers behind them imply.
+    equal : groups of tensors that share one scale.
+    """
+
+    pairs: dict[str, set[str]] = field(default_factory=dict)
+    weights: dict[str, int] = field(default_factory=dict)
+    layers: list[str] = field(default_factory=list)
+    joins: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+    equal: list[tuple[str, ...]] = field(default_factory=list)
+
+
+def plan(graph: Graph, scheme: Scheme) -> Placement:
+    """Where the scheme's rules put pairs in this graph."""
+    made = Placement()
+    _choose_layers(graph, scheme, made)
+    chosen = set(made.layers)
+    inside = _behind_weights(graph)
+    for node in graph.model.graph.node:
+        if node.name in chosen:
+            _want(graph, scheme, made, node, [node.input[0]])
+        elif node.op_type in scheme.joins:
+            joined = _join_inputs(graph, scheme, node)
+            if joined and all(name in inside for name in node.input if name in graph.floats):
+                made.joins.append(node.name)
+                _want(graph, scheme, made, node, joined)
+                if node.op_type == "Concat":
+                    made.equal.append(tuple(_source(graph, scheme, name) for name in joined))
+    return made
+
+
+def tensors_to_observe(graph: Graph) -> list[str]:
+    """Activations that some scheme may put a pair on, in graph order."""
+    wanted = {name for scheme in SCHEMES.values() for name in plan(graph, _struct_replace(scheme)).pairs}
+    made = [name for node in graph.model.graph.node for name in node.output]
+    return [name for name in [*(v.name for v in graph.model.graph.input), *made] if name in wanted]
+
+
+def weight_axis(node: onnx.NodeProto) -> int:
+    """Axis of the output channels in a weighted node's weights."""
+    if node.op_type == "ConvTranspose":
+        return 1
+    if node.op_type == "Gemm":
+        return 0 if any(a.name == "transB" and a.i for a in node.attribute) else 1
+    return 1 if node.op_type == "MatMul" else 0
+
+
+def _struct_replace(scheme: Scheme) -> Scheme:
+    import msgspec
+
+    return msgspec.structs.replace(scheme, first_float=False, last_float=False, residual="both")
+
+
+def _choose_layers(graph: Graph, scheme: Scheme, made: Placement) -> None:
+    candidates = [n for n in graph.model.graph.node if n.op_type in WEIGHTED and n.input[0] in graph.floats]
+    ready = [node for node in candidates if graph.is_weight(node.input[1])]
+    for node in candidates:
+        reason = _reason_for_float(graph, scheme, node)
+        if not reason and scheme.first_float and node is ready[0]:
+            reason = "first layer"
+        if not reason and scheme.last_float and node is ready[-1] and len(ready) > 1:
+            reason = "last layer"
+        if reason:
+            made.left[node.name] = reason
+        else:
+            made.layers.append(node.name)
+            made.weights[node.input[1]] = weight_axis(node)
+
+
+def _reason_for_float(graph: Graph, scheme: Scheme, node: onnx.NodeProto) -> str:
+    if node.op_type not in scheme.weighted:
+        return f"{node.op_type} is not quantized for {scheme.name}"
+    if not graph.is_weight(node.input[1]):
+        return "its weights are computed"
+    rank = graph.array(node.input[1]).ndim
+    if node.op_type == "MatMul" and rank != 2:
+        return f"its weights have rank {rank}"
+    if node.op_type == "ConvTranspose" and any(a.name == "group" and a.i > 1 for a in node.attribute):
+        return "a grouped transposed convolution"
+    readers = {weight_axis(reader) for reader in graph.consumers[node.input[1]] if reader.op_type in WEIGHTED}
+    if len(readers) > 1 or any(reader.op_type not in WEIGHTED for reader in graph.consumers[node.input[1]]):
+        return "its weights are shared with another use"
+    return ""
+
+
+def _behind_weights(graph: Graph) -> set[str]:
+    """Tensors that depend on a weighted layer: what is before the first one is preprocessing."""
+    behind: set[str] = set()
+    for node in graph.model.graph.node:
+        if node.op_type in WEIGHTED or any(name in behind for name in node.input):
+            behind.update(node.output)
+    return behind
+
+
+def _join_inputs(graph: Graph, scheme: Scheme, node: onnx.NodeProto) -> list[str]:
+    """The inputs of a joining node that get a pair; empty where it is not one (an operand is constant)."""
+    count = len(node.input) if node.op_type == "Concat" else 2 if node.op_type in ("Add", "Mul") else 1
+    inputs = list(node.input[:count])
+    if not all(name in graph.floats for name in inputs):
+        return []
+    if node.op_type == "Add" and scheme.residual == "skip":
+        return [min(inputs, key=lambda name: (_depth(graph, name), name))]
+    return inputs
+
+
+def _depth(graph: Graph, name: str) -> int:
+    """Number of weighted layers on the longest way to a tensor."""
+    depths: dict[str, int] = {}
+    for node in graph.model.graph.node:
+        deepest = max((depths.get(i, 0) for i in node.input), default=0) + (node.op_type in WEIGHTED)
+        depths.update(dict.fromkeys(node.output, deepest))
+        if name in node.output:
+            return deepest
+    return 0
+
+
+def _source(graph: Graph, scheme: Scheme, name: str) -> str:
+    """The tensor to quantize for the sake of ``name``: up through operators that only move values."""
+    while (node := graph.producer.get(name)) is not None and node.op_type in scheme.passing:
+        if node.input[0] not in graph.floats:
+            return name
+        name = node.input[0]
+    return name
+
+
+def _want(graph: Graph, scheme: Scheme, made: Placement, node: onnx.NodeProto, names: Iterable[str]) -> None:
+    for name in names:
+        reader = node.name
+        while (before := graph.producer.get(name)) is not None and before.op_type in scheme.passing:
+            if before.input[0] not in graph.floats:
+                break
+            name, reader = before.input[0], before.name
+        made.pairs.setdefault(name, set()).add(reader)
+
+
+def chain(graph: Graph, name: str) -> Iterator[onnx.NodeProto]:
+    """Nodes above a tensor, as long as each is the only reader of what it reads."""
+    while (node := graph.producer.get(name)) is not None and len(graph.consumers.get(name, ())) == 1:
+        yield node
+        name = node.input[0]

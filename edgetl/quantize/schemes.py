@@ -1,0 +1,118 @@
+"""What each target wants of Q/DQ: data, with the source of every rule."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edgetl.calibration.affine import Dtype
+from edgetl.errors import InputError, did_you_mean
+from edgetl.types import Record
+
+__all__ = ["SCHEMES", "Scheme", "find"]
+
+
+class Scheme(Record, frozen=True, kw_only=True):
+    """A target's rules for quantizing a graph.
+
+    Attributes
+    ----------
+    activation : integer type of activations. symmetric : their zero point is 0 (int8) whatever the range.
+    weighted : operators whose weights are int8, one scale for each output channel, zero point 0.
+    joins : operators that run in integers when all their inputs do.
+    passing : operators that move values without computing: a pair before them serves what comes after.
+    fused : activations that become part of the operator before them: no pair goes between the two.
+    residual : which inputs of an Add get a pair: both, or the skip connection alone.
+    absorb : drop a Relu or Clip that the integers behind it imply.
+    first_float, last_float : leave the first and the last weighted layer in float.
+    reduce_range : weights in -64..64, for processors without VNNI.
+    unquantizable : weighted operators that the target has no integer kernel for, with the reason.
+    """
+
+    name: str
+    activation: Dtype
+    symmetric: bool
+    weighted: tuple[str, ...] = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+    joins: tuple[str, ...] = ()
+    passing: tuple[str, ...] = (
+        "MaxPool",
+        "Reshape",
+        "Flatten",
+        "Squeeze",
+        "Unsqueeze",
+        "Transpose",
+        "Slice",
+        "Gather",
+    )
+    fused: tuple[str, ...] = (
+        "Relu",
+        "Clip",
+        "LeakyRelu",
+        "PRelu",
+        "HardSwish",
+        "Sigmoid",
+        "HardSigmoid",
+        "Gelu",
+    )
+    residual: Literal["both", "skip"] = "both"
+    absorb: bool = False
+    first_float: bool = False
+    last_float: bool = False
+    reduce_range: bool = False
+
+
+_POOLS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
+
+SCHEMES = {
+    scheme.name: scheme
+    for scheme in (
+        Scheme(
+            name="openvino-cpu",
+            activation="uint8",
+            symmetric=False,
+            joins=("Add", "Mul", "Concat", *_POOLS),
+            absorb=True,
+        ),
+        Scheme(
+            name="openvino-gpu",
+            activation="uint8",
+            symmetric=False,
+            joins=("Add", "Mul", "Concat", *_POOLS),
+            absorb=True,
+        ),
+        Scheme(
+            name="openvino-npu",
+            activation="uint8",
+            symmetric=False,
+            joins=("Add", "Mul", "Concat", *_POOLS),
+            absorb=True,
+        ),
+        Scheme(
+            name="tensorrt",
+            activation="int8",
+            symmetric=True,
+            joins=("Add", "Concat", "AveragePool", "GlobalAveragePool"),
+            residual="skip",
+        ),
+        Scheme(
+            name="tensorrt-dla",
+            activation="int8",
+            symmetric=True,
+            joins=("Add", "Concat", "AveragePool"),
+        ),
+    )
+}
+
+
+def find(name: str) -> Scheme:
+    """The scheme called ``name``.
+
+    Raises
+    ------
+    InputError : there is none.
+    """
+    if name not in SCHEMES:
+        raise InputError(
+            f"no quantization scheme {name!r}." + did_you_mean(name, SCHEMES),
+            hint=f"one of {', '.join(SCHEMES)}",
+        )
+    return SCHEMES[name]
