@@ -1,0 +1,299 @@
+"""Intervals, percentiles and paired tests: pure functions, each with its source.
+
+Differences of accuracy are fractions here (0.01 is one point); callers turn them into points for people.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "hodges_lehmann",
+    "images_needed",
+    "mcnemar_exact",
+    "percentile_support",
+    "quantile",
+    "quantile_interval",
+    "signed_rank_interval",
+    "tango",
+    "wilson",
+]
+
+Floats = npt.NDArray[np.float64]
+Interval = tuple[float, float]
+_HALVINGS = 60
+"""Bisections: the width 2 of [-1, 1] shrinks below the spacing of doubles."""
+
+
+def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+    """Score interval of a proportion.
+
+    Wilson 1927, J. Am. Stat. Assoc. 22:209-212, as in Brown, Cai & DasGupta 2001 (Stat. Sci. 16:101-133).
+
+    Parameters
+    ----------
+    successes : how many of ``n``, 0 to ``n``.
+    level : coverage, between 0 and 1.
+
+    Returns
+    -------
+    (lower, upper), inside [0, 1]; it has width for 0 and for ``n`` successes too.
+
+    Raises
+    ------
+    ValueError : ``n`` is not positive or ``successes`` is not within it.
+
+    >>> [round(x, 3) for x in wilson(0, 10)]
+    [0.0, 0.278]
+    """
+    if not 0 <= successes <= n or n < 1:
+        raise ValueError(f"expected 0 <= successes <= n and n >= 1, found {successes} of {n}")
+    z = _z(level)
+    share = successes / n
+    centre = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    lower = 0.0 if successes == 0 else (centre - half) / scale
+    upper = 1.0 if successes == n else (centre + half) / scale
+    return lower, upper
+
+
+def tango(losses: float, gains: float, n: float, level: float = 0.95) -> Interval:
+    """Score interval of a difference of two paired proportions, ``(losses - gains) / n``.
+
+    Tango 1998, Stat. Med. 17:891-908: the differences that the score test does not reject; found by bisection,
+    for the score falls steadily as the assumed difference grows. Unlike Wald's, it has width without any
+    discordant pair.
+
+    Parameters
+    ----------
+    losses : pairs where the reference was right and the candidate wrong.
+    gains : pairs where the candidate was right and the reference wrong.
+    n : all pairs. (Fractions are taken too: ``images_needed`` scales counts.)
+
+    Returns
+    -------
+    (lower, upper) of the drop from reference to candidate, a fraction inside [-1, 1].
+
+    Raises
+    ------
+    ValueError : ``n`` is not positive, or there are more discordant pairs than pairs.
+
+    >>> [round(100 * x, 2) for x in tango(0, 0, 122)]
+    [-3.05, 3.05]
+    """
+    if n <= 0 or min(losses, gains) < 0 or losses + gains > n * (1 + 1e-9):
+        raise ValueError(f"expected discordant counts within n, found {losses} and {gains} of {n}")
+    z = _z(level)
+    estimate = (losses - gains) / n
+    lower = _where_score_is(z, losses, gains, n, -1.0, estimate)
+    upper = _where_score_is(-z, losses, gains, n, estimate, 1.0)
+    return lower, upper
+
+
+def _where_score_is(wanted: float, losses: float, gains: float, n: float, low: float, high: float) -> float:
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _tango_score(losses, gains, n, middle) > wanted:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _tango_score(losses: float, gains: float, n: float, difference: float) -> float:
+    """Tango's score for an assumed difference; the nuisance rate of gains is its restricted estimate."""
+    a = 2 * n
+    b = (2 * n - losses + gains) * difference - losses - gains
+    c = -gains * difference * (1 - difference)
+    gain_rate = (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
+    variance = n * (2 * gain_rate + difference * (1 - difference))
+    distance = losses - gains - n * difference
+    if variance <= 0:
+        return math.copysign(math.inf, distance) if distance else 0.0
+    return distance / math.sqrt(variance)
+
+
+def mcnemar_exact(losses: int, gains: int) -> float:
+    """Two-sided exact McNemar p-value: the binomial test of ``losses`` against ``gains`` at one half.
+
+    McNemar 1947, Psychometrika 12:153-157; the exact form as in Fagerland et al. 2013 (BMC Med. Res. Methodol. 13:91).
+
+    >>> mcnemar_exact(0, 5)
+    0.0625
+    """
+    n = losses + gains
+    term = tail = 1
+    for k in range(min(losses, gains)):
+        term = term * (n - k) // (k + 1)
+        tail += term
+    doubled: float = 2 * tail / 2**n
+    return min(1.0, doubled)
+
+
+def images_needed(losses: int, gains: int, n: int, budget: float, level: float = 0.95) -> int | None:
+    """How many images would prove a drop below a budget, if the rates seen stayed as they are.
+
+    Parameters
+    ----------
+    losses, gains, n : as in ``tango``.
+    budget : largest drop allowed, a fraction.
+
+    Returns
+    -------
+    The smallest number at which Tango's upper end is below ``budget``; ``None`` where the drop that was seen is
+    not below it, so that no number would do.
+
+    >>> images_needed(0, 0, 122, 0.01)
+    381
+    """
+    if (losses - gains) / n >= budget:
+        return None
+
+    def proven(size: int) -> bool:
+        return tango(losses * size / n, gains * size / n, size, level)[1] < budget
+
+    high = 1
+    while not proven(high):
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if proven(middle) else (middle, high)
+    return high
+
+
+def percentile_support(q: float, confidence: float = 0.99) -> int:
+    """How many samples a percentile needs before it is worth printing: LoadGen's early-stopping rule.
+
+    The smallest n for which, with ``confidence``, at least two of n samples lie beyond the q-quantile, so that
+    the estimate does not hang on the largest sample: ``P(Binomial(n, 1 - q) <= 1) <= 1 - confidence``
+    (MLPerf Inference, LoadGen early stopping: 64 for p90, 662 for p99).
+
+    >>> [percentile_support(q) for q in (0.5, 0.9, 0.99)]
+    [11, 64, 662]
+    """
+    if not 0 < q < 1:
+        raise ValueError(f"expected 0 < q < 1, found {q}")
+    beyond = 1 - q
+    n = 2
+    while q**n + n * beyond * q ** (n - 1) > 1 - confidence:
+        n += 1
+    return n
+
+
+def quantile(samples: Sequence[float] | Floats, q: float) -> float:
+    """The q-quantile, linear between order statistics (Hyndman & Fan 1996, Am. Stat. 50:361-365, type 7)."""
+    return float(np.quantile(np.asarray(samples, dtype=np.float64), q))
+
+
+def quantile_interval(samples: Sequence[float] | Floats, q: float, level: float = 0.95) -> Interval | None:
+    """Distribution-free interval of the q-quantile between two order statistics.
+
+    David & Nagaraja 2003, Order Statistics, section 7.1: the number of samples below the quantile is
+    Binomial(n, q). Each side misses with at most half of ``1 - level``.
+
+    Returns
+    -------
+    (lower, upper), two of the samples; ``None`` where there are too few for one.
+
+    >>> quantile_interval(range(1, 101), 0.5)
+    (40.0, 61.0)
+    """
+    ordered = np.sort(np.asarray(samples, dtype=np.float64))
+    n = len(ordered)
+    if n == 0:
+        return None
+    below = _binomial_cdf(n, q)
+    miss = (1 - level) / 2
+    low = int(np.searchsorted(below, miss, side="right")) - 1  # largest rank with P(count <= rank) <= miss
+    high = int(
+        np.searchsorted(below, 1 - miss, side="left")
+    )  # smallest rank with P(count <= rank) >= 1 - miss
+    if low < 0 or high >= n:
+        return None
+    return float(ordered[low]), float(ordered[high])
+
+
+def _binomial_cdf(n: int, q: float) -> Floats:
+    """P(Binomial(n, q) <= k) for k = 0 .. n."""
+    k = np.arange(1, n + 1)
+    steps = np.log((n - k + 1) / k) + math.log(q) - math.log1p(-q)
+    logs = n * math.log1p(-q) + np.concatenate(([0.0], np.cumsum(steps)))
+    cdf: Floats = np.minimum(np.cumsum(np.exp(logs)), 1.0)
+    return cdf
+
+
+def hodges_lehmann(values: Sequence[float] | Floats) -> float:
+    """The median of all pairwise means: a centre that a wild value hardly moves.
+
+    Hodges & Lehmann 1963, Ann. Math. Stat. 34:598-611. Raises ``ValueError`` without values.
+
+    >>> hodges_lehmann([1.0, 2.0, 30.0])
+    8.75
+    """
+    return float(np.median(_walsh(values)))
+
+
+def _walsh(values: Sequence[float] | Floats) -> Floats:
+    """Means of all pairs, a value with itself included."""
+    x = np.asarray(values, dtype=np.float64)
+    if x.size == 0:
+        raise ValueError("expected at least one value, found none")
+    rows, columns = np.triu_indices(x.size)
+    means: Floats = (x[rows] + x[columns]) / 2
+    return means
+
+
+def signed_rank_interval(values: Sequence[float] | Floats) -> Interval | None:
+    """95 % interval of the centre of a symmetric distribution: the companion of ``hodges_lehmann``.
+
+    Order statistics of the pairwise means at the exact Wilcoxon signed-rank quantile (Hollander, Wolfe & Chicken
+    2014, Nonparametric Statistical Methods, section 3.3). With 12 values it covered 95 to 97 % of normal, mixed and
+    heavy-tailed draws; a bootstrap over the values covered 92 to 94 %.
+
+    Returns
+    -------
+    (lower, upper). Fewer than 6 values cannot give 95 % this way: 2 to 5 give Student's t interval, which
+    assumes a normal distribution and is wide; fewer than 2 give ``None``.
+
+    >>> signed_rank_interval([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
+    (-3.0, 3.0)
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    if n < _SIGNED_RANK_FROM:
+        x = np.asarray(values, dtype=np.float64)
+        half = _STUDENT_T_95[n - 1] * float(x.std(ddof=1)) / math.sqrt(n)
+        return float(x.mean()) - half, float(x.mean()) + half
+    ordered = np.sort(_walsh(values))
+    rank = _signed_rank_quantile(n)
+    return float(ordered[rank]), float(ordered[-1 - rank])
+
+
+_SIGNED_RANK_FROM = 6
+_STUDENT_T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
+"""Two-sided 95 % points by degrees of freedom."""
+
+
+def _signed_rank_quantile(n: int) -> int:
+    """The largest sum of signed ranks t with ``P(T <= t) <= 2.5 %``."""
+    ways = [1] + [0] * (n * (n + 1) // 2)
+    for rank in range(1, n + 1):
+        for total in range(len(ways) - 1, rank - 1, -1):
+            ways[total] += ways[total - rank]
+    largest, below = -1, 0
+    while 40 * (below + ways[largest + 1]) <= 2**n:
+        largest += 1
+        below += ways[largest]
+    return largest
+
+
+def _z(level: float) -> float:
+    return NormalDist().inv_cdf(0.5 + level / 2)
