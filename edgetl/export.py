@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from edgetl.errors import EdgetlError, GateFailed, InputError
 from edgetl.types import Preprocess, Record
 
-__all__ = ["ExportReport", "check_parity", "export_classifier", "export_features", "tools", "with_head"]
+__all__ = ["ExportReport", "check_parity", "export_classifier", "export_features", "with_head"]
 
 Array = npt.NDArray[Any]
 Batch = int | Literal["dynamic"]
@@ -64,13 +64,6 @@ class _Deployed(nn.Module):
         pixels = input.permute(0, 3, 1, 2).float()
         out: Tensor = self.net(pixels * self.scale + self.shift)
         return out
-
-
-def tools() -> dict[str, str]:
-    """Versions that shape a graph."""
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("torch", "onnx", "onnxscript")}
 
 
 def export_classifier(net: nn.Module, preprocess: Preprocess, out: Path, *, batch: Batch = 1) -> ExportReport:

@@ -23,6 +23,9 @@ __all__ = ["Artifact", "Context", "Plan", "Progress", "Silent", "Stage", "plan",
 class Progress(Protocol):
     """Where a build tells what it does; the command line draws it, a test records it."""
 
+    def planned(self, stages: Sequence[str]) -> None:
+        """These stages will run, in this order."""
+
     def started(self, stage: str) -> None:
         """A stage begins."""
 
@@ -38,6 +41,9 @@ class Progress(Protocol):
 
 class Silent:
     """A progress sink that says nothing."""
+
+    def planned(self, stages: Sequence[str]) -> None:
+        """Say nothing."""
 
     def started(self, stage: str) -> None:
         """Say nothing."""
@@ -160,6 +166,7 @@ def run(
     The artifact of every stage, by name; ``record["_run"]`` of each is ``{key, cached, seconds}``.
     """
     done: dict[str, Artifact] = {}
+    ctx.progress.planned([stage.name for stage in stages])
     for stage in stages:
         ctx.stage = stage.name
         ctx.progress.started(stage.name)

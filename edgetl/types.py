@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["ROLES", "Engine", "LayerInfo", "Preprocess", "Role", "TensorSpec"]
+__all__ = ["ROLES", "BuildSpec", "Engine", "LayerInfo", "Preprocess", "Role", "TensorSpec"]
 
 Role = Literal["train", "select", "test"]
 ROLES: tuple[Role, ...] = ("train", "select", "test")
@@ -99,3 +99,58 @@ class Engine(Record, kw_only=True):
     built_with: dict[str, str] = {}
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+
+
+class BuildSpec(Record, kw_only=True):
+    """What ``edgetl build`` was asked for; the command line and ``edgetl.build`` both make one.
+
+    Attributes
+    ----------
+    data : image folder, CSV file, or ``demo``.
+    device : name of a device profile; ``devices_file`` adds profiles of the user's own.
+    model : torchvision name, ``timm/NAME``, ``tiny`` or ``package.module:factory``.
+    weights : ``DEFAULT``, a file, or ``none``.
+    method : how the model is transferred: ``feature`` or ``full``.
+    mean, std : normalisation, where white is 1.0; ``None`` takes it from the weights, then the model.
+    image_size : side of the engine's input in pixels; ``None`` takes the model's own.
+    crop : centre square kept, as a fraction of the short side; ``None`` takes the model's own.
+    batch : batch size of the engine, or ``dynamic``.
+    max_drop : accuracy budget in points of top-1; ``None`` takes the profile's, infinity lifts it.
+    precision : ``auto`` ships the fastest that holds the budget; ``f32``, ``default``, ``int8`` insist.
+    calib_samples : images from the train role to calibrate with.
+    calib_method : how ranges are made from statistics.
+    strict : a drop that is within the budget but not proven ends with exit code 3.
+    require_engine : a pending engine is an error.
+    offline : no download, ever.
+    out, name : where bundles go: ``out/name/<UTC time>``; the name of the data folder where it is ``None``.
+    instances : fresh engine instances that the latency comparison draws.
+    """
+
+    data: str
+    device: str = "local"
+    devices_file: str | None = None
+    model: str = "mobilenet_v2"
+    weights: str = "DEFAULT"
+    method: str = "feature"
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    image_size: int | None = None
+    crop: tuple[int, int] | None = None
+    epochs: int = 30
+    batch_size: int = 32
+    lr: float | None = None
+    flip: bool = True
+    batch: str = "1"
+    max_drop: float | None = None
+    precision: str = "auto"
+    calib_samples: int = 300
+    calib_method: str = "default"
+    seed: int = 0
+    strict: bool = False
+    require_engine: bool = False
+    offline: bool = False
+    out: str = "runs"
+    name: str | None = None
+    archive: bool = False
+    force: tuple[str, ...] = ()
+    instances: int = 12

@@ -1,0 +1,244 @@
+"""What can be asked of a finished bundle: verify it, time it, look inside."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from edgetl.backends import seam
+from edgetl.data import check, demo, layout
+from edgetl.data.decode import load_images
+from edgetl.devices import DeviceProfile
+from edgetl.errors import EdgetlError, GateFailed, Inconclusive, InputError
+from edgetl.report.summary import bytes_text
+from edgetl.runtime import Bundle, Predictor, load, open_bundle
+from edgetl.runtime import preprocess as rule
+from edgetl.stages.compile import int8_share
+from edgetl.types import LayerInfo
+from edgetl.verify import budget
+from edgetl.verify.accuracy import logits_of, paired, per_class_recall
+
+__all__ = ["Answer", "inspect", "verify"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found: for ``--json``, for the terminal, and why the answer is no (``None`` where it is yes)."""
+
+    data: Mapping[str, Any]
+    lines: list[str] = field(default_factory=list)
+    failure: EdgetlError | None = None
+
+
+def verify(
+    place: Path,
+    *,
+    data: str | None,
+    max_drop: float | None,
+    diagnose: bool,
+    strict: bool,
+    demo_folder: Path,
+    on_note: Callable[[str], None],
+) -> Answer:
+    """Digests and golden vectors; with ``data``, the accuracy of the compiled engine on its test images.
+
+    Raises
+    ------
+    BundleError : a byte differs. EnvironmentLacks : the engine cannot run here.
+    InputError : the data has other classes.
+    """
+    if diagnose and data is None:
+        raise InputError("--diagnose measures accuracy, which takes --data", hint="--data DIR with labelled pictures")
+    with load(place) as predictor:
+        bundle = predictor.bundle
+        lines = [f"  digests    {len(bundle.manifest.files)} files are what was built"]
+        difference = predictor.check_golden()
+        lines.append(f"  golden     largest difference {difference:.1e} of the largest logit")
+        found: dict[str, Any] = {"bundle": str(place), "files": len(bundle.manifest.files), "golden": difference}
+        if data is None:
+            lines.append("  accuracy   not measured: --data DIR measures it on the test images")
+            return Answer(found, lines)
+        source = demo.write(demo_folder) if data == "demo" else Path(data)
+        return _accuracy(predictor, source, max_drop, diagnose, strict, found, lines, on_note)
+
+
+def _accuracy(
+    predictor: Predictor,
+    source: Path,
+    max_drop: float | None,
+    diagnose: bool,
+    strict: bool,
+    found: dict[str, Any],
+    lines: list[str],
+    on_note: Callable[[str], None],
+) -> Answer:
+    bundle = predictor.bundle
+    labels, pictures, same = _test_images(bundle, source)
+    if not same:
+        on_note("note: these are not the test images of the build, so the accuracy need not be the same")
+    before = bundle.results["accuracy"]
+    reference = _f32_logits(bundle, pictures)
+    shipped = logits_of(predictor.session, pictures)
+    result = paired(labels, reference, shipped)
+    limit = max_drop if max_drop is not None else before["budget_pt"]
+    verdict = budget.judge(result, max_drop_pt=math.inf if limit is None else limit)
+    recall = per_class_recall(labels, shipped, bundle.labels)
+    found["accuracy"] = {
+        "fp32": result.reference_accuracy,
+        "shipped": result.candidate_accuracy,
+        "n": result.n,
+        "drop_pt": result.drop_pt,
+        "drop_ci95_pt": list(result.drop_ci95_pt),
+        "verdict": verdict.verdict,
+        "same_test_images": same,
+        "at_build": before["shipped"],
+        "per_class_recall": recall.rows,
+    }
+    lines += [
+        f"  accuracy   {100 * result.candidate_accuracy:.1f} % on {result.n} images, "
+        f"f32 {100 * result.reference_accuracy:.1f} %, at the build {100 * before['shipped']:.1f} %",
+        f"             {verdict.sentence}",
+        f"             {recall.sentence}",
+    ]
+    failure = _verdict_failure(verdict, result.candidate_accuracy, before["shipped"], result.n, strict, same)
+    if diagnose:
+        from edgetl.verify.diagnose import diagnose as look
+
+        told = look(predictor.session, pictures, labels, bundle.preprocess)
+        found["diagnosis"] = msgspec.to_builtins(told)
+        lines += told.lines()
+        failure = failure or (GateFailed(told.sentence, hint=told.hint) if told.mistake else None)
+    return Answer(found, lines, failure)
+
+
+def _verdict_failure(
+    verdict: budget.Verdict, accuracy: float, at_build: float, count: int, strict: bool, same: bool
+) -> EdgetlError | None:
+    """Over budget, or far below what the build measured: by more than chance allows two sets of images."""
+    if verdict.verdict == "over":
+        return GateFailed(verdict.sentence, hint="edgetl verify --diagnose --data DIR   looks for a wrong input")
+    slack = 0.02 if same else 0.02 + 2.6 * math.sqrt(2 * at_build * (1 - at_build) / count)
+    if accuracy < at_build - slack:
+        return GateFailed(
+            f"accuracy is {100 * accuracy:.1f} %, the build measured {100 * at_build:.1f} %: more than chance explains",
+            hint="edgetl verify --diagnose --data DIR   looks for wrong labels, normalisation and channel order",
+            accuracy=accuracy,
+            at_build=at_build,
+        )
+    if strict and verdict.verdict == "unproven":
+        return Inconclusive(verdict.sentence, hint="more test images, or without --strict")
+    return None
+
+
+def _test_images(bundle: Bundle, source: Path) -> tuple[Array, Array, bool]:
+    """Labels and engine inputs of the test role, and whether they are the images of the build.
+
+    Raises
+    ------
+    InputError : the classes are not the bundle's.
+    """
+    dataset = layout.scan(source, seed=bundle.manifest.seed)
+    if dataset.classes != bundle.labels:
+        raise InputError(
+            f"{source} has the classes {', '.join(dataset.classes[:5])}, the bundle {', '.join(bundle.labels[:5])}",
+            hint="the folder names must be those of the training data",
+        )
+    root = layout.source_root(source)
+    usable = check.inspect(dataset, root).usable
+    chosen = [s for s in usable.samples if s.role == "test"]
+    pictures = np.stack(list(load_images(root, [s.path for s in chosen], lambda image: rule.apply(image, bundle.preprocess))))
+    same = usable.role_digests()["test"] == bundle.manifest.data.get("test")
+    return np.array([s.label for s in chosen], np.int64), pictures, same
+
+
+def _profile_of(bundle: Bundle, precision: str) -> DeviceProfile:
+    engine = bundle.engine
+    return DeviceProfile(name=bundle.manifest.device, backend=engine.backend, device=engine.device, precision=precision)
+
+
+def _f32_logits(bundle: Bundle, pictures: Array) -> Array:
+    """What the f32 engine answers, compiled now from the bundle's own float model."""
+    profile = _profile_of(bundle, "f32")
+    backend = seam.find(profile.backend)
+    with tempfile.TemporaryDirectory() as scratch:
+        engine = backend.compile(bundle.folder / "model.fp32.onnx", profile, Path(scratch))
+        session = backend.open(engine, Path(scratch), profile)
+        try:
+            return logits_of(session, pictures)
+        finally:
+            session.close()
+
+
+def inspect(place: Path, *, precision: str | None, every_layer: bool) -> Answer:
+    """What a bundle holds, and what its engine executes on this host."""
+    bundle = open_bundle(place)
+    manifest = bundle.manifest
+    files = {name: entry.size for name, entry in manifest.files.items()}
+    data: dict[str, Any] = {
+        "manifest": msgspec.to_builtins(manifest),
+        "labels": list(bundle.labels),
+        "preprocess": msgspec.to_builtins(bundle.preprocess),
+    }
+    lines = [
+        f"  {manifest.name} · {manifest.model}, {manifest.method} method · built {manifest.created} for {manifest.device}",
+        f"  input      uint8 (N, {bundle.preprocess.height}, {bundle.preprocess.width}, 3) {bundle.preprocess.color}, "
+        f"mean {bundle.preprocess.mean}, std {bundle.preprocess.std} inside",
+        f"  classes    {len(bundle.labels)}: {', '.join(bundle.labels[:8])}{' ...' if len(bundle.labels) > 8 else ''}",
+        f"  built with {', '.join(f'{name} {version}' for name, version in sorted(manifest.versions.items()))}",
+        "",
+        *(f"  {name:<24} {bytes_text(size):>10}  sha256 {manifest.files[name].sha256[:16]}" for name, size in files.items()),
+        "",
+    ]
+    if manifest.pending is not None:
+        steps = [f"             {step}" for step in manifest.pending.next]
+        return Answer(data, [*lines, f"  engine     pending: {manifest.pending.reason}", *steps])
+    layers, shown = _executed(bundle, precision)
+    share = int8_share(layers)
+    data["executed"] = {"precision": shown, **share, "layers": msgspec.to_builtins(layers)}
+    return Answer(data, [*lines, *_layer_lines(layers, share, shown, every_layer=every_layer)])
+
+
+def _executed(bundle: Bundle, precision: str | None) -> tuple[list[LayerInfo], str]:
+    """The layers of the shipped engine, or of another candidate compiled from the bundle's models now."""
+    engine = bundle.engine
+    backend = seam.find(engine.backend)
+    if precision is None or precision == engine.precision:
+        return backend.explain(engine, bundle.engine_folder), engine.precision
+    if precision not in ("f32", "default", "int8"):
+        raise InputError(f"--precision {precision!r} is not a candidate", hint="f32, default or int8")
+    source = "model.int8.onnx" if precision == "int8" else "model.fp32.onnx"
+    if source not in bundle.manifest.files:
+        raise InputError(f"the bundle has no {source}", hint="it was built for a device without INT8")
+    with tempfile.TemporaryDirectory() as scratch:
+        made = backend.compile(bundle.folder / source, _profile_of(bundle, precision), Path(scratch))
+        return backend.explain(made, Path(scratch)), precision
+
+
+def _layer_lines(
+    layers: list[LayerInfo], share: Mapping[str, Any], precision: str, *, every_layer: bool
+) -> list[str]:
+    timed = [layer for layer in layers if layer.microseconds]
+    total = sum(layer.microseconds or 0.0 for layer in timed)
+    by_precision: dict[str, list[float]] = {}
+    for layer in timed:
+        by_precision.setdefault(layer.precision, []).append(layer.microseconds or 0.0)
+    lines = [f"  engine     {precision}: {len(timed)} layers executed, {share['reorders']} of them reorders"]
+    for name, times in sorted(by_precision.items(), key=lambda item: -sum(item[1])):
+        lines.append(f"             {name:<6} {len(times):>4} layers {100 * sum(times) / total:>6.1f} % of the time")
+    shown = timed if every_layer else sorted(timed, key=lambda layer: -(layer.microseconds or 0.0))[:10]
+    lines += ["", f"  {'layer':<48} {'kind':<14} {'runs in':<8} {'us':>8}"]
+    lines += [f"  {layer.name[:48]:<48} {layer.kind:<14} {layer.precision:<8} {layer.microseconds:>8.1f}" for layer in shown]
+    if len(shown) < len(timed):
+        lines.append(f"  the slowest {len(shown)} of {len(timed)}; --layers lists all")
+    return lines
+

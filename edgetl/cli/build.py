@@ -1,0 +1,144 @@
+"""``edgetl build``: one command from pictures to a verified bundle."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgetl.cli import env, options, progress
+from edgetl.errors import EdgetlError
+
+__all__ = ["register"]
+
+_HELP = """
+Build a verified engine from labelled pictures.
+
+\b
+  edgetl build --device intel-cpu --data ./images --max-drop 1%
+  edgetl build --data parts.csv --model timm/tf_efficientnet_lite0 --weights lite0.safetensors
+  edgetl build --device jetson --data ./images        (as far as this host can)
+"""
+
+
+def build(
+    data: options.Data,
+    device: options.Device = "local",
+    model: options.Model = "mobilenet_v2",
+    weights: options.Weights = "DEFAULT",
+    method: Annotated[
+        str, typer.Option("--method", metavar="feature|full", help="feature trains a head on frozen features; full trains all weights.")
+    ] = "feature",
+    max_drop: Annotated[
+        str | None,
+        typer.Option("--max-drop", metavar="POINTS", help="Accuracy budget: 1% is 1.0 point of top-1; none lifts it (default: the profile's)."),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", "-p", metavar="auto|f32|default|int8", help="auto ships the fastest that holds the budget.")
+    ] = "auto",
+    mean: options.Mean = None,
+    std: options.Std = None,
+    imgsz: options.ImageSize = None,
+    crop: options.Crop = None,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Most epochs of --method full.")] = 30,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Images a training step of --method full.")] = 32,
+    lr: Annotated[float | None, typer.Option("--lr", metavar="RATE", help="Learning rate of the head in --method full (default: the method's own).")] = None,
+    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror pictures left-right in training.")] = True,
+    batch: options.Batch = "1",
+    calib_samples: options.CalibSamples = 300,
+    calib_method: options.CalibMethod = "default",
+    instances: Annotated[int, typer.Option("--instances", min=2, metavar="N", help="Fresh engine instances the latency comparison draws.")] = 12,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 where the drop is within the budget but not proven to be.")] = False,
+    require_engine: Annotated[bool, typer.Option("--require-engine", help="Exit 5 where the engine can only be built elsewhere.")] = False,
+    devices: options.DevicesFile = None,
+    out: options.Out = Path("runs"),
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Folder below --out (default: the data folder's name).")] = None,
+    archive: Annotated[bool, typer.Option("--archive", help="Also write the bundle as one .tar file beside it.")] = False,
+    seed: options.Seed = 0,
+    offline: options.Offline = False,
+    force: Annotated[list[str] | None, typer.Option("--force", metavar="STAGE", help="Run this stage even where it is cached; may be repeated.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print the stages, their keys and what is cached, and run nothing.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Print which part of each key changed since the last run, and run nothing.")] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    from edgetl import recipe
+    from edgetl.types import BuildSpec
+
+    spec = BuildSpec(
+        data=data,
+        device=device,
+        devices_file=str(devices) if devices else None,
+        model=model,
+        weights=weights,
+        method=method,
+        mean=options.triple(mean, "--mean"),
+        std=options.triple(std, "--std"),
+        image_size=imgsz,
+        crop=options.crop_fraction(crop),
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        flip=flip,
+        batch=batch,
+        max_drop=options.drop_budget(max_drop),
+        precision=precision,
+        calib_samples=calib_samples,
+        calib_method=calib_method,
+        seed=seed,
+        strict=strict,
+        require_engine=require_engine,
+        offline=offline,
+        out=str(out),
+        name=name,
+        archive=archive,
+        force=tuple(force or ()),
+        instances=instances,
+    )
+    if plan or explain:
+        _print_plan(recipe.show_plan(spec, cache=env.cache_folder()), explain=explain, as_json=as_json)
+        return
+    sink = progress.sink(quiet=quiet or as_json)
+    if not (quiet or as_json):
+        print(recipe.headline(spec), file=sys.stderr)
+    result = recipe.build(spec, progress=sink, cache=env.cache_folder())
+    _print_result(result.data, as_json=as_json)
+    if result.failure is not None:
+        _end_badly(result.failure, as_json=as_json)
+
+
+def _print_result(data: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(data, ensure_ascii=False))
+        return
+    from edgetl.report import summary
+
+    print("\n".join(summary.lines(data)))
+
+
+def _end_badly(failure: EdgetlError, *, as_json: bool) -> None:
+    """The bundle is whole and kept; the answer is still no."""
+    if as_json:  # the one object on standard output already holds the verdict
+        raise typer.Exit(failure.exit_code)
+    raise failure
+
+
+def _print_plan(rows: list[dict[str, Any]], *, explain: bool, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"stages": rows}, ensure_ascii=False))
+        return
+    for row in rows:
+        key = row["key"][:12] if row["key"] else f"after {row['after']}"
+        state = "cached" if row["cached"] else "to run"
+        print(f"  {row['stage']:<18} {key:<22} {state}")
+        for change in row["changed"] if explain else ():
+            print(f"  {'':<18} {change}")
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command on the application."""
+    app.command("build", help=_HELP, rich_help_panel="Main")(build)

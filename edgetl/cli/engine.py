@@ -1,0 +1,140 @@
+"""Commands on a bundle or an engine: compile, verify, bench, predict, inspect."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgetl.cli import env, options
+
+__all__ = ["register"]
+
+BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle folder, or a .tar file made with --archive.")]
+
+
+def predict(
+    bundle: BundleArgument,
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Pictures, or folders of pictures.")],
+    top_k: Annotated[int, typer.Option("--top-k", min=1, metavar="N", help="Classes to list for each picture.")] = 5,
+    as_json: options.Json = False,
+) -> None:
+    """Classify pictures with a bundle; needs neither torch nor onnx."""
+    from edgetl import runtime
+    from edgetl.data.layout import pictures_in
+
+    files = [file for place in pictures for file in pictures_in(place)]
+    with runtime.load(bundle) as predictor:
+        found = [(file, predictor.predict(file, top_k=top_k)) for file in files]
+    if as_json:
+        rows = [
+            {
+                "path": str(file),
+                "label": answer.label,
+                "probability": answer.probability,
+                "top_k": [{"label": label, "probability": p} for label, p in answer.top_k],
+            }
+            for file, answer in found
+        ]
+        print(json.dumps({"results": rows}, ensure_ascii=False))
+        return
+    for file, answer in found:
+        others = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top_k[1:])
+        print(f"{file}: {answer.label} {100 * answer.probability:.1f} %" + (f"   ({others})" if others else ""))
+
+
+def verify(
+    bundle: BundleArgument,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="DIR|CSV|demo", help="Measure the accuracy again on the test images of this data.")
+    ] = None,
+    max_drop: Annotated[
+        str | None, typer.Option("--max-drop", metavar="POINTS", help="Accuracy budget: 1% is 1.0 point of top-1 (default: what the bundle was built with).")
+    ] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Also try other normalisations and swapped channels, and name the mistake.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 where the drop is within the budget but not proven to be.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Prove a bundle: digests, golden vectors and, with --data, the accuracy of the compiled engine."""
+    from edgetl import bundles
+
+    found = bundles.verify(
+        bundle,
+        data=data,
+        max_drop=options.drop_budget(max_drop),
+        diagnose=diagnose,
+        strict=strict,
+        demo_folder=env.cache_folder() / "demo",
+        on_note=lambda text: None if as_json else print(text, file=sys.stderr),
+    )
+    if as_json:
+        print(json.dumps(found.data, ensure_ascii=False))
+    else:
+        print("\n".join(found.lines))
+    if found.failure is not None:
+        if as_json:
+            raise typer.Exit(found.failure.exit_code)
+        raise found.failure
+
+
+def bench(
+    target: Annotated[Path, typer.Argument(metavar="BUNDLE|MODEL.onnx", help="What to time.")],
+    device: options.Device = "local",
+    devices: options.DevicesFile = None,
+    duration: Annotated[float, typer.Option("--duration", min=0.1, metavar="SECONDS", help="Least time to measure each figure for.")] = 3.0,
+    iterations: Annotated[int, typer.Option("--iterations", min=1, metavar="N", help="Least runs of each figure.")] = 700,
+    as_json: options.Json = False,
+) -> None:
+    """Time an engine: its own latency and, for a bundle, frame to result."""
+    from edgetl import bundles
+
+    found = bundles.bench(target, device=device, devices_file=devices, seconds=duration, runs=iterations)
+    print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
+
+
+def inspect(
+    bundle: BundleArgument,
+    precision: Annotated[
+        str | None, typer.Option("--precision", metavar="f32|default|int8", help="Compile this candidate of the bundle here and list its layers.")
+    ] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="List every executed layer.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Say what is in a bundle, really: layers, precisions executed, sizes, digests."""
+    from edgetl import bundles
+
+    found = bundles.inspect(bundle, precision=precision, every_layer=layers)
+    print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
+
+
+def compile_command(
+    source: Annotated[Path, typer.Argument(metavar="MODEL.onnx|BUNDLE", help="What to compile.")],
+    device: options.Device = "local",
+    devices: options.DevicesFile = None,
+    precision: Annotated[
+        str, typer.Option("--precision", "-p", metavar="f32|default|int8", help="f32 forces float; default and int8 leave the vendor's default.")
+    ] = "default",
+    out: options.Out = Path("engine"),
+    as_json: options.Json = False,
+) -> None:
+    """Compile an ONNX file or a bundle's model into an engine folder."""
+    from edgetl import single
+
+    found: dict[str, Any] = single.compile_model(
+        source, device=device, devices_file=devices, precision=precision, out=out
+    )
+    print(json.dumps(found, ensure_ascii=False) if as_json else f"{out}   {found['summary']}")
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands on the application."""
+    app.command("predict", rich_help_panel="Main")(predict)
+    app.command("verify", rich_help_panel="Main")(verify)
+    app.command("bench", rich_help_panel="Engine")(bench)
+    app.command("inspect", rich_help_panel="Engine")(inspect)
+    app.command("compile", rich_help_panel="Engine")(compile_command)

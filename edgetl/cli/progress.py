@@ -1,0 +1,90 @@
+"""Draws a build as it goes: one line a stage, a bar where it takes long and somebody watches."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+from edgetl.cli import env
+
+__all__ = ["Lines", "sink"]
+
+_WIDTH = 10
+_BAR = 20
+_BAR_AFTER_S = 1.0
+
+
+class Lines:
+    """One line a stage on standard error; candidates of one stage share a line.
+
+    Parameters
+    ----------
+    stream : where the lines go.
+    bars : rewrite the current line with a bar once a stage takes over a second.
+    """
+
+    def __init__(self, stream: IO[str], *, bars: bool) -> None:
+        self._stream = stream
+        self._bars = bars
+        self._last_of: dict[str, str] = {}
+        self._said: dict[str, list[str]] = {}
+        self._seconds: dict[str, float] = {}
+        self._cached: dict[str, bool] = {}
+        self._begun = 0.0
+
+    def planned(self, stages: Sequence[str]) -> None:
+        """Learn which stage is the last of each line."""
+        self._last_of = {_verb(name): name for name in stages}
+
+    def started(self, stage: str) -> None:
+        """Show the running stage where somebody watches."""
+        self._begun = time.perf_counter()
+        self._rewrite(f"  {_verb(stage):<{_WIDTH}} ...")
+
+    def advanced(self, stage: str, done: int, total: int) -> None:
+        """Move the bar."""
+        if not total or time.perf_counter() - self._begun < _BAR_AFTER_S:
+            return
+        filled = _BAR * done // total
+        bar = "━" * filled + "─" * (_BAR - filled)
+        self._rewrite(f"  {_verb(stage):<{_WIDTH}} {bar} {done}/{total}")
+
+    def finished(self, stage: str, record: Mapping[str, Any], seconds: float, cached: bool) -> None:
+        """Print the line once its last candidate is done."""
+        verb = _verb(stage)
+        self._said.setdefault(verb, []).append(str(record.get("summary", "")))
+        self._seconds[verb] = self._seconds.get(verb, 0.0) + seconds
+        self._cached[verb] = self._cached.get(verb, True) and cached
+        if self._last_of.get(verb, stage) != stage:
+            return
+        took = "cached" if self._cached[verb] else f"{self._seconds[verb]:.1f} s"
+        said = ", ".join(text for text in self._said[verb] if text)
+        self._rewrite("")
+        self._stream.write(f"  {verb:<{_WIDTH}} {said:<88} {took:>8}\n")
+        self._stream.flush()
+
+    def note(self, message: str) -> None:
+        """Print something that the user should read now."""
+        self._rewrite("")
+        self._stream.write(f"  note: {message}\n")
+        self._stream.flush()
+
+    def _rewrite(self, line: str) -> None:
+        if self._bars:
+            self._stream.write(f"\r\x1b[2K{line}")
+            self._stream.flush()
+
+
+def _verb(stage: str) -> str:
+    return stage.partition(":")[0]
+
+
+def sink(*, quiet: bool) -> Any:
+    """The progress sink for this run: lines on standard error, or silence."""
+    if quiet:
+        from edgetl.pipeline import Silent
+
+        return Silent()
+    return Lines(sys.stderr, bars=env.interactive())

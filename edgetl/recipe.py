@@ -1,0 +1,310 @@
+"""Which stages ``edgetl build`` is, in order, and what becomes of their artifacts."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import platformdirs
+
+from edgetl import devices, digest, models, pipeline
+from edgetl.backends import seam
+from edgetl.cache import Cache
+from edgetl.data import demo, layout
+from edgetl.devices import DeviceProfile
+from edgetl.errors import EdgetlError, EnvironmentLacks, InputError, did_you_mean
+from edgetl.pipeline import Artifact, Context, Progress, Silent, Stage
+from edgetl.report import result as results
+from edgetl.stages import (
+    backbone,
+    bench,
+    calibrate,
+    check,
+    export,
+    features,
+    package,
+    prepare,
+    quantize,
+    select,
+    train,
+    verify,
+)
+from edgetl.stages import compile as compile_stage
+from edgetl.types import BuildSpec
+
+__all__ = [
+    "BuildResult",
+    "Recipe",
+    "batch_of",
+    "build",
+    "headline",
+    "plan_recipe",
+    "show_plan",
+    "where_it_runs",
+]
+
+METHODS = ("feature", "full")
+PRECISIONS = ("auto", *compile_stage.CANDIDATES)
+REFERENCE = "onnxruntime"
+"""Stands in where the profile's own engine cannot be built here; its figures are said to be a reference."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A build that is ready to run: the stages, and what they were made from."""
+
+    spec: BuildSpec
+    profile: DeviceProfile
+    stages: tuple[Stage, ...]
+    candidates: tuple[str, ...]
+    pending: Mapping[str, Any] | None
+    source: Path
+    token: Path
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build came to.
+
+    Attributes
+    ----------
+    bundle : the folder that was written; it is whole whatever the verdict.
+    data : what ``--json`` prints.
+    failure : why the answer is no, or ``None``.
+    """
+
+    bundle: Path
+    data: Mapping[str, Any]
+    failure: EdgetlError | None
+
+
+def headline(spec: BuildSpec) -> str:
+    """The first line of a build: version, device, and what this host is to it."""
+    import edgetl
+
+    profile = _profile(spec)
+    parts = [f"edgetl {edgetl.__version__}", f"{profile.name} ({profile.backend} {profile.device})"]
+    return " · ".join([*parts, *filter(None, [devices.host_note(profile)])])
+
+
+def build(
+    spec: BuildSpec | None = None,
+    *,
+    progress: Progress | None = None,
+    cache: Path | None = None,
+    **options: Any,
+) -> BuildResult:
+    """Make a verified bundle from labelled pictures.
+
+    Parameters
+    ----------
+    spec : everything in one record; or give its fields as keyword arguments (``data=``, ``device=``, ...).
+    progress : told what happens; silence where it is ``None``.
+    cache : folder of the artifact store; the user's cache folder where it is ``None``.
+
+    Returns
+    -------
+    The bundle's folder, the summary as data, and the failure that the exit code would tell, if any.
+
+    Raises
+    ------
+    InputError : something asked for or given is not usable. EnvironmentLacks : this host cannot do it.
+    """
+    spec = spec or BuildSpec(**options)
+    store = Cache(cache or _default_cache())
+    ctx = Context(seed=spec.seed, progress=progress or Silent())
+    recipe = plan_recipe(spec, store)
+    force = _forced(spec, recipe.stages)
+    artifacts = pipeline.run(recipe.stages, store, ctx, force=force)
+    outcome = results.assemble(
+        spec, recipe.profile, artifacts, recipe.candidates, recipe.pending, devices.host_note(recipe.profile)
+    )
+    bundle = package.write(spec, recipe.profile, artifacts, outcome, recipe.source)
+    recipe.token.unlink(missing_ok=True)
+    shown = {**outcome.data, "bundle": str(bundle.folder), "latest": str(bundle.latest)}
+    if bundle.archive is not None:
+        shown["archive"] = str(bundle.archive)
+    return BuildResult(bundle.folder, {**shown, "next": results.next_commands(shown)}, outcome.failure)
+
+
+def show_plan(spec: BuildSpec, *, cache: Path | None = None) -> list[dict[str, Any]]:
+    """The stages as data: name, key, whether it is cached, and which parts of the key changed.
+
+    ``key`` is ``None`` for a stage that reads the result of one that has not run; ``after`` names that one.
+    """
+    store = Cache(cache or _default_cache())
+    recipe = plan_recipe(spec, store)
+    rows, waiting = [], ""
+    for row in pipeline.plan(recipe.stages, store):
+        if row.key is not None and not row.cached and not waiting:
+            waiting = row.stage
+        changed = _changes(store.newest(row.stage), row.parts) if row.parts and not row.cached else []
+        rows.append(
+            {"stage": row.stage, "key": row.key, "cached": row.cached, "after": waiting, "changed": changed}
+        )
+    return rows
+
+
+def _changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
+    """One line for each part of a key that differs from the newest stored run of the stage."""
+    if old is None:
+        return ["never ran"]
+    lines = []
+    for part in ("version", "options", "tools", "inputs"):
+        before, after = old.get(part), msgspec.to_builtins(new[part])
+        if before == after:
+            continue
+        if not isinstance(after, dict) or not isinstance(before, dict):
+            lines.append(f"{part}: {before} -> {after}")
+            continue
+        for key in sorted({*before, *after}):
+            if before.get(key) != after.get(key):
+                lines.append(f"{part}.{key}: {_short(before.get(key))} -> {_short(after.get(key))}")
+    return lines or ["unchanged, but its entry is gone or damaged"]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _default_cache() -> Path:
+    return Path(platformdirs.user_cache_dir("edgetl", appauthor=False))
+
+
+def _profile(spec: BuildSpec) -> DeviceProfile:
+    return devices.load(Path(spec.devices_file) if spec.devices_file else None).find(spec.device)
+
+
+def _forced(spec: BuildSpec, stages: tuple[Stage, ...]) -> frozenset[str]:
+    """Full stage names for what ``--force`` named, by name or by verb."""
+    names = [stage.name for stage in stages]
+    chosen = set()
+    for asked in spec.force:
+        hits = [name for name in names if asked in (name, name.partition(":")[0])]
+        if not hits:
+            verbs = dict.fromkeys(name.partition(":")[0] for name in names)
+            raise InputError(
+                f"--force {asked!r} is not a stage.{did_you_mean(asked, verbs)}", hint=f"stages: {', '.join(verbs)}"
+            )
+        chosen.update(hits)
+    return frozenset(chosen)
+
+
+def _choice(value: str, known: tuple[str, ...], option: str) -> None:
+    if value not in known:
+        raise InputError(
+            f"{option} {value!r} is not known.{did_you_mean(value, known)}", hint=f"one of {', '.join(known)}"
+        )
+
+
+def batch_of(text: str) -> int | Literal["dynamic"]:
+    """A batch size from the text of ``--batch``."""
+    if text == "dynamic":
+        return "dynamic"
+    if not text.isdigit() or int(text) < 1:
+        raise InputError(f"--batch {text!r} is neither a number from 1 nor 'dynamic'", hint="--batch 1")
+    return int(text)
+
+
+def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
+    """Turn a request into stages; everything that can be refused before work begins is refused here.
+
+    Raises
+    ------
+    InputError : an option, the model, the device or the data is not usable.
+    EnvironmentLacks : the profile's backend or device is not on this host.
+    """
+    _choice(spec.method, METHODS, "--method")
+    _choice(spec.precision, PRECISIONS, "--precision")
+    _choice(spec.calib_method, calibrate.METHODS, "--calib-method")
+    batch = batch_of(spec.batch)
+    profile = _profile(spec)
+    models.find(spec.model)
+    runs_on, pending = where_it_runs(profile)
+    source = demo.write(store.root / "demo") if spec.data == "demo" else Path(spec.data)
+    dataset = layout.scan(source, seed=spec.seed)
+    root = layout.source_root(source)
+    host = devices.host_fingerprint()
+    candidates = ("f32", "int8") if pending else compile_stage.CANDIDATES
+    if profile.scheme == "none":
+        candidates = tuple(name for name in candidates if name != "int8")
+
+    by_features = spec.method == "feature"
+    stages = [check.stage(dataset, root), backbone.stage(spec, with_features=by_features), prepare.stage(root)]
+    if by_features:
+        stages += [features.stage(runs_on, host), train.feature_stage(spec)]
+    else:
+        stages.append(train.full_stage(spec, root, store.root / "training", host, _threads()))
+    stages.append(export.stage(batch, from_backbone=by_features and batch in (1, "dynamic")))
+    if "int8" in candidates:
+        stages += [
+            calibrate.stage(spec.calib_samples, spec.calib_method, spec.seed),
+            quantize.stage(profile.scheme, spec.calib_method, reduce_range=devices.saturates(profile)),
+        ]
+    for name in candidates:
+        stages.append(
+            compile_stage.stage(name, runs_on, host, source="quantize" if name == "int8" else "export")
+        )
+    stages += [verify.stage(name, runs_on, host) for name in candidates]
+    token = store.root / "resume" / digest.of_json(msgspec.to_builtins(spec, str_keys=True) | {"max_drop": None})
+    if not pending:
+        stages.append(bench.stage(candidates, host, spec.instances, _session(token)))
+    stages.append(
+        select.stage(
+            candidates,
+            "check",
+            max_drop=profile.budgets.max_drop if spec.max_drop is None else spec.max_drop,
+            precision=spec.precision,
+            timed=not pending,
+        )
+    )
+    return Recipe(spec, profile, tuple(stages), candidates, pending, source, token)
+
+
+def _threads() -> int:
+    """Threads of a training: every core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def where_it_runs(profile: DeviceProfile) -> tuple[DeviceProfile, Mapping[str, Any] | None]:
+    """The profile that engines are compiled for here, and what is left to do where that is not the target."""
+    if profile.backend == "tensorrt":
+        stand_in = msgspec.structs.replace(profile, backend=REFERENCE, device="CPU")
+        reason = f"a TensorRT engine is built on the {profile.name} itself, and this host is not one"
+        steps = (
+            "copy the bundle to the device",
+            "on the device: trtexec --onnx=model.int8.onnx --saveEngine=engine.plan --stronglyTyped"
+            "   (TensorRT 8.6 and 10.3: --int8 --fp16 instead of --stronglyTyped)",
+        )
+        return stand_in, {"reason": reason, "next": list(steps)}
+    probe = seam.find(profile.backend).probe()
+    if not probe.usable or profile.device not in probe.devices:
+        reason = probe.absent.get(profile.device) or probe.reason or "it did not answer"
+        raise EnvironmentLacks(
+            f"{profile.name} needs {profile.backend} {profile.device}, which this host has not: {reason}",
+            hint=probe.mend or "edgetl devices   says what is usable here",
+            device=profile.name,
+        )
+    return profile, None
+
+
+def _session(token: Path) -> str:
+    """The name of this build's measuring session: a killed build finds its own again, a finished one does not.
+
+    Yesterday's latency must never be printed as measured, so ``bench`` is keyed by it.
+    """
+    try:
+        return token.read_text()
+    except OSError:
+        token.parent.mkdir(parents=True, exist_ok=True)
+        name = uuid.uuid4().hex
+        partial = token.with_suffix(f".{name}.partial")
+        partial.write_text(name)
+        partial.replace(token)
+        return name

@@ -1,0 +1,152 @@
+"""What this host is and can do, as data and as lines."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgetl import devices
+from edgetl.backends import seam
+from edgetl.errors import EdgetlError
+
+__all__ = ["backend_lines", "backends", "examine", "examine_lines", "profile_lines", "profiles"]
+
+EXTRAS = {
+    "train": ("torch", "torchvision", "safetensors", "onnx", "onnxscript", "scikit-learn"),
+    "quantize": ("onnx", "onnxruntime"),
+    "openvino": ("openvino", "opencv-python-headless"),
+    "onnxruntime": ("onnxruntime", "opencv-python-headless"),
+    "timm": ("timm",),
+}
+"""What each extra brings, for the mend; the first three are what a build on an Intel host takes."""
+NEEDED = ("train", "quantize", "openvino")
+TRAIN_DISK_GB = 8
+
+
+def profiles(catalog: devices.Catalog) -> list[dict[str, Any]]:
+    """One row a profile."""
+    return [
+        {
+            "name": profile.name,
+            "aliases": list(profile.aliases),
+            "backend": profile.backend,
+            "device": profile.device,
+            "scheme": profile.scheme,
+            "description": profile.description,
+            "this_host": devices.host_is(profile),
+        }
+        for profile in catalog.values()
+    ]
+
+
+def profile_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table of profiles."""
+    lines = [f"  {'device':<26} {'backend':<12} {'runs on':<9} description"]
+    for row in rows:
+        mark = "▸" if row["this_host"] else " "
+        alias = f" ({', '.join(row['aliases'])})" if row["aliases"] else ""
+        lines.append(
+            f"{mark} {row['name'] + alias:<26} {row['backend']:<12} {row['device']:<9} {row['description']}".rstrip()
+        )
+    return [*lines, "", "  ▸ this host; --devices FILE adds your own (docs/how-to/my-own-device.md)"]
+
+
+def backends() -> list[dict[str, Any]]:
+    """For each backend: usable or not, why not, and the command that mends it."""
+    rows = []
+    for name in seam.installed():
+        if name == "fake":
+            continue
+        try:
+            probe = msgspec.to_builtins(seam.find(name).probe())
+        except (ImportError, EdgetlError) as error:
+            probe = {"usable": False, "devices": [], "versions": {}, "reason": str(error), "absent": {}}
+            probe["mend"] = f"pip install 'edgetl[{name}]'"
+        rows.append({"backend": name, **probe})
+    rows.append(
+        {
+            "backend": "tensorrt",
+            "usable": False,
+            "devices": [],
+            "versions": {},
+            "reason": "not part of this version: builds for NVIDIA devices end at the quantized ONNX",
+            "mend": "",
+            "absent": {},
+        }
+    )
+    return rows
+
+
+def backend_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line a backend, and one for each device of it that is not here."""
+    lines = []
+    for row in rows:
+        version = " ".join(row["versions"].values())
+        state = f"usable: {', '.join(row['devices'])}" if row["usable"] else f"not usable: {row['reason']}"
+        lines.append(f"  {row['backend']:<12} {version:<12} {state}")
+        if row["mend"]:
+            lines.append(f"  {'':<12} {'':<12} mend: {row['mend']}")
+        lines += [f"  {'':<12} {'':<12} {device}: {why}" for device, why in row["absent"].items()]
+    return lines
+
+
+def examine(cache: Path) -> dict[str, Any]:
+    """This host, the versions installed, what a build would miss, and how to mend it."""
+    missing = []
+    versions: dict[str, str | None] = {}
+    for extra, names in EXTRAS.items():
+        for name in names:
+            versions[name] = _version(name)
+        absent = [name for name in names if versions[name] is None]
+        if absent and extra in NEEDED:
+            missing.append({"what": ", ".join(absent), "for": extra, "mend": f"pip install 'edgetl[{extra}]'"})
+    place = cache if cache.exists() else Path.home()
+    free_gb = shutil.disk_usage(place).free / 1e9
+    if free_gb < TRAIN_DISK_GB:
+        missing.append(
+            {
+                "what": f"disk space: {free_gb:.1f} GB free, {TRAIN_DISK_GB} GB wanted for training",
+                "for": "train",
+                "mend": "free some, or point EDGETL_CACHE at another disk",
+            }
+        )
+    return {
+        "host": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "python": sys.version.split()[0],
+            **devices.host_fingerprint(),
+        },
+        "versions": {"edgetl": _version("edgetl"), **versions},
+        "backends": backends(),
+        "cache": {"path": str(cache), "free_gb": round(free_gb, 1)},
+        "missing": missing,
+        "healthy": not missing,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def examine_lines(found: Mapping[str, Any]) -> list[str]:
+    """The report of ``edgetl doctor``."""
+    host = found["host"]
+    lines = [f"  host         {host['system']} · {host.get('cpu', 'unknown CPU')} · Python {host['python']}"]
+    lines += [f"  cache        {found['cache']['path']} · {found['cache']['free_gb']} GB free", ""]
+    lines += [f"  {name:<24} {version or 'not installed'}" for name, version in found["versions"].items()]
+    lines += ["", *backend_lines(found["backends"]), ""]
+    if found["healthy"]:
+        return [*lines, "  nothing is missing for a build on this host"]
+    for lack in found["missing"]:
+        lines += [f"  missing      {lack['what']}", f"               {lack['mend']}"]
+    return lines

@@ -1,0 +1,143 @@
+"""What a build came to, as one JSON object: what ``--json`` prints and ``results.json`` keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgetl.devices import DeviceProfile, host_is
+from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive
+from edgetl.pipeline import Artifact
+from edgetl.types import BuildSpec
+
+__all__ = ["Outcome", "assemble", "next_commands"]
+
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The data of a build, and why its answer is no (``None`` where it is yes)."""
+
+    data: Mapping[str, Any]
+    failure: EdgetlError | None
+
+
+def assemble(
+    spec: BuildSpec,
+    profile: DeviceProfile,
+    artifacts: Mapping[str, Artifact],
+    candidates: Sequence[str],
+    pending: Mapping[str, Any] | None,
+    host_note: str,
+) -> Outcome:
+    """Collect the records of the stages into the summary's data, and judge it.
+
+    Parameters
+    ----------
+    pending : ``{reason, next}`` where the engine is still to be built on the device, else ``None``.
+    host_note : what this host is to the profile, or empty.
+    """
+    chosen = artifacts["select"].record
+    timed = artifacts["bench"].record if "bench" in artifacts else {"latency_ms": {}, "versus_default": {}}
+    compiled = {name: artifacts[f"compile:{name}"].record for name in candidates}
+    precision = chosen["shipped"]
+    data = {
+        "device": profile.name,
+        "task": "classify",
+        "model": spec.model,
+        "method": spec.method,
+        "shipped": {
+            "precision": precision,
+            "backend": profile.backend,
+            "reason": chosen["reason"],
+        },
+        "accuracy": {**chosen["accuracy"], "reference_only": pending is not None},
+        "outputs": [{"name": "logits", "kind": "classes", "labels": artifacts["check"].record["classes"]}],
+        "latency_ms": timed["latency_ms"],
+        "versus_default": timed["versus_default"],
+        "int8_time_share": compiled["int8"]["int8_time_share"] if "int8" in compiled else None,
+        "int8_layer_share": compiled["int8"]["int8_layer_share"] if "int8" in compiled else None,
+        "size_bytes": {name: record["size_bytes"] for name, record in compiled.items()},
+        "remarks": {name: _remark(name, compiled, timed, precision) for name in candidates},
+        "stages": [
+            {"name": name, **{key: artifact.record["_run"][key] for key in ("key", "cached", "seconds")}}
+            for name, artifact in artifacts.items()
+        ],
+        "notes": _notes(artifacts, host_note, pending),
+        **({"pending": dict(pending)} if pending else {}),
+    }
+    return Outcome(data, _judge(spec, profile, data))
+
+
+def _remark(
+    name: str, compiled: Mapping[str, Mapping[str, Any]], timed: Mapping[str, Any], shipped: str
+) -> str:
+    record = compiled[name]
+    if name == "default":
+        return str(record["executed"])
+    if name != "int8":
+        return ""
+    share = record["int8_time_share"]
+    said = "" if share is None else f"{100 * share:.0f} % of the time in INT8"
+    versus = timed["versus_default"].get("int8")
+    if shipped == "int8" or versus is None or versus["verdict"] == "faster":
+        return said
+    floats = ", ".join(f"{count} {kind}" for kind, count in sorted(record["float_layers"].items()))
+    return f"{said}; in float: {floats}; {record['reorders']} reorders"
+
+
+def _notes(
+    artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[str, Any] | None
+) -> list[str]:
+    notes = [host_note] if host_note else []
+    if pending:
+        notes.append("accuracy is that of ONNX Runtime on this host, a reference: the engine is not built yet")
+    notes += list(artifacts["backbone"].record.get("notes", ()))
+    notes += list(artifacts["check"].record["warnings"])
+    return notes
+
+
+def _judge(spec: BuildSpec, profile: DeviceProfile, data: Mapping[str, Any]) -> EdgetlError | None:
+    accuracy = data["accuracy"]
+    if accuracy["verdict"] == "over":
+        return GateFailed(
+            accuracy["sentence"],
+            hint="--precision auto, more --calib-samples, or a larger --max-drop; the bundle is kept to look at",
+            drop_pt=accuracy["drop_pt"],
+            budget_pt=accuracy["budget_pt"],
+        )
+    slow = _over_latency(profile, data)
+    if slow is not None:
+        return slow
+    if "pending" in data and spec.require_engine:
+        return EnvironmentLacks(data["pending"]["reason"], hint=data["pending"]["next"][0])
+    if spec.strict and accuracy["verdict"] == "unproven":
+        return Inconclusive(accuracy["sentence"], hint="more test images, or without --strict")
+    return None
+
+
+def _over_latency(profile: DeviceProfile, data: Mapping[str, Any]) -> GateFailed | None:
+    """A profile's latency budget, where this host is the device it was written for."""
+    if not host_is(profile):
+        return None
+    measured = data["latency_ms"].get(data["shipped"]["precision"], {})
+    for name in ("p50", "p90", "p99"):
+        limit, found = getattr(profile.budgets, f"{name}_ms"), measured.get(name)
+        if limit is not None and found is not None and found > limit:
+            return GateFailed(
+                f"{name} is {found:.2f} ms, the budget of {profile.name} is {limit:g} ms",
+                hint="a smaller --imgsz or another --model",
+                measured_ms=found,
+                budget_ms=limit,
+            )
+    return None
+
+
+def next_commands(data: Mapping[str, Any]) -> list[str]:
+    """What a user does with the bundle now."""
+    if "pending" in data:
+        return list(data["pending"]["next"])
+    return [f"edgetl predict {data['latest']} photo.jpg", f"edgetl inspect {data['latest']}"]
+
+

@@ -1,0 +1,72 @@
+"""The last block that a build prints, from the same data that ``--json`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["accuracy_lines", "bytes_text", "lines", "table"]
+
+CANDIDATES = ("f32", "default", "int8")
+
+
+def bytes_text(size: float) -> str:
+    """A size with its unit, powers of ten.
+
+    >>> bytes_text(6_100_000)
+    '6.1 MB'
+    """
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size:.0f} B"
+
+
+def _ms(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.2f} ms"
+
+
+def _percent(value: float | None) -> str:
+    return "n/a" if value is None else f"{100 * value:.1f} %"
+
+
+def table(result: Mapping[str, Any]) -> list[str]:
+    """One row a candidate: accuracy, latency, size, a remark; the shipped one is marked."""
+    rows = [f"  {'':<12} {'accuracy':>9} {'p50':>12} {'p90':>12} {'size':>10}"]
+    for name in CANDIDATES:
+        if name not in result["size_bytes"]:
+            continue
+        latency = result["latency_ms"].get(name) or {}
+        mark = "▸" if result["shipped"].get("precision") == name else " "
+        rows.append(
+            f"{mark} {name:<12} {_percent(result['accuracy'].get('fp32' if name == 'f32' else name)):>9} "
+            f"{_ms(latency.get('p50')):>12} {_ms(latency.get('p90')):>12} "
+            f"{bytes_text(result['size_bytes'][name]):>10}     {result['remarks'].get(name, '')}".rstrip()
+        )
+    return rows
+
+
+def accuracy_lines(result: Mapping[str, Any]) -> list[str]:
+    """The drop against its budget, and the class that fares worst."""
+    accuracy = result["accuracy"]
+    out = [f"  {accuracy['sentence']}"]
+    if accuracy.get("worst_class"):
+        out.append(f"  {accuracy['worst_class']}")
+    return out
+
+
+def lines(result: Mapping[str, Any]) -> list[str]:
+    """The whole block, first line to last."""
+    pending = result.get("pending")
+    out = [""]
+    if pending:
+        out += [f"  engine: pending · {pending['reason']}", ""]
+    out += table(result)
+    out += accuracy_lines(result)
+    if result["shipped"].get("reason"):
+        out.append(f"  shipped {result['shipped']['precision']}: {result['shipped']['reason']}")
+    out += [f"  note    {note}" for note in result.get("notes", ())]
+    out += ["", f"  bundle  {result['bundle']}   ({result['latest']})"]
+    steps = pending["next"] if pending else result["next"]
+    out += [f"  {'next' if index == 0 else '':<7} {step}" for index, step in enumerate(steps)]
+    return out

@@ -1,0 +1,82 @@
+"""A bundle as one file: an uncompressed tar, the same bytes for the same bundle, opened with suspicion."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from edgetl import digest
+from edgetl.errors import BundleError
+
+__all__ = ["pack", "unpack"]
+
+SUFFIX = ".tar"
+MAX_MEMBERS = 1000
+MAX_BYTES = 8 << 30
+
+
+def pack(folder: Path, archive: Path) -> Path:
+    """Write a folder's files as a tar whose bytes depend on their names and contents alone.
+
+    Weights do not compress; an uncompressed archive cannot expand past its own size.
+    """
+    partial = archive.with_name(f"{archive.name}.partial")
+    try:
+        with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for name in digest.tree_files(folder):
+                info = tarfile.TarInfo(name)
+                info.size = (folder / name).stat().st_size
+                with (folder / name).open("rb") as file:
+                    tar.addfile(info, file)
+        partial.replace(archive)
+    finally:
+        partial.unlink(missing_ok=True)
+    return archive
+
+
+def unpack(archive: Path, into: Path) -> Path:
+    """Extract an archive into a folder that does not exist yet; whole, or not at all.
+
+    Raises
+    ------
+    BundleError : it is no archive, or a member is absolute, leaves the folder, is a link or a device, is there
+        twice, or is larger than the archive could hold.
+    """
+    into.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f"{into.name}.", suffix=".partial", dir=into.parent))
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            _extract(tar, work, limit=min(MAX_BYTES, archive.stat().st_size))
+        work.rename(into)
+    except (tarfile.TarError, EOFError) as error:
+        raise BundleError(f"{archive.name} is no bundle archive: {error}", hint="edgetl build --archive writes one") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return into
+
+
+def _extract(tar: tarfile.TarFile, work: Path, limit: int) -> None:
+    seen: set[str] = set()
+    total = 0
+    for member in tar:
+        place = PurePosixPath(member.name)
+        total += member.size
+        if not member.isreg():
+            raise BundleError(f"{member.name} in the archive is not a plain file", hint="do not trust it", file=member.name)
+        if place.is_absolute() or ".." in place.parts or "\\" in member.name:
+            raise BundleError(f"{member.name} in the archive leaves the folder", hint="do not trust it", file=member.name)
+        if member.name in seen or len(seen) >= MAX_MEMBERS:
+            raise BundleError(f"{member.name} is there twice, or there are too many files", hint="do not trust it")
+        if total > limit:
+            raise BundleError(f"{member.name} is larger than the archive", hint="copy it again", file=member.name)
+        seen.add(member.name)
+        source = tar.extractfile(member)
+        target = work / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            shutil.copyfileobj(source or io.BytesIO(), file)
+        if target.stat().st_size != member.size:
+            raise BundleError(f"{member.name} is cut short", hint="copy the archive again", file=member.name)

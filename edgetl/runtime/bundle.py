@@ -1,0 +1,224 @@
+"""The bundle: a folder that says what it holds, and is refused where it holds anything else.
+
+``docs/formats.md`` describes it for readers in other languages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from edgetl import digest
+from edgetl.errors import BundleError, EnvironmentLacks
+from edgetl.types import Engine, Preprocess, Record
+
+__all__ = ["ENGINE", "GOLDEN", "Bundle", "FileEntry", "Manifest", "Pending", "open_bundle", "seal"]
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+ENGINE = "engine/engine.json"
+LABELS = "labels.json"
+PREPROCESS = "preprocess.json"
+RESULTS = "results.json"
+GOLDEN = "golden.npz"
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_FILES = 1000
+
+
+class FileEntry(Record, kw_only=True):
+    """Digest and size in bytes of one file."""
+
+    sha256: str
+    size: int
+
+
+class Pending(Record, kw_only=True):
+    """Why there is no engine yet, and what makes one."""
+
+    reason: str
+    next: tuple[str, ...]
+
+
+class Manifest(Record, kw_only=True):
+    """What a bundle is.
+
+    Attributes
+    ----------
+    device : the profile it was built for. backend, precision : of the engine. model, method : what was trained how.
+    created : UTC, ISO 8601. data : digest of the data set, and of each role of it.
+    versions : tools that made it. caller_commit : git commit of the folder the build ran in, where there was one.
+    weights_licence : where the weights state one. sha256 : of this record's canonical JSON without this field.
+    """
+
+    schema: int
+    name: str
+    created: str
+    device: str
+    backend: str
+    precision: str
+    task: str
+    model: str
+    method: str
+    seed: int
+    data: dict[str, str]
+    versions: dict[str, str]
+    caller_commit: str | None = None
+    weights_licence: str | None = None
+    pending: Pending | None = None
+    files: dict[str, FileEntry]
+    sha256: str = ""
+
+
+class Bundle:
+    """An opened bundle whose every byte was checked.
+
+    Attributes
+    ----------
+    folder : where it is. manifest : what it is. labels : class names, in the order of the logits.
+    preprocess : how a picture becomes its input.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.labels: tuple[str, ...] = self._read(LABELS, tuple[str, ...])
+        self.preprocess: Preprocess = self._read(PREPROCESS, Preprocess)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine's record; its files are in ``engine_folder``.
+
+        Raises
+        ------
+        EnvironmentLacks : the engine is still to be built on the device.
+        """
+        pending = self.manifest.pending
+        if pending is not None:
+            raise EnvironmentLacks(
+                f"this bundle has no engine yet: {pending.reason}", hint="; then ".join(pending.next)
+            )
+        engine: Engine = self._read(ENGINE, Engine)
+        return engine
+
+    @property
+    def engine_folder(self) -> Path:
+        """Where the engine's files are."""
+        return self.folder / "engine"
+
+    @property
+    def results(self) -> Mapping[str, Any]:
+        """What the build measured."""
+        found: Mapping[str, Any] = self._read(RESULTS, dict[str, Any])
+        return found
+
+    def _read(self, name: str, kind: Any) -> Any:
+        if name not in self.manifest.files:
+            raise BundleError(f"{self.folder.name} has no {name}", hint="build it again", file=name)
+        try:
+            return msgspec.json.decode((self.folder / name).read_bytes(), type=kind)
+        except msgspec.DecodeError as error:
+            raise BundleError(f"{name} is not what this version writes: {error}", hint="build it again") from error
+
+
+def seal(folder: Path, facts: Manifest) -> Manifest:
+    """List every file of a folder in a manifest and write it there.
+
+    Parameters
+    ----------
+    facts : a manifest with ``files`` and ``sha256`` still empty.
+    """
+    _, table = digest.of_tree(folder)
+    files = {name: FileEntry(**entry) for name, entry in table.items()}
+    whole = msgspec.structs.replace(facts, files=files, sha256="")
+    whole = msgspec.structs.replace(whole, sha256=_own_digest(msgspec.to_builtins(whole)))
+    (folder / MANIFEST).write_bytes(digest.canonical_json(whole))
+    return whole
+
+
+def _own_digest(manifest: Mapping[str, Any]) -> str:
+    return digest.of_json({key: value for key, value in manifest.items() if key != "sha256"})
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Open a bundle after checking schema, manifest, and every byte of every file.
+
+    Raises
+    ------
+    BundleError : it is no bundle, of a newer schema, or not byte for byte what its manifest says; the file is named.
+    """
+    folder = path.resolve()
+    manifest = _manifest(folder, path)
+    on_disk = _regular_files(folder)
+    listed = set(manifest.files)
+    for name in sorted(listed):
+        _checked_name(name)
+    missing, extra = sorted(listed - on_disk), sorted(on_disk - listed - {MANIFEST})
+    if missing:
+        raise BundleError(f"{missing[0]} is listed in the manifest and missing", hint="copy the bundle again", file=missing[0])
+    if extra:
+        raise BundleError(f"{extra[0]} is not listed in the manifest", hint="remove it, or copy the bundle again", file=extra[0])
+    for name, entry in sorted(manifest.files.items()):
+        file = folder / name
+        if file.stat().st_size != entry.size or digest.of_file(file) != entry.sha256:
+            raise BundleError(
+                f"{name} is not the file that was written: its sha256 differs", hint="copy the bundle again", file=name
+            )
+    return Bundle(folder, manifest)
+
+
+def _manifest(folder: Path, called: Path) -> Manifest:
+    file = folder / MANIFEST
+    if not file.is_file():
+        what = "no such bundle" if not folder.exists() else "no bundle"
+        raise BundleError(f"{called}: {what}, it has no {MANIFEST}", hint="edgetl build writes one; runs/latest is the newest")
+    if file.stat().st_size > MAX_MANIFEST_BYTES:
+        raise BundleError(f"{MANIFEST} is over {MAX_MANIFEST_BYTES} bytes", hint="copy the bundle again", file=MANIFEST)
+    data = file.read_bytes()
+    broken = BundleError(f"{MANIFEST} is not the file that was written", hint="copy the bundle again", file=MANIFEST)
+    try:
+        body = json.loads(data)
+        if not isinstance(body, dict) or not isinstance(body.get("schema"), int):
+            raise broken
+        if body["schema"] > SCHEMA:
+            raise BundleError(
+                f"the bundle has schema {body['schema']}, this edgetl reads up to {SCHEMA}",
+                hint="pip install --upgrade edgetl",
+                schema=body["schema"],
+            )
+        if digest.canonical_json(body) != data or body.get("sha256") != _own_digest(body):
+            raise broken
+        manifest = msgspec.convert(body, Manifest)
+    except (ValueError, msgspec.ValidationError, RecursionError) as error:
+        raise broken from error
+    if len(manifest.files) > MAX_FILES:
+        raise BundleError(f"the manifest lists {len(manifest.files)} files, at most {MAX_FILES} are read", hint="")
+    return manifest
+
+
+def _checked_name(name: str) -> None:
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts or "\\" in name or not place.parts or str(place) != name:
+        raise BundleError(f"{name!r} in the manifest leaves the bundle", hint="do not trust this bundle", file=name)
+
+
+def _regular_files(folder: Path) -> set[str]:
+    """Names of every file below a folder.
+
+    Raises
+    ------
+    BundleError : one is a link or a device.
+    """
+    found = set()
+    for place, folders, names in os.walk(folder):
+        for name in [*folders, *names]:
+            path = Path(place, name)
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                inside = path.relative_to(folder).as_posix()
+                raise BundleError(f"{inside} is a link or a device", hint="a bundle holds plain files only", file=inside)
+        found |= {Path(place, name).relative_to(folder).as_posix() for name in names}
+    return found

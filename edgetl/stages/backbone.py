@@ -1,0 +1,91 @@
+"""backbone: the named network with its pretrained weights, exported up to its features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgetl import digest, models
+from edgetl.errors import InputError
+from edgetl.pipeline import Artifact, Context, Stage
+from edgetl.types import BuildSpec
+
+__all__ = ["FEATURES", "identity", "stage", "versions", "versions_of"]
+
+FEATURES = "features.onnx"
+
+
+def identity(spec: BuildSpec) -> dict[str, Any]:
+    """What makes the starting network: its name, the identity of its weights, and what the user said of pixels.
+
+    Raises
+    ------
+    InputError : the weights file is not there.
+    """
+    card = models.find(spec.model)
+    if spec.weights == "DEFAULT":
+        weights = f"DEFAULT {card.weights_file if card else spec.model}"
+    elif spec.weights == "none":
+        weights = f"none, seed {spec.seed}"
+    else:
+        path = Path(spec.weights)
+        if not path.is_file():
+            raise InputError(f"no such weights file: {path}", hint="--weights FILE, DEFAULT or none", path=str(path))
+        beside = path.with_suffix(".json")
+        weights = digest.of_file(path) + (digest.of_file(beside) if beside.is_file() else "")
+    return {
+        "model": spec.model,
+        "weights": weights,
+        "mean": spec.mean,
+        "std": spec.std,
+        "image_size": spec.image_size,
+        "crop": spec.crop,
+    }
+
+
+def versions_of(*names: str) -> dict[str, str]:
+    """Versions of libraries that shape a result, without importing them."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def versions(spec: BuildSpec) -> dict[str, str]:
+    """Libraries that shape a network and its graph."""
+    names = ["torch", "torchvision", "onnx", "onnxscript"] + (["timm"] if spec.model.startswith("timm/") else [])
+    return versions_of(*names)
+
+
+def stage(spec: BuildSpec, *, with_features: bool) -> Stage:
+    """Build the network; ``with_features`` also exports its body, which the feature method runs as an engine."""
+
+    def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
+        from edgetl import export
+        from edgetl.transfer import backbone
+
+        made = backbone.create(spec, classes=2, on_note=ctx.progress.note)
+        record: dict[str, Any] = {}
+        if with_features:
+            batch = "dynamic" if spec.batch == "dynamic" else 1
+            report = export.export_features(made.net.body, made.preprocess, out / FEATURES, batch=batch)
+            record = msgspec.to_builtins(report)
+        size = made.preprocess.width
+        return {
+            "summary": f"{spec.model}, {size} x {size}, normalisation: {made.normalisation}",
+            "preprocess": msgspec.to_builtins(made.preprocess),
+            "normalisation": made.normalisation,
+            "notes": list(made.notes),
+            "export": record,
+        }
+
+    options = {**identity(spec), "features": with_features, "dynamic": spec.batch == "dynamic"}
+    return Stage("backbone", 1, (), options, versions(spec), run)

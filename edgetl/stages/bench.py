@@ -1,0 +1,50 @@
+"""bench: the candidates side by side, in fresh instances in fresh processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgetl import digest
+from edgetl.bench.compare import Contender, compare
+from edgetl.pipeline import Artifact, Context, Stage
+
+__all__ = ["BASELINE", "stage"]
+
+BASELINE = "default"
+
+
+def stage(candidates: tuple[str, ...], host: Mapping[str, str], instances: int, session: str) -> Stage:
+    """Compare every candidate with ``default``.
+
+    Parameters
+    ----------
+    session : names the measuring session, so that no older measurement is taken for this one.
+    """
+
+    def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
+        contenders = {
+            name: Contender(
+                opener="edgetl.bench.compare:engine",
+                arguments={"folder": str(inputs[f"compile:{name}"].path / "engine")},
+            )
+            for name in candidates
+        }
+        found = compare(
+            contenders, baseline=BASELINE, instances=instances, on_progress=ctx.advance, seed=ctx.seed
+        )
+        (out / "samples.json").write_bytes(digest.canonical_json(found))
+        ratios = {name: found.ratio(name) for name in candidates if name != BASELINE}
+        return {
+            "summary": f"interleaved, {instances} fresh instances of each",
+            "latency_ms": {name: found.latency_ms(name) for name in candidates},
+            "versus_default": {name: msgspec.to_builtins(ratio) for name, ratio in ratios.items()},
+            "context": msgspec.to_builtins(found.context[0]),
+        }
+
+    needs = tuple(f"compile:{name}" for name in candidates)
+    options = {"instances": instances, "session": session, "host": dict(host)}
+    return Stage("bench", 1, needs, options, {}, run)

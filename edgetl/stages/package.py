@@ -1,0 +1,177 @@
+"""package: everything that a device and an auditor need, in one folder that cannot be half written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgetl import digest, models
+from edgetl.cache import out_of_space
+from edgetl.devices import DeviceProfile
+from edgetl.pipeline import Artifact
+from edgetl.report.result import Outcome
+from edgetl.runtime import archive, bundle
+from edgetl.stages import prepare, verify
+from edgetl.types import BuildSpec
+
+__all__ = ["Written", "write"]
+
+GOLDEN_IMAGES = 8
+TOOLS = ("edgetl", "torch", "torchvision", "timm", "onnx", "onnxruntime", "openvino", "numpy")
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where a bundle is; ``latest`` is the link that points to the newest."""
+
+    folder: Path
+    latest: Path
+    archive: Path | None
+
+
+def write(
+    spec: BuildSpec, profile: DeviceProfile, artifacts: Mapping[str, Artifact], outcome: Outcome, source: Path
+) -> Written:
+    """Write the bundle of a build beside its place, and rename it there.
+
+    Parameters
+    ----------
+    source : the data, whose name the bundle takes where none was given.
+
+    Raises
+    ------
+    EnvironmentLacks : the place is full or cannot be written.
+    """
+    out = Path(spec.out)
+    name = spec.name or (spec.data if spec.data == "demo" else source.resolve().stem)
+    now = datetime.now(timezone.utc)
+    with out_of_space(out):
+        home = out / name
+        home.mkdir(parents=True, exist_ok=True)
+        work = home / f".{uuid.uuid4().hex}.partial"
+        work.mkdir()
+        try:
+            _fill(work, artifacts, outcome)
+            bundle.seal(work, _facts(spec, profile, artifacts, outcome, name, now))
+            folder = _settle(work, home, now)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        latest = _point(out / "latest", folder)
+        packed = archive.pack(folder, folder.with_name(f"{folder.name}.tar")) if spec.archive else None
+    return Written(folder, latest, packed)
+
+
+def _fill(work: Path, artifacts: Mapping[str, Artifact], outcome: Outcome) -> None:
+    """Copy and write everything but the manifest."""
+    shipped = outcome.data["shipped"]["precision"]
+    shutil.copyfile(artifacts["export"].path / "model.onnx", work / "model.fp32.onnx")
+    if "quantize" in artifacts:
+        shutil.copyfile(artifacts["quantize"].path / "model.onnx", work / "model.int8.onnx")
+        shutil.copyfile(artifacts["calibrate"].path / "calibration.json", work / "calibration.json")
+    if "pending" not in outcome.data:
+        shutil.copytree(artifacts[f"compile:{shipped}"].path / "engine", work / "engine")
+    (work / bundle.LABELS).write_bytes(digest.canonical_json(artifacts["check"].record["classes"]))
+    (work / bundle.PREPROCESS).write_bytes(digest.canonical_json(artifacts["prepare"].record["preprocess"]))
+    (work / bundle.RESULTS).write_bytes(digest.canonical_json(outcome.data))
+    _write_golden(work / bundle.GOLDEN, artifacts, shipped)
+
+
+def _write_golden(file: Path, artifacts: Mapping[str, Artifact], shipped: str) -> None:
+    """A few held-out inputs as the engine sees them, with what f32 and the shipped engine answered."""
+    pictures = prepare.images(artifacts["prepare"], "test")
+    rows = np.unique(np.linspace(0, len(pictures) - 1, min(GOLDEN_IMAGES, len(pictures))).astype(int))
+    np.savez(
+        file,
+        inputs=np.ascontiguousarray(pictures[rows]),
+        logits_f32=verify.logits(artifacts["verify:f32"], "test")[rows],
+        logits=verify.logits(artifacts[f"verify:{shipped}"], "test")[rows],
+    )
+
+
+def _facts(
+    spec: BuildSpec,
+    profile: DeviceProfile,
+    artifacts: Mapping[str, Artifact],
+    outcome: Outcome,
+    name: str,
+    now: datetime,
+) -> bundle.Manifest:
+    card = models.find(spec.model)
+    pending = outcome.data.get("pending")
+    checked = artifacts["check"].record
+    return bundle.Manifest(
+        schema=bundle.SCHEMA,
+        name=name,
+        created=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        device=profile.name,
+        backend=profile.backend,
+        precision=outcome.data["shipped"]["precision"],
+        task="classify",
+        model=spec.model,
+        method=spec.method,
+        seed=spec.seed,
+        data={"all": checked["data_digest"], **checked["role_digests"]},
+        versions=_versions(),
+        caller_commit=_commit(),
+        weights_licence=(card.licence or None) if card and spec.weights == "DEFAULT" else None,
+        pending=bundle.Pending(reason=pending["reason"], next=tuple(pending["next"])) if pending else None,
+        files={},
+    )
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in TOOLS:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _commit() -> str | None:
+    """The git commit of the folder that the build was called in."""
+    try:
+        told = subprocess.run(
+            ["git", "rev-parse", "HEAD"],  # noqa: S607 (the user's own git)
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return told.stdout.strip() or None
+
+
+def _settle(work: Path, home: Path, now: datetime) -> Path:
+    """Give a whole folder its name: the UTC time, with a number where two builds end in one second."""
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    for number in range(1000):
+        folder = home / (stamp if not number else f"{stamp}-{number}")
+        try:
+            work.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+            continue
+        return folder
+    raise FileExistsError(home / stamp)
+
+
+def _point(link: Path, folder: Path) -> Path:
+    """Make ``latest`` point at a bundle, in one step; a relative link, so that the whole tree may move."""
+    fresh = link.with_name(f".latest.{uuid.uuid4().hex}")
+    fresh.symlink_to(os.path.relpath(folder, link.parent))
+    fresh.replace(link)
+    return link

@@ -1,0 +1,139 @@
+"""train: the backbone learns the user's classes; a checkpoint comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from edgetl import digest, isolate
+from edgetl.pipeline import Artifact, Context, Stage
+from edgetl.stages import backbone, prepare
+from edgetl.stages.check import DATASET
+from edgetl.types import BuildSpec, Preprocess
+
+__all__ = ["feature_stage", "full_stage"]
+
+PARITY_SAMPLES = 8
+"""Pictures that travel with a checkpoint so that an export can prove itself."""
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+"""glibc gives large blocks back to the system after each use; training asks for the same ones every step."""
+
+
+def feature_stage(spec: BuildSpec) -> Stage:
+    """Fit a linear head on the features of the train role."""
+
+    def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
+        from edgetl.transfer import checkpoint
+        from edgetl.transfer.backbone import create
+        from edgetl.transfer.methods import feature
+
+        classes = inputs["check"].record["classes"]
+        train = np.load(inputs["features"].path / "train.npy")
+        targets = prepare.labels(inputs["prepare"], "train")
+        head = feature.fit_head(train, targets, len(classes), spec.seed)
+        held = np.load(inputs["features"].path / "select.npy")
+        right = (held @ head.weight.T + head.bias).argmax(axis=1) == prepare.labels(inputs["prepare"], "select")
+        accuracy = float(right.mean()) if len(right) else None
+        net = create(spec, len(classes), ctx.progress.note).net
+        checkpoint.set_head(net, head.weight, head.bias)
+        record = _record(spec, inputs, "feature")
+        record = msgspec.structs.replace(
+            record,
+            history=[{"select_accuracy": accuracy, "cv_accuracy": head.scores}],
+            choices={"C": head.strength},
+        )
+        checkpoint.save(net, record, _samples(inputs), out)
+        np.savez(out / "head.npz", weight=head.weight, bias=head.bias)
+        a_class = len(targets) // len(classes)
+        said = "n/a" if accuracy is None else f"{100 * accuracy:.1f} %"
+        return {
+            "summary": f"{spec.model}, feature method, about {a_class} labels a class · select {said}",
+            "select_accuracy": accuracy,
+            "strength": head.strength,
+        }
+
+    tools = {**backbone.versions(spec), **backbone.versions_of("scikit-learn")}
+    options = {**backbone.identity(spec), "seed": spec.seed, "method": "feature"}
+    return Stage("train", 1, ("check", "backbone", "prepare", "features"), options, tools, run)
+
+
+def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, str], threads: int) -> Stage:
+    """Train all weights, in a child process whose allocator is set for it.
+
+    Parameters
+    ----------
+    root : where the pictures are: augmentation crops from the originals.
+    scratch : where a killed training finds its last epoch again.
+    threads : of the training; they change the bits, so they are part of the key.
+    """
+    wanted = {
+        "epochs": spec.epochs,
+        "batch_size": spec.batch_size,
+        "lr": spec.lr,
+        "flip": spec.flip,
+        "seed": spec.seed,
+        "method": "full",
+        "threads": threads,
+    }
+
+    def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
+        record = _record(spec, inputs, "full")
+        np.save(out / "samples.tmp.npy", _samples(inputs))
+        told = isolate.call(
+            "edgetl.transfer.trainer:run_json",
+            {
+                "spec": msgspec.to_builtins(spec),
+                "record": msgspec.to_builtins(record),
+                "dataset": str(inputs["check"].path / DATASET),
+                "root": str(root.resolve()),
+                "prepared": str(inputs["prepare"].path),
+                "out": str(out),
+                "state": str(scratch / f"train-{inputs['prepare'].digest[:16]}-{digest.of_json(wanted)[:16]}"),
+                "threads": threads,
+            },
+            env=MALLOC,
+            on_tick=ctx.advance,
+        )
+        (out / "samples.tmp.npy").unlink()
+        best = told["best"]
+        return {
+            "summary": f"{spec.model}, all weights, {told['epochs']} epochs, best {best['epoch']} · "
+            f"select {100 * best['accuracy']:.1f} % · {told['fast_path']}",
+            "select_accuracy": best["accuracy"],
+            "fast_path": told["fast_path"],
+        }
+
+    options = {**backbone.identity(spec), **wanted, "host": dict(host)}
+    return Stage("train", 1, ("check", "backbone", "prepare"), options, backbone.versions(spec), run)
+
+
+def _record(spec: BuildSpec, inputs: Mapping[str, Artifact], method: str) -> Any:
+    from edgetl.transfer.checkpoint import Checkpoint
+
+    told = inputs["backbone"].record
+    return Checkpoint(
+        model=spec.model,
+        method=method,
+        classes=tuple(inputs["check"].record["classes"]),
+        preprocess=msgspec.convert(told["preprocess"], Preprocess),
+        normalisation=told["normalisation"],
+        initial_weights=backbone.identity(spec)["weights"],
+        seed=spec.seed,
+    )
+
+
+def _samples(inputs: Mapping[str, Artifact]) -> npt.NDArray[np.uint8]:
+    """A few train pictures, spread over the classes."""
+    pictures = prepare.images(inputs["prepare"], "train")
+    rows = np.linspace(0, len(pictures) - 1, min(PARITY_SAMPLES, len(pictures))).astype(int)
+    return np.ascontiguousarray(pictures[np.unique(rows)])
+
