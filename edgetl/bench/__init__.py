@@ -1,22 +1,24 @@
-"""Latency: measured with context, compared with intervals."""
+"""Measuring latency: ``measure`` one engine here, ``compare`` several in fresh processes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgetl.bench.compare import compare as compare
-    from edgetl.bench.harness import measure as measure
+    from edgetl.bench.comparison import compare
+    from edgetl.bench.harness import measure
 
 __all__ = ["compare", "measure"]
 
 
 def __getattr__(name: str) -> Any:
-    """Resolve on first use: ``edgetl --help`` must not pay for numpy."""
-    from importlib import import_module
-
+    """Resolve a public function on first use: nothing is imported for ``edgetl --help``."""
     if name == "measure":
-        return import_module("edgetl.bench.harness").measure
+        from edgetl.bench.harness import measure
+
+        return measure
     if name == "compare":
-        return import_module("edgetl.bench.compare").compare
-    raise AttributeError(f"module 'edgetl.bench' has no attribute {name!r}")
+        from edgetl.bench.comparison import compare
+
+        return compare
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,67 +1,125 @@
-"""Run something again and again, and keep every time."""
+"""Times one call again and again: warm-up until steady, then raw samples."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from edgetl.bench.clock import Clock, now_ns
+import numpy.typing as npt
 
-__all__ = ["block", "measure", "warm_up"]
+from edgetl.backends.seam import Session
+from edgetl.bench import clock as clocks
+from edgetl.bench import context
+from edgetl.bench.clock import Clock
+from edgetl.bench.measurement import Measurement
+
+__all__ = ["WarmUp", "engine_call", "measure", "measure_call", "sample", "warm_up"]
 
 Call = Callable[[], object]
+_NS = 1_000_000_000
+WINDOW_NS = 50_000_000
+WINDOW_RUNS = 3
+STEADY = 0.03
+"""Two windows of the warm-up in a row agree when their medians differ by less than this share."""
 
-STEADY = 0.05
-"""Two halves of a window whose medians differ by less are taken for steady."""
-WINDOW = 20
+
+@dataclass(frozen=True)
+class WarmUp:
+    """How a warm-up went: its runs, whether the time settled, and the median of its last window."""
+
+    runs: int
+    steady: bool
+    median_ns: float
 
 
-def warm_up(call: Call, *, least_s: float = 0.2, most_s: float = 2.0, clock: Clock = now_ns) -> int:
-    """Run until the times are steady, at least and at most so long; how many runs it took.
+def engine_call(session: Session, feed: Mapping[str, npt.NDArray[Any]]) -> Call:
+    """One inference with the inputs already in the engine's own buffers, so that no copy of ours is timed."""
+    request = session.request()
+    request.fill(feed)
+    start, wait = request.start, request.wait
 
-    Steady: the medians of the last ten runs and of the ten before differ by under 5 %.
+    def once() -> None:
+        start()
+        wait()
+
+    return once
+
+
+def measure(
+    session: Session,
+    feed: Mapping[str, npt.NDArray[Any]],
+    *,
+    min_seconds: float = 2.0,
+    min_runs: int = 100,
+    threads: int | None = None,
+    clock: Clock = clocks.system,
+) -> Measurement:
+    """Time an engine alone.
+
+    Parameters
+    ----------
+    feed : its inputs by name.
+    min_seconds, min_runs : sampling goes on until both are reached.
+    threads : what the engine was given, for the record.
     """
+    call = engine_call(session, feed)
+    return measure_call(
+        call, "engine", min_seconds=min_seconds, min_runs=min_runs, threads=threads, clock=clock
+    )
+
+
+def measure_call(
+    once: Call,
+    what: str = "frame",
+    *,
+    min_seconds: float = 2.0,
+    min_runs: int = 100,
+    threads: int | None = None,
+    clock: Clock = clocks.system,
+) -> Measurement:
+    """Time any call, such as one that takes a frame to its result."""
+    warm = warm_up(once, clock)
+    host = context.read(threads=threads)
+    samples: list[int] = []
     begun = clock()
-    times: list[int] = []
+    while len(samples) < min_runs or clock() - begun < min_seconds * _NS:
+        samples += sample(once, 1, clock)
+    return Measurement(
+        what=what, samples_ns=tuple(samples), warm_up_runs=warm.runs, steady=warm.steady, context=host
+    )
+
+
+def warm_up(once: Call, clock: Clock, *, least_seconds: float = 0.2, most_seconds: float = 5.0) -> WarmUp:
+    """Run until two windows in a row take the same time, within limits of time."""
+    begun = clock()
+    runs, before = 0, float("inf")
     while True:
-        start = clock()
-        call()
-        end = clock()
-        times.append(end - start)
-        spent = (end - begun) / 1e9
-        if spent >= most_s or (spent >= least_s and _steady(times)):
-            return len(times)
+        window: list[int] = []
+        while len(window) < WINDOW_RUNS or sum(window) < WINDOW_NS:
+            window += sample(once, 1, clock)
+        runs += len(window)
+        now = statistics.median(window)
+        steady = abs(now - before) < STEADY * now
+        spent = clock() - begun
+        if (steady and spent >= least_seconds * _NS) or spent >= most_seconds * _NS:
+            return WarmUp(runs, steady, now)
+        before = now
 
 
-def _steady(times: list[int]) -> bool:
-    if len(times) < WINDOW:
-        return False
-    half = WINDOW // 2
-    before, after = sorted(times[-WINDOW:-half])[half // 2], sorted(times[-half:])[half // 2]
-    return abs(after - before) < STEADY * before
-
-
-def block(call: Call, runs: int, *, clock: Clock = now_ns) -> list[int]:
-    """Times of so many runs, nanoseconds, with the garbage collector off."""
-    times = [0] * runs
+def sample(once: Call, runs: int, clock: Clock) -> list[int]:
+    """Nanoseconds of each of so many runs, with the garbage collector off: its pauses are not the engine's."""
+    taken = []
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for index in range(runs):
-            start = clock()
-            call()
-            times[index] = clock() - start
+        for _ in range(runs):
+            begun = clock()
+            once()
+            taken.append(clock() - begun)
     finally:
         if collecting:
             gc.enable()
-    return times
-
-
-def measure(call: Call, *, seconds: float, runs: int, clock: Clock = now_ns) -> list[int]:
-    """Warm up, then run at least so long and so often; every time in nanoseconds."""
-    warm_up(call, clock=clock)
-    begun = clock()
-    times: list[int] = []
-    while len(times) < runs or clock() - begun < seconds * 1e9:
-        times += block(call, max(1, min(runs, 64)), clock=clock)
-    return times
+    return taken

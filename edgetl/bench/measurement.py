@@ -1,46 +1,59 @@
-"""Raw samples and what they were taken on; statistics are computed on reading, never kept instead."""
+"""Raw samples with their context; every statistic is made from them on reading."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
+from collections.abc import Sequence
 
 from edgetl import stats
 from edgetl.bench.context import Context
 from edgetl.types import Record
 
-__all__ = ["Measurement", "percentiles_ms"]
+__all__ = ["PERCENTILES", "Measurement", "percentiles_ms"]
 
-SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-
-
-def percentiles_ms(times_ns: list[int]) -> dict[str, Any]:
-    """``p50``, ``p90``, ``p99`` in milliseconds and ``n``; ``None`` where there are too few runs for one."""
-    found: dict[str, Any] = {
-        name: stats.quantile(times_ns, share) / 1e6 if len(times_ns) >= stats.percentile_support(share) else None
-        for name, share in SHARES.items()
-    }
-    return {**found, "n": len(times_ns)}
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+_NS_IN_MS = 1e6
 
 
-class Measurement(Record, kw_only=True):
-    """Times of one thing.
+class Measurement(Record, frozen=True, kw_only=True):
+    """One thing, run many times in one process.
 
     Attributes
     ----------
-    what : in words. times_ns : every run, in order. context : the host when it began.
+    what : ``engine`` (inputs already in its buffers) or ``frame`` (a frame to its result).
+    samples_ns : nanoseconds of each run, in the order they ran.
+    warm_up_runs : runs before the first sample, not kept.
+    steady : the warm-up ended because the time had settled, and not because its own time was up.
+    context : the host as it was when sampling began.
     """
 
     what: str
-    times_ns: list[int]
+    samples_ns: tuple[int, ...]
+    warm_up_runs: int
+    steady: bool
     context: Context
 
-    def summary(self) -> dict[str, Any]:
-        """Percentiles, and the interval of the median."""
-        interval = stats.quantile_interval(self.times_ns, 0.5)
-        return {
-            **percentiles_ms(self.times_ns),
-            "p50_ci95": None if interval is None else [limit / 1e6 for limit in interval],
-            "context": msgspec.to_builtins(self.context),
-        }
+    def percentile_ms(self, q: float) -> float | None:
+        """The q-quantile in milliseconds; ``None`` without the support of ``stats.percentile_support``."""
+        if len(self.samples_ns) < stats.percentile_support(q):
+            return None
+        return stats.quantile(self.samples_ns, q) / _NS_IN_MS
+
+    def interval_ms(self, q: float) -> tuple[float, float] | None:
+        """95 % interval of the q-quantile, for this instance alone: another may be a few percent off."""
+        interval = stats.quantile_interval(self.samples_ns, q)
+        return (interval[0] / _NS_IN_MS, interval[1] / _NS_IN_MS) if interval else None
+
+    def summary(self) -> dict[str, float | int | None]:
+        """``p50``, ``p90`` and ``p99`` in milliseconds, ``None`` without support, and ``n``."""
+        return percentiles_ms(self.samples_ns)
+
+
+def percentiles_ms(samples_ns: Sequence[int]) -> dict[str, float | int | None]:
+    """``p50``, ``p90`` and ``p99`` in milliseconds, ``None`` where there are too few samples, and ``n``."""
+    found: dict[str, float | int | None] = {
+        name: stats.quantile(samples_ns, q) / _NS_IN_MS
+        if len(samples_ns) >= stats.percentile_support(q)
+        else None
+        for name, q in PERCENTILES.items()
+    }
+    return {**found, "n": len(samples_ns)}

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from edgetl import digest
-from edgetl.bench.compare import Contender, compare
+from edgetl.bench.comparison import compare, of_engine
 from edgetl.pipeline import Artifact, Context, Stage
 
 __all__ = ["BASELINE", "stage"]
@@ -26,20 +26,14 @@ def stage(candidates: tuple[str, ...], host: Mapping[str, str], instances: int, 
     """
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
-        contenders = {
-            name: Contender(
-                opener="edgetl.bench.compare:engine",
-                arguments={"folder": str(inputs[f"compile:{name}"].path / "engine")},
-            )
-            for name in candidates
-        }
+        contenders = {name: of_engine(inputs[f"compile:{name}"].path / "engine") for name in candidates}
         found = compare(
             contenders, baseline=BASELINE, instances=instances, on_progress=ctx.advance, seed=ctx.seed
         )
         (out / "samples.json").write_bytes(digest.canonical_json(found))
         ratios = {name: found.ratio(name) for name in candidates if name != BASELINE}
         return {
-            "summary": f"interleaved, {instances} fresh instances of each",
+            "summary": f"interleaved, {len(found.instances)} fresh instances of each",
             "latency_ms": {name: found.latency_ms(name) for name in candidates},
             "versus_default": {name: msgspec.to_builtins(ratio) for name, ratio in ratios.items()},
             "context": msgspec.to_builtins(found.context[0]),

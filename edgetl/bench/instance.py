@@ -1,0 +1,89 @@
+"""One fresh process of a comparison: an instance of each contender, timed in mirrored turns."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgetl.backends import seam
+from edgetl.backends.checks import noise
+from edgetl.bench import clock as clocks
+from edgetl.bench.clock import Clock
+from edgetl.bench.harness import engine_call, sample, warm_up
+from edgetl.types import Engine, Record
+
+__all__ = ["Pace", "alternate", "open_engine", "run"]
+
+Call = Callable[[], object]
+Blocks = dict[str, list[list[int]]]
+ENGINE = "engine.json"
+
+
+class Pace(Record, frozen=True, kw_only=True):
+    """How long one process measures.
+
+    Attributes
+    ----------
+    rounds : mirrored turns (A B B A); every contender has two blocks in each.
+    block_ms : a block takes so long, within ``least_runs`` and ``most_runs``.
+    settle_ms : run before each block and thrown away: the caches, and the threads of the candidate before
+        that still spin, are its neighbour's and not its own.
+    warm_seconds : least warm-up of a contender.
+    """
+
+    rounds: int = 4
+    block_ms: float = 60.0
+    least_runs: int = 8
+    most_runs: int = 200
+    settle_ms: float = 5.0
+    warm_seconds: float = 0.2
+
+
+def run(contenders: Sequence[tuple[str, str, Mapping[str, Any]]], pace: Mapping[str, Any]) -> Blocks:
+    """Open every contender, in the order given, and time them: the entry point of the child process.
+
+    Parameters
+    ----------
+    contenders : (name, ``module:function`` of the opener, its arguments); the opener returns the call to time.
+
+    Returns
+    -------
+    Blocks of nanoseconds by contender, two a round.
+    """
+    calls = {name: _resolve(opener)(**arguments) for name, opener, arguments in contenders}
+    return alternate(calls, msgspec.convert(pace, Pace), clocks.system)
+
+
+def _resolve(opener: str) -> Callable[..., Call]:
+    module, _, name = opener.partition(":")
+    found: Callable[..., Call] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def alternate(calls: Mapping[str, Call], pace: Pace, clock: Clock) -> Blocks:
+    """Blocks of each call in mirrored turns (A B B A), so that a steady drift of the machine cancels."""
+    runs, settle = {}, {}
+    for name, once in calls.items():
+        median_ms = warm_up(once, clock, least_seconds=pace.warm_seconds).median_ns / 1e6
+        runs[name] = min(max(math.ceil(pace.block_ms / median_ms), pace.least_runs), pace.most_runs)
+        settle[name] = math.ceil(pace.settle_ms / median_ms) + 1
+    blocks: Blocks = {name: [] for name in calls}
+    turn = [*calls, *reversed(list(calls))]
+    for _ in range(pace.rounds):
+        for name in turn:
+            sample(calls[name], settle[name], clock)
+            blocks[name].append(sample(calls[name], runs[name], clock))
+    return blocks
+
+
+def open_engine(folder: str) -> Call:
+    """The opener of an engine of ours: one inference on noise, through a request of its own."""
+    place = Path(folder)
+    record = msgspec.json.decode((place / ENGINE).read_bytes(), type=Engine)
+    session = seam.find(record.backend).open(record, place)
+    return engine_call(session, {spec.name: noise(spec) for spec in record.inputs})
