@@ -58,13 +58,19 @@ def verify(
     InputError : the data has other classes.
     """
     if diagnose and data is None:
-        raise InputError("--diagnose measures accuracy, which takes --data", hint="--data DIR with labelled pictures")
+        raise InputError(
+            "--diagnose measures accuracy, which takes --data", hint="--data DIR with labelled pictures"
+        )
     with load(place) as predictor:
         bundle = predictor.bundle
         lines = [f"  digests    {len(bundle.manifest.files)} files are what was built"]
         difference = predictor.check_golden()
         lines.append(f"  golden     largest difference {difference:.1e} of the largest logit")
-        found: dict[str, Any] = {"bundle": str(place), "files": len(bundle.manifest.files), "golden": difference}
+        found: dict[str, Any] = {
+            "bundle": str(place),
+            "files": len(bundle.manifest.files),
+            "golden": difference,
+        }
         if data is None:
             lines.append("  accuracy   not measured: --data DIR measures it on the test images")
             return Answer(found, lines)
@@ -126,7 +132,9 @@ def _verdict_failure(
 ) -> EdgetlError | None:
     """Over budget, or far below what the build measured: by more than chance allows two sets of images."""
     if verdict.verdict == "over":
-        return GateFailed(verdict.sentence, hint="edgetl verify --diagnose --data DIR   looks for a wrong input")
+        return GateFailed(
+            verdict.sentence, hint="edgetl verify --diagnose --data DIR   looks for a wrong input"
+        )
     slack = 0.02 if same else 0.02 + 2.6 * math.sqrt(2 * at_build * (1 - at_build) / count)
     if accuracy < at_build - slack:
         return GateFailed(
@@ -156,14 +164,18 @@ def _test_images(bundle: Bundle, source: Path) -> tuple[Array, Array, bool]:
     root = layout.source_root(source)
     usable = check.inspect(dataset, root).usable
     chosen = [s for s in usable.samples if s.role == "test"]
-    pictures = np.stack(list(load_images(root, [s.path for s in chosen], lambda image: rule.apply(image, bundle.preprocess))))
+    pictures = np.stack(
+        list(load_images(root, [s.path for s in chosen], lambda image: rule.apply(image, bundle.preprocess)))
+    )
     same = usable.role_digests()["test"] == bundle.manifest.data.get("test")
     return np.array([s.label for s in chosen], np.int64), pictures, same
 
 
 def _profile_of(bundle: Bundle, precision: str) -> DeviceProfile:
     engine = bundle.engine
-    return DeviceProfile(name=bundle.manifest.device, backend=engine.backend, device=engine.device, precision=precision)
+    return DeviceProfile(
+        name=bundle.manifest.device, backend=engine.backend, device=engine.device, precision=precision
+    )
 
 
 def _f32_logits(bundle: Bundle, pictures: Array) -> Array:
@@ -196,7 +208,10 @@ def inspect(place: Path, *, precision: str | None, every_layer: bool) -> Answer:
         f"  classes    {len(bundle.labels)}: {', '.join(bundle.labels[:8])}{' ...' if len(bundle.labels) > 8 else ''}",
         f"  built with {', '.join(f'{name} {version}' for name, version in sorted(manifest.versions.items()))}",
         "",
-        *(f"  {name:<24} {bytes_text(size):>10}  sha256 {manifest.files[name].sha256[:16]}" for name, size in files.items()),
+        *(
+            f"  {name:<24} {bytes_text(size):>10}  sha256 {manifest.files[name].sha256[:16]}"
+            for name, size in files.items()
+        ),
         "",
     ]
     if manifest.pending is not None:
@@ -234,11 +249,15 @@ def _layer_lines(
         by_precision.setdefault(layer.precision, []).append(layer.microseconds or 0.0)
     lines = [f"  engine     {precision}: {len(timed)} layers executed, {share['reorders']} of them reorders"]
     for name, times in sorted(by_precision.items(), key=lambda item: -sum(item[1])):
-        lines.append(f"             {name:<6} {len(times):>4} layers {100 * sum(times) / total:>6.1f} % of the time")
+        lines.append(
+            f"             {name:<6} {len(times):>4} layers {100 * sum(times) / total:>6.1f} % of the time"
+        )
     shown = timed if every_layer else sorted(timed, key=lambda layer: -(layer.microseconds or 0.0))[:10]
     lines += ["", f"  {'layer':<48} {'kind':<14} {'runs in':<8} {'us':>8}"]
-    lines += [f"  {layer.name[:48]:<48} {layer.kind:<14} {layer.precision:<8} {layer.microseconds:>8.1f}" for layer in shown]
+    lines += [
+        f"  {layer.name[:48]:<48} {layer.kind:<14} {layer.precision:<8} {layer.microseconds:>8.1f}"
+        for layer in shown
+    ]
     if len(shown) < len(timed):
         lines.append(f"  the slowest {len(shown)} of {len(timed)}; --layers lists all")
     return lines
-

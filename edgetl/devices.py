@@ -103,7 +103,8 @@ class Catalog(Mapping[str, DeviceProfile]):
                 taken = self._aliases.get(alias) or (alias if alias in self._profiles else None)
                 if taken:
                     raise InputError(
-                        f"alias {alias!r} of device {profile.name!r} is taken by {taken!r}", hint="give it another name"
+                        f"alias {alias!r} of device {profile.name!r} is taken by {taken!r}",
+                        hint="give it another name",
                     )
                 self._aliases[alias] = profile.name
 
@@ -148,7 +149,9 @@ def load(extra: Path | None = None) -> Catalog:
         try:
             text = extra.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read {extra}: {error}", hint="--devices FILE names a YAML file") from error
+            raise InputError(
+                f"cannot read {extra}: {error}", hint="--devices FILE names a YAML file"
+            ) from error
         for name, body in _read(text, extra.name).items():
             raw[name] = _merged(raw[name], body) if name in raw else body
     return Catalog({name: _profile(name, _inherit(name, raw, ())) for name in raw})
@@ -172,9 +175,15 @@ def _read(text: str, where: str) -> dict[str, dict[str, Any]]:
     try:
         found = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise InputError(f"{where} is not YAML: {' '.join(str(error).split())}", hint="see devices.yaml") from error
+        raise InputError(
+            f"{where} is not YAML: {' '.join(str(error).split())}", hint="see devices.yaml"
+        ) from error
     body = found.get("devices") if isinstance(found, dict) else None
-    if not isinstance(body, dict) or set(found) != {"devices"} or not all(isinstance(v, dict) for v in body.values()):
+    if (
+        not isinstance(body, dict)
+        or set(found) != {"devices"}
+        or not all(isinstance(v, dict) for v in body.values())
+    ):
         raise InputError(
             f"{where} must hold one mapping 'devices' of name to profile",
             hint="devices: {my-box: {extends: intel-cpu, budgets: {p50_ms: 5}}}",
@@ -193,10 +202,13 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
 
 def _inherit(name: str, raw: Mapping[str, Mapping[str, Any]], path: tuple[str, ...]) -> dict[str, Any]:
     if name in path:
-        raise InputError(f"device profiles extend one another in a circle: {' -> '.join([*path, name])}", hint="cut it")
+        raise InputError(
+            f"device profiles extend one another in a circle: {' -> '.join([*path, name])}", hint="cut it"
+        )
     if name not in raw:
         raise InputError(
-            f"device {path[-1]!r} extends {name!r}, which is not there.{did_you_mean(name, raw)}", hint="edgetl devices"
+            f"device {path[-1]!r} extends {name!r}, which is not there.{did_you_mean(name, raw)}",
+            hint="edgetl devices",
         )
     body = dict(raw[name])
     parent = body.pop("extends", None)

@@ -137,10 +137,15 @@ def check_parity(net: nn.Module, preprocess: Preprocess, graph: Path, pictures: 
             expected.append(deployed(torch.from_numpy(part)).numpy())
         found.append(session.run(None, {"input": part})[0])
     if not expected:
-        raise InputError(f"{len(pictures)} pictures do not fill one batch of {step}", hint="a smaller --batch")
+        raise InputError(
+            f"{len(pictures)} pictures do not fill one batch of {step}", hint="a smaller --batch"
+        )
     want, got = np.concatenate(expected), np.concatenate(found)
     if not (np.isfinite(want).all() and np.isfinite(got).all()):
-        raise GateFailed("the network answers NaN or infinity on real pictures", hint="check the weights and the normalisation")
+        raise GateFailed(
+            "the network answers NaN or infinity on real pictures",
+            hint="check the weights and the normalisation",
+        )
     largest = float(np.abs(want).max())
     parity = float(np.abs(want - got).max()) / largest if largest else float(np.abs(got).max())
     if parity > TOLERANCE:
@@ -243,7 +248,8 @@ def _refuse_training_mode(model: onnx.ModelProto) -> None:
     left = [kind for kind in TRAINING_OPS if kind in kinds and _in_training(model, kind)]
     if left:
         raise InputError(
-            f"the graph still has {' and '.join(left)} in training mode", hint="call eval() in the network's own code"
+            f"the graph still has {' and '.join(left)} in training mode",
+            hint="call eval() in the network's own code",
         )
 
 

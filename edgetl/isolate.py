@@ -77,7 +77,9 @@ def call(
         said.close()
     if answer is None:
         last = words.strip().splitlines()[-1] if words.strip() else "it said nothing"
-        raise BackendError(f"{function} ended with code {code}: {last}", hint="--debug shows all it said", vendor=words)
+        raise BackendError(
+            f"{function} ended with code {code}: {last}", hint="--debug shows all it said", vendor=words
+        )
     if "error" in answer:
         told = answer["error"]
         kind = getattr(errors, told["class"], EdgetlError)

@@ -190,7 +190,8 @@ def _forced(spec: BuildSpec, stages: tuple[Stage, ...]) -> frozenset[str]:
         if not hits:
             verbs = dict.fromkeys(name.partition(":")[0] for name in names)
             raise InputError(
-                f"--force {asked!r} is not a stage.{did_you_mean(asked, verbs)}", hint=f"stages: {', '.join(verbs)}"
+                f"--force {asked!r} is not a stage.{did_you_mean(asked, verbs)}",
+                hint=f"stages: {', '.join(verbs)}",
             )
         chosen.update(hits)
     return frozenset(chosen)
@@ -236,11 +237,18 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
         candidates = tuple(name for name in candidates if name != "int8")
 
     by_features = spec.method == "feature"
-    stages = [check.stage(dataset, root), backbone.stage(spec, with_features=by_features), prepare.stage(root)]
+    stages = [
+        check.stage(dataset, root),
+        backbone.stage(spec, with_features=by_features),
+        prepare.stage(root),
+    ]
     if by_features:
         stages += [features.stage(runs_on, host), train.feature_stage(spec)]
     else:
-        stages.append(train.full_stage(spec, root, store.root / "training", host, _threads()))
+        stages += [
+            train.fast_path_stage(spec, host, _threads()),
+            train.full_stage(spec, root, store.root / "training", host, _threads()),
+        ]
     stages.append(export.stage(batch, from_backbone=by_features and batch in (1, "dynamic")))
     if "int8" in candidates:
         stages += [
@@ -252,7 +260,9 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
             compile_stage.stage(name, runs_on, host, source="quantize" if name == "int8" else "export")
         )
     stages += [verify.stage(name, runs_on, host) for name in candidates]
-    token = store.root / "resume" / digest.of_json(msgspec.to_builtins(spec, str_keys=True) | {"max_drop": None})
+    token = (
+        store.root / "resume" / digest.of_json(msgspec.to_builtins(spec, str_keys=True) | {"max_drop": None})
+    )
     if not pending:
         stages.append(bench.stage(candidates, host, spec.instances, _session(token)))
     stages.append(

@@ -53,7 +53,9 @@ def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
         lines.append(f"  {name:<24} {counts[0]:>7} {counts[1]:>7} {counts[2]:>7}")
     lines += [f"  warning: {line}" for line in found["warnings"]]
     lines.append(f"  next     edgetl build --data {data}")
-    return Answer({"summary": artifact.record["summary"], "digest": artifact.record["data_digest"], **shown}, lines)
+    return Answer(
+        {"summary": artifact.record["summary"], "digest": artifact.record["data_digest"], **shown}, lines
+    )
 
 
 def train(spec: BuildSpec, out: Path, *, cache: Path, progress: Progress) -> dict[str, Any]:
@@ -71,7 +73,10 @@ def export(source: Path, out: Path, *, batch: str) -> dict[str, Any]:
     if (source / "manifest.json").exists() or source.is_file():
         bundle = open_bundle(source)
         _write(out, (bundle.folder / "model.fp32.onnx").read_bytes())
-        return {"summary": f"the float model of {bundle.manifest.name}", "preprocess": msgspec.to_builtins(bundle.preprocess)}
+        return {
+            "summary": f"the float model of {bundle.manifest.name}",
+            "preprocess": msgspec.to_builtins(bundle.preprocess),
+        }
     from edgetl import export as exporter
     from edgetl.transfer import checkpoint
 
@@ -140,7 +145,9 @@ def quantize(
     """
     profile = devices.load(devices_file).find(device)
     if profile.scheme == "none":
-        raise InputError(f"{profile.name} has no INT8: {profile.description}", hint="--device with another profile")
+        raise InputError(
+            f"{profile.name} has no INT8: {profile.description}", hint="--device with another profile"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         folder = stats if stats is not None else Path(scratch)
         if source is not None:
@@ -183,13 +190,17 @@ def compile_model(
         engine = backend.compile(model, msgspec.structs.replace(runs_on, precision=precision), Path(scratch))
         (Path(scratch) / "engine.json").write_bytes(digest.canonical_json(engine))
         _copy_files(Path(scratch), out)
-    return {"summary": f"{engine.precision} for {engine.backend} {engine.device}", **msgspec.to_builtins(engine)}
+    return {
+        "summary": f"{engine.precision} for {engine.backend} {engine.device}",
+        **msgspec.to_builtins(engine),
+    }
 
 
 def _known_precision(precision: str) -> None:
     if precision not in CANDIDATES:
         raise InputError(
-            f"--precision {precision!r} is not known.{did_you_mean(precision, CANDIDATES)}", hint=", ".join(CANDIDATES)
+            f"--precision {precision!r} is not known.{did_you_mean(precision, CANDIDATES)}",
+            hint=", ".join(CANDIDATES),
         )
 
 
@@ -250,9 +261,13 @@ class _Feed:
         self.layout = "NHWC" if shape[3] == 3 else "NCHW"
         height, width = (shape[1], shape[2]) if self.layout == "NHWC" else (shape[2], shape[3])
         if height is None or width is None:
-            raise InputError(f"{model.name} takes pictures of any size: a fixed one is needed", hint="export it with one")
+            raise InputError(
+                f"{model.name} takes pictures of any size: a fixed one is needed", hint="export it with one"
+            )
         self._float = spec.dtype == "float32"
-        self._rule = Preprocess(height=height, width=width, crop=source.crop, mean=source.mean, std=source.std)
+        self._rule = Preprocess(
+            height=height, width=width, crop=source.crop, mean=source.mean, std=source.std
+        )
 
     def array(self, picture: Array) -> Array:
         """The model's input, (1, ...), from a decoded picture."""
@@ -261,7 +276,9 @@ class _Feed:
             return pixels if self.layout == "NHWC" else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
         scale, shift = (np.array(values, np.float32) for values in self._rule.affine())
         values = pixels * scale + shift
-        return np.ascontiguousarray(values if self.layout == "NHWC" else values.transpose(0, 3, 1, 2), np.float32)
+        return np.ascontiguousarray(
+            values if self.layout == "NHWC" else values.transpose(0, 3, 1, 2), np.float32
+        )
 
 
 def _write(target: Path, data: bytes) -> None:
@@ -289,7 +306,9 @@ def _copy_files(source: Path, target: Path) -> None:
             if target.exists():
                 foreign = sorted(set(digest.tree_files(target)) - known)
                 if foreign:
-                    raise InputError(f"{target} holds {foreign[0]}, which is not ours to replace", hint="another --out")
+                    raise InputError(
+                        f"{target} holds {foreign[0]}, which is not ours to replace", hint="another --out"
+                    )
                 shutil.rmtree(target)
             work.rename(target)
         finally:
@@ -304,4 +323,3 @@ def _copy_out(artifact: Artifact, target: Path) -> None:
                 (Path(scratch) / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(artifact.path / name, Path(scratch) / name)
         _copy_files(Path(scratch), target)
-

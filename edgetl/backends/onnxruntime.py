@@ -9,20 +9,23 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
 from edgetl import digest
+from edgetl.backends.checks import check_inputs, check_stamp, noise, without_paths
 from edgetl.backends.pool import PooledSession
 from edgetl.backends.seam import Probe
-from edgetl.devices import DeviceProfile
-from edgetl.errors import BackendError, EnvironmentLacks, NotComparable
+from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 from edgetl.types import Engine, LayerInfo, TensorSpec
 
-__all__ = ["ONNXRuntime"]
+if TYPE_CHECKING:
+    from edgetl.devices import DeviceProfile
+
+__all__ = ["ONNXRuntime", "ORTSession"]
 
 Array = npt.NDArray[Any]
 
@@ -40,7 +43,9 @@ DTYPES = {
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
 }
-INT8_KINDS = re.compile(r"^(QLinear|QGemm|QMoE|ConvInteger|MatMulInteger|DynamicQuantize|NhwcMaxPool|QAttention)")
+INT8_KINDS = re.compile(
+    r"^(QLinear|QGemm|QMoE|ConvInteger|MatMulInteger|DynamicQuantize|NhwcMaxPool|QAttention)"
+)
 
 
 class ONNXRuntime:
@@ -60,7 +65,8 @@ class ONNXRuntime:
         """Prove that the runtime takes the file, and copy it."""
         if profile.device != "CPU":
             raise EnvironmentLacks(
-                f"the onnxruntime backend has no {profile.device}: it runs on the CPU", hint="device: CPU in the profile"
+                f"the onnxruntime backend has no {profile.device}: it runs on the CPU",
+                hint="device: CPU in the profile",
             )
         target = workdir / FILE
         shutil.copyfile(model, target)
@@ -78,21 +84,31 @@ class ONNXRuntime:
             outputs=tuple(_spec(node) for node in session.get_outputs()),
         )
 
-    def open(self, engine: Engine, folder: Path, profile: DeviceProfile) -> ORTSession:
+    def open(self, engine: Engine, folder: Path, profile: DeviceProfile | None = None) -> ORTSession:
         """Load the file."""
-        _same_release(engine)
+        check_stamp(engine, "onnxruntime", str(ort.__version__))
         with _mapped(engine.files[0]):
-            session = ort.InferenceSession(str(folder / engine.files[0]), _opened(engine), providers=PROVIDERS)
+            session = ort.InferenceSession(
+                str(folder / engine.files[0]), _opened(engine), providers=PROVIDERS
+            )
         return ORTSession(engine, session)
 
-    def explain(self, engine: Engine, folder: Path, profile: DeviceProfile) -> list[LayerInfo]:
+    def explain(
+        self,
+        engine: Engine,
+        folder: Path,
+        profile: DeviceProfile | None = None,
+        *,
+        inputs: Mapping[str, Array] | None = None,
+    ) -> list[LayerInfo]:
         """The nodes of the optimised graph as profiled, with their mean time."""
+        feed = {spec.name: noise(spec) for spec in engine.inputs} if inputs is None else inputs
+        check_inputs(engine.inputs, feed)
         with tempfile.TemporaryDirectory() as scratch, _mapped(engine.files[0]):
             options = _opened(engine)
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(scratch) / "profile")
             session = ort.InferenceSession(str(folder / engine.files[0]), options, providers=PROVIDERS)
-            feed = {spec.name: _noise(spec) for spec in engine.inputs}
             for _ in range(WARM_RUNS + PROFILED_RUNS):
                 session.run(None, feed)
             events = json.loads(Path(session.end_profiling()).read_text())
@@ -106,15 +122,11 @@ class ORTSession(PooledSession):
         super().__init__(engine.inputs, engine.outputs)
         self._session: ort.InferenceSession | None = session
 
-    def request(self) -> ORTRequest:
-        """A new request."""
-        if self._session is None:
-            raise BackendError("the session is closed", hint="open the engine again")
+    def _make_request(self) -> ORTRequest:
+        assert self._session is not None
         return ORTRequest(self, self._session)
 
-    def close(self) -> None:
-        """Let the session go."""
-        super().close()
+    def _release(self) -> None:
         self._session = None
 
 
@@ -162,24 +174,15 @@ def _opened(engine: Engine) -> ort.SessionOptions:
     return _options(None if threads is None else int(threads))
 
 
-def _same_release(engine: Engine) -> None:
-    built, here = engine.built_with.get("onnxruntime", "0"), str(ort.__version__)
-    if [int(part) for part in built.split(".")[:2]] > [int(part) for part in here.split(".")[:2]]:
-        raise NotComparable(
-            f"the engine was built with ONNX Runtime {built}, this host has {here}",
-            hint=f"pip install 'onnxruntime>={built}', or build the bundle again here",
-            built_with=built,
-            found=here,
-        )
-
-
 @contextmanager
 def _mapped(what: str) -> Iterator[None]:
     try:
         yield
+    except EdgetlError:
+        raise
     except Exception as error:  # the library's exceptions share no class of their own
-        words = " ".join(str(error).split())
-        plain = re.sub(r"/\S*/", "", re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", words))
+        words = without_paths(str(error))
+        plain = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", words)
         raise BackendError(
             f"ONNX Runtime refuses {what}: {plain}", hint="--debug shows all it said", vendor=words
         ) from error
@@ -190,11 +193,6 @@ def _spec(node: Any) -> TensorSpec:
         raise BackendError(f"{node.name} is {node.type}, which is not supported", hint="tensors only")
     shape = tuple(dim if isinstance(dim, int) else None for dim in node.shape)
     return TensorSpec(name=node.name, dtype=DTYPES[node.type], shape=shape)
-
-
-def _noise(spec: TensorSpec) -> Array:
-    values = np.random.default_rng(0).integers(0, 256, [dim or 1 for dim in spec.shape])
-    return values.astype(spec.dtype) if spec.dtype == "uint8" else (values / 255).astype(spec.dtype)
 
 
 def _layers(events: list[dict[str, Any]]) -> list[LayerInfo]:

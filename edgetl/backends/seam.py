@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
 import numpy.typing as npt
 
-from edgetl.devices import DeviceProfile
 from edgetl.errors import EnvironmentLacks, did_you_mean
 from edgetl.types import Engine, LayerInfo, Record, TensorSpec
+
+if TYPE_CHECKING:  # reading profiles takes YAML, which a device that only runs an engine does without
+    from edgetl.devices import DeviceProfile
 
 __all__ = ["Backend", "Probe", "Request", "Session", "find", "installed"]
 
@@ -95,11 +96,31 @@ class Backend(Protocol):
         EnvironmentLacks : the device is not here. BackendError : the vendor refused the graph.
         """
 
-    def open(self, engine: Engine, folder: Path, profile: DeviceProfile) -> Session:
-        """Open an engine whose files are in ``folder``; checks the stamp before the vendor reads a byte."""
+    def open(self, engine: Engine, folder: Path, profile: DeviceProfile | None = None) -> Session:
+        """Open an engine whose files are in ``folder``; checks the stamp before the vendor reads a byte.
 
-    def explain(self, engine: Engine, folder: Path, profile: DeviceProfile) -> list[LayerInfo]:
-        """The layers as executed, with time, in the order they run."""
+        Everything that opening needs is in ``engine``; a device that only runs it gives no ``profile``.
+
+        Raises
+        ------
+        NotComparable : another release built it. EnvironmentLacks : its device is not here.
+        BackendError : the vendor refused the files.
+        """
+
+    def explain(
+        self,
+        engine: Engine,
+        folder: Path,
+        profile: DeviceProfile | None = None,
+        *,
+        inputs: Mapping[str, Array] | None = None,
+    ) -> list[LayerInfo]:
+        """The layers as executed, with time, in the order they run.
+
+        Parameters
+        ----------
+        inputs : what to run it on; noise where it is ``None``.
+        """
 
     def fingerprint(self) -> dict[str, str]:
         """Versions of the tools that shape an engine, for keys and manifests."""

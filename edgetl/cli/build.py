@@ -31,38 +31,93 @@ def build(
     model: options.Model = "mobilenet_v2",
     weights: options.Weights = "DEFAULT",
     method: Annotated[
-        str, typer.Option("--method", metavar="feature|full", help="feature trains a head on frozen features; full trains all weights.")
+        str,
+        typer.Option(
+            "--method",
+            metavar="feature|full",
+            help="feature trains a head on frozen features; full trains all weights.",
+        ),
     ] = "feature",
     max_drop: Annotated[
         str | None,
-        typer.Option("--max-drop", metavar="POINTS", help="Accuracy budget: 1% is 1.0 point of top-1; none lifts it (default: the profile's)."),
+        typer.Option(
+            "--max-drop",
+            metavar="POINTS",
+            help="Accuracy budget: 1% is 1.0 point of top-1; none lifts it (default: the profile's).",
+        ),
     ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", "-p", metavar="auto|f32|default|int8", help="auto ships the fastest that holds the budget.")
+        str,
+        typer.Option(
+            "--precision",
+            "-p",
+            metavar="auto|f32|default|int8",
+            help="auto ships the fastest that holds the budget.",
+        ),
     ] = "auto",
     mean: options.Mean = None,
     std: options.Std = None,
     imgsz: options.ImageSize = None,
     crop: options.Crop = None,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Most epochs of --method full.")] = 30,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Images a training step of --method full.")] = 32,
-    lr: Annotated[float | None, typer.Option("--lr", metavar="RATE", help="Learning rate of the head in --method full (default: the method's own).")] = None,
-    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror pictures left-right in training.")] = True,
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=1, metavar="N", help="Most epochs of --method full.")
+    ] = 30,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, metavar="N", help="Images a training step of --method full.")
+    ] = 32,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            "--lr",
+            metavar="RATE",
+            help="Learning rate of the head in --method full (default: the method's own).",
+        ),
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip/--no-flip", help="Mirror pictures left-right in training.")
+    ] = True,
     batch: options.Batch = "1",
     calib_samples: options.CalibSamples = 300,
     calib_method: options.CalibMethod = "default",
-    instances: Annotated[int, typer.Option("--instances", min=2, metavar="N", help="Fresh engine instances the latency comparison draws.")] = 12,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 where the drop is within the budget but not proven to be.")] = False,
-    require_engine: Annotated[bool, typer.Option("--require-engine", help="Exit 5 where the engine can only be built elsewhere.")] = False,
+    instances: Annotated[
+        int,
+        typer.Option(
+            "--instances", min=2, metavar="N", help="Fresh engine instances the latency comparison draws."
+        ),
+    ] = 12,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit 3 where the drop is within the budget but not proven to be."),
+    ] = False,
+    require_engine: Annotated[
+        bool, typer.Option("--require-engine", help="Exit 5 where the engine can only be built elsewhere.")
+    ] = False,
     devices: options.DevicesFile = None,
     out: options.Out = Path("runs"),
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Folder below --out (default: the data folder's name).")] = None,
-    archive: Annotated[bool, typer.Option("--archive", help="Also write the bundle as one .tar file beside it.")] = False,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Folder below --out (default: the data folder's name)."),
+    ] = None,
+    archive: Annotated[
+        bool, typer.Option("--archive", help="Also write the bundle as one .tar file beside it.")
+    ] = False,
     seed: options.Seed = 0,
     offline: options.Offline = False,
-    force: Annotated[list[str] | None, typer.Option("--force", metavar="STAGE", help="Run this stage even where it is cached; may be repeated.")] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Print the stages, their keys and what is cached, and run nothing.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Print which part of each key changed since the last run, and run nothing.")] = False,
+    force: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--force", metavar="STAGE", help="Run this stage even where it is cached; may be repeated."
+        ),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print the stages, their keys and what is cached, and run nothing.")
+    ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Print which part of each key changed since the last run, and run nothing."
+        ),
+    ] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:

@@ -13,13 +13,19 @@ from edgetl.cli import env, options
 
 __all__ = ["register"]
 
-BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle folder, or a .tar file made with --archive.")]
+BundleArgument = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Bundle folder, or a .tar file made with --archive.")
+]
 
 
 def predict(
     bundle: BundleArgument,
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Pictures, or folders of pictures.")],
-    top_k: Annotated[int, typer.Option("--top-k", min=1, metavar="N", help="Classes to list for each picture.")] = 5,
+    pictures: Annotated[
+        list[Path], typer.Argument(metavar="PICTURE...", help="Pictures, or folders of pictures.")
+    ],
+    top_k: Annotated[
+        int, typer.Option("--top-k", min=1, metavar="N", help="Classes to list for each picture.")
+    ] = 5,
     as_json: options.Json = False,
 ) -> None:
     """Classify pictures with a bundle; needs neither torch nor onnx."""
@@ -43,21 +49,39 @@ def predict(
         return
     for file, answer in found:
         others = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top_k[1:])
-        print(f"{file}: {answer.label} {100 * answer.probability:.1f} %" + (f"   ({others})" if others else ""))
+        print(
+            f"{file}: {answer.label} {100 * answer.probability:.1f} %" + (f"   ({others})" if others else "")
+        )
 
 
 def verify(
     bundle: BundleArgument,
     data: Annotated[
-        str | None, typer.Option("--data", metavar="DIR|CSV|demo", help="Measure the accuracy again on the test images of this data.")
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DIR|CSV|demo",
+            help="Measure the accuracy again on the test images of this data.",
+        ),
     ] = None,
     max_drop: Annotated[
-        str | None, typer.Option("--max-drop", metavar="POINTS", help="Accuracy budget: 1% is 1.0 point of top-1 (default: what the bundle was built with).")
+        str | None,
+        typer.Option(
+            "--max-drop",
+            metavar="POINTS",
+            help="Accuracy budget: 1% is 1.0 point of top-1 (default: what the bundle was built with).",
+        ),
     ] = None,
     diagnose: Annotated[
-        bool, typer.Option("--diagnose", help="Also try other normalisations and swapped channels, and name the mistake.")
+        bool,
+        typer.Option(
+            "--diagnose", help="Also try other normalisations and swapped channels, and name the mistake."
+        ),
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 where the drop is within the budget but not proven to be.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit 3 where the drop is within the budget but not proven to be."),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Prove a bundle: digests, golden vectors and, with --data, the accuracy of the compiled engine."""
@@ -86,8 +110,13 @@ def bench(
     target: Annotated[Path, typer.Argument(metavar="BUNDLE|MODEL.onnx", help="What to time.")],
     device: options.Device = "local",
     devices: options.DevicesFile = None,
-    duration: Annotated[float, typer.Option("--duration", min=0.1, metavar="SECONDS", help="Least time to measure each figure for.")] = 3.0,
-    iterations: Annotated[int, typer.Option("--iterations", min=1, metavar="N", help="Least runs of each figure.")] = 700,
+    duration: Annotated[
+        float,
+        typer.Option("--duration", min=0.1, metavar="SECONDS", help="Least time to measure each figure for."),
+    ] = 3.0,
+    iterations: Annotated[
+        int, typer.Option("--iterations", min=1, metavar="N", help="Least runs of each figure.")
+    ] = 700,
     as_json: options.Json = False,
 ) -> None:
     """Time an engine: its own latency and, for a bundle, frame to result."""
@@ -100,7 +129,12 @@ def bench(
 def inspect(
     bundle: BundleArgument,
     precision: Annotated[
-        str | None, typer.Option("--precision", metavar="f32|default|int8", help="Compile this candidate of the bundle here and list its layers.")
+        str | None,
+        typer.Option(
+            "--precision",
+            metavar="f32|default|int8",
+            help="Compile this candidate of the bundle here and list its layers.",
+        ),
     ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="List every executed layer.")] = False,
     as_json: options.Json = False,
@@ -117,7 +151,13 @@ def compile_command(
     device: options.Device = "local",
     devices: options.DevicesFile = None,
     precision: Annotated[
-        str, typer.Option("--precision", "-p", metavar="f32|default|int8", help="f32 forces float; default and int8 leave the vendor's default.")
+        str,
+        typer.Option(
+            "--precision",
+            "-p",
+            metavar="f32|default|int8",
+            help="f32 forces float; default and int8 leave the vendor's default.",
+        ),
     ] = "default",
     out: options.Out = Path("engine"),
     as_json: options.Json = False,

@@ -50,8 +50,12 @@ def models_command(
     print(f"  {'model':<24} {'parameters':>12} {'GMACs':>8} {'input':>7} {'weights':>10}")
     for card in sorted(cards.values(), key=lambda c: c.gmacs):
         size = f"{card.weights_mb:.0f} MB" if card.weights_mb else "-"
-        print(f"  {card.name:<24} {card.params / 1e6:>10.1f} M {card.gmacs:>8.2f} {card.image_size:>7} {size:>10}")
-    print("\n  timm/NAME takes any timm model (pip install 'edgetl[timm]'); package.module:factory a network of your own")
+        print(
+            f"  {card.name:<24} {card.params / 1e6:>10.1f} M {card.gmacs:>8.2f} {card.image_size:>7} {size:>10}"
+        )
+    print(
+        "\n  timm/NAME takes any timm model (pip install 'edgetl[timm]'); package.module:factory a network of your own"
+    )
 
 
 def _print_match(match: Path, as_json: bool) -> None:

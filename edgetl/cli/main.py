@@ -108,7 +108,10 @@ def main(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         from edgetl.errors import Cancelled
 
-        _tell(Cancelled("interrupted", hint="what was whole is kept: the same command goes on from there"), as_json)
+        _tell(
+            Cancelled("interrupted", hint="what was whole is kept: the same command goes on from there"),
+            as_json,
+        )
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # the reader left (| head): nothing is wrong, and nobody is there to tell

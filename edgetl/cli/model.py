@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-OnnxArgument = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A float ONNX model, ours or anyone's.")]
+OnnxArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL.onnx", help="A float ONNX model, ours or anyone's.")
+]
 CalibData = Annotated[
-    str | None, typer.Option("--calib-data", metavar="DIR|CSV|demo", help="Pictures to calibrate with; labels are not needed.")
+    str | None,
+    typer.Option(
+        "--calib-data", metavar="DIR|CSV|demo", help="Pictures to calibrate with; labels are not needed."
+    ),
 ]
 
 
@@ -33,7 +38,9 @@ def _show(found: Mapping[str, Any], where: Path | None, *, as_json: bool, then: 
 
 
 def check(
-    data: Annotated[str, typer.Argument(metavar="DIR|CSV|demo", help="Class folders, or a CSV with path,label.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DIR|CSV|demo", help="Class folders, or a CSV with path,label.")
+    ],
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -52,16 +59,34 @@ def train(
     model: options.Model = "mobilenet_v2",
     weights: options.Weights = "DEFAULT",
     method: Annotated[
-        str, typer.Option("--method", metavar="feature|full", help="feature trains a head on frozen features; full trains all weights.")
+        str,
+        typer.Option(
+            "--method",
+            metavar="feature|full",
+            help="feature trains a head on frozen features; full trains all weights.",
+        ),
     ] = "feature",
     mean: options.Mean = None,
     std: options.Std = None,
     imgsz: options.ImageSize = None,
     crop: options.Crop = None,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Most epochs of --method full.")] = 30,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Images a training step of --method full.")] = 32,
-    lr: Annotated[float | None, typer.Option("--lr", metavar="RATE", help="Learning rate of the head in --method full (default: the method's own).")] = None,
-    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror pictures left-right in training.")] = True,
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=1, metavar="N", help="Most epochs of --method full.")
+    ] = 30,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, metavar="N", help="Images a training step of --method full.")
+    ] = 32,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            "--lr",
+            metavar="RATE",
+            help="Learning rate of the head in --method full (default: the method's own).",
+        ),
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip/--no-flip", help="Mirror pictures left-right in training.")
+    ] = True,
     seed: options.Seed = 0,
     offline: options.Offline = False,
     out: options.Out = Path("checkpoint"),
@@ -154,7 +179,10 @@ def quantize(
     model: OnnxArgument,
     calib_data: CalibData = None,
     stats: Annotated[
-        Path | None, typer.Option("--stats", metavar="DIR", help="Statistics that edgetl calibrate wrote, instead of --calib-data.")
+        Path | None,
+        typer.Option(
+            "--stats", metavar="DIR", help="Statistics that edgetl calibrate wrote, instead of --calib-data."
+        ),
     ] = None,
     device: options.Device = "local",
     devices: options.DevicesFile = None,
@@ -173,7 +201,10 @@ def quantize(
     from edgetl.errors import InputError
 
     if (calib_data is None) == (stats is None):
-        raise InputError("quantize needs either --calib-data or --stats", hint="--calib-data DIR with pictures like those in use")
+        raise InputError(
+            "quantize needs either --calib-data or --stats",
+            hint="--calib-data DIR with pictures like those in use",
+        )
     source = None if stats is not None else _source(calib_data, calib_samples, seed, mean, std, crop)
     found = single.quantize(
         model,

@@ -33,21 +33,91 @@ __all__ = [
     "triple",
 ]
 
-Data = Annotated[str, typer.Option("--data", metavar="DIR|CSV|demo", help="Labelled pictures: class folders, or a CSV with path,label.")]
-Device = Annotated[str, typer.Option("--device", "-d", metavar="NAME", help="Device profile (edgetl devices lists them).")]
-DevicesFile = Annotated[Path | None, typer.Option("--devices", metavar="FILE", help="Device profiles of your own, merged over the built-in ones.")]
-Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="torchvision name, timm/NAME, tiny, or package.module:factory (edgetl models lists them).")]
-Weights = Annotated[str, typer.Option("--weights", "-w", metavar="DEFAULT|FILE|none", help="Pretrained weights: DEFAULT downloads torchvision's, a .pth or .safetensors file, or none.")]
-Mean = Annotated[str | None, typer.Option("--mean", metavar="R,G,B", help="Normalisation mean, white is 1.0 (default: the weights' own).")]
-Std = Annotated[str | None, typer.Option("--std", metavar="R,G,B", help="Normalisation standard deviation, white is 1.0 (default: the weights' own).")]
-ImageSize = Annotated[int | None, typer.Option("--imgsz", min=16, max=2048, metavar="PIXELS", help="Side of the engine's input in pixels (default: the model's own).")]
-Crop = Annotated[str | None, typer.Option("--crop", metavar="N/D", help="Centre square kept, as a fraction of the short side, such as 7/8 or 0.875 (default: the model's own).")]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data", metavar="DIR|CSV|demo", help="Labelled pictures: class folders, or a CSV with path,label."
+    ),
+]
+Device = Annotated[
+    str, typer.Option("--device", "-d", metavar="NAME", help="Device profile (edgetl devices lists them).")
+]
+DevicesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--devices", metavar="FILE", help="Device profiles of your own, merged over the built-in ones."
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="torchvision name, timm/NAME, tiny, or package.module:factory (edgetl models lists them).",
+    ),
+]
+Weights = Annotated[
+    str,
+    typer.Option(
+        "--weights",
+        "-w",
+        metavar="DEFAULT|FILE|none",
+        help="Pretrained weights: DEFAULT downloads torchvision's, a .pth or .safetensors file, or none.",
+    ),
+]
+Mean = Annotated[
+    str | None,
+    typer.Option(
+        "--mean", metavar="R,G,B", help="Normalisation mean, white is 1.0 (default: the weights' own)."
+    ),
+]
+Std = Annotated[
+    str | None,
+    typer.Option(
+        "--std",
+        metavar="R,G,B",
+        help="Normalisation standard deviation, white is 1.0 (default: the weights' own).",
+    ),
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        "--imgsz",
+        min=16,
+        max=2048,
+        metavar="PIXELS",
+        help="Side of the engine's input in pixels (default: the model's own).",
+    ),
+]
+Crop = Annotated[
+    str | None,
+    typer.Option(
+        "--crop",
+        metavar="N/D",
+        help="Centre square kept, as a fraction of the short side, such as 7/8 or 0.875 (default: the model's own).",
+    ),
+]
 Batch = Annotated[str, typer.Option("--batch", metavar="N|dynamic", help="Batch size of the engine.")]
-CalibSamples = Annotated[int, typer.Option("--calib-samples", min=1, metavar="N", help="Images from the train role to calibrate with.")]
-CalibMethod = Annotated[str, typer.Option("--calib-method", metavar="NAME", help="How ranges are made: default, minmax, percentile, entropy, mse.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of the splits, the sampling and the training.")]
+CalibSamples = Annotated[
+    int,
+    typer.Option("--calib-samples", min=1, metavar="N", help="Images from the train role to calibrate with."),
+]
+CalibMethod = Annotated[
+    str,
+    typer.Option(
+        "--calib-method",
+        metavar="NAME",
+        help="How ranges are made: default, minmax, percentile, entropy, mse.",
+    ),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, metavar="N", help="Seed of the splits, the sampling and the training.")
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download anything.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the last block only.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write.")]
 
@@ -68,7 +138,8 @@ def triple(text: str | None, option: str) -> tuple[float, float, float] | None:
         values = values * 3
     if len(values) != 3 or not all(map(math.isfinite, values)):
         raise InputError(
-            f"{option} {text!r} is not three numbers", hint=f"{option} 0.485,0.456,0.406 (one per channel, white is 1.0)"
+            f"{option} {text!r} is not three numbers",
+            hint=f"{option} 0.485,0.456,0.406 (one per channel, white is 1.0)",
         )
     return values[0], values[1], values[2]
 
@@ -88,7 +159,9 @@ def crop_fraction(text: str | None) -> tuple[int, int] | None:
     except (ValueError, ZeroDivisionError):
         value = Fraction(0)
     if not 0 < value <= 1:
-        raise InputError(f"--crop {text!r} is not a fraction above 0 and up to 1", hint="--crop 7/8 or --crop 0.875")
+        raise InputError(
+            f"--crop {text!r} is not a fraction above 0 and up to 1", hint="--crop 7/8 or --crop 0.875"
+        )
     return value.numerator, value.denominator
 
 
@@ -108,6 +181,7 @@ def drop_budget(text: str | None) -> float | None:
         value = -1.0
     if not 0 <= value <= 100:
         raise InputError(
-            f"--max-drop {text!r} is not a budget from 0 to 100 points", hint="--max-drop 1% is 1.0 point of top-1; none lifts it"
+            f"--max-drop {text!r} is not a budget from 0 to 100 points",
+            hint="--max-drop 1% is 1.0 point of top-1; none lifts it",
         )
     return value

@@ -67,7 +67,9 @@ class _Look:
         self.code = code
 
 
-def inspect(dataset: Dataset, root: Path, *, on_progress: Callable[[int, int], None] | None = None) -> CheckReport:
+def inspect(
+    dataset: Dataset, root: Path, *, on_progress: Callable[[int, int], None] | None = None
+) -> CheckReport:
     """Decode every picture of a data set and report.
 
     Raises
@@ -158,7 +160,8 @@ def _counts(usable: Dataset) -> dict[str, dict[str, int]]:
         for name, count in counts[role].items():
             if not count:
                 raise InputError(
-                    f"class {name!r} has no readable picture in {role}", hint=f"add some to {role}, or leave the class out"
+                    f"class {name!r} has no readable picture in {role}",
+                    hint=f"add some to {role}, or leave the class out",
                 )
     return {str(role): by_class for role, by_class in counts.items()}
 
@@ -212,13 +215,17 @@ def _warnings(
         first = next(iter(unreadable.items()))
         lines.append(f"{len(unreadable)} files left out, the first {first[0]}: {first[1]}")
     if near:
-        lines.append(f"{len(near)} near-duplicate pairs across roles, the nearest {near[0][0]} and {near[0][1]}")
+        lines.append(
+            f"{len(near)} near-duplicate pairs across roles, the nearest {near[0][0]} and {near[0][1]}"
+        )
     if duplicates:
         lines.append(f"{len(duplicates)} pictures are there more than once in one role")
     if tiny:
         lines.append(f"{len(tiny)} pictures are under {TINY_PIXELS} pixels, the first {tiny[0]}")
     if modes:
-        lines.append("modes brought to RGB: " + ", ".join(f"{count} {mode}" for mode, count in sorted(modes.items())))
+        lines.append(
+            "modes brought to RGB: " + ", ".join(f"{count} {mode}" for mode, count in sorted(modes.items()))
+        )
     train = counts["train"]
     most, least = max(train, key=lambda c: train[c]), min(train, key=lambda c: train[c])
     if train[most] > IMBALANCE * train[least]:

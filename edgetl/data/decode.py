@@ -48,7 +48,9 @@ def read_header(data: bytes) -> Header | None:
         if data[:8] == b"\x89PNG\r\n\x1a\n":
             width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
             mode = _PNG_COLOURS.get(colour, "unknown") + (" 16-bit" if depth == 16 else "")
-            return Header("png", width, height, mode + (" with alpha" if colour == 3 and b"tRNS" in data[:4096] else ""))
+            return Header(
+                "png", width, height, mode + (" with alpha" if colour == 3 and b"tRNS" in data[:4096] else "")
+            )
         if data[:2] == b"\xff\xd8":
             return _jpeg_header(data)
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -134,13 +136,19 @@ def read_image(source: Path | bytes, name: str = "") -> Image:
             path=called,
         )
     if header is not None and _cut_short(header, data):
-        raise InputError(f"{called} is truncated: its end is missing", hint="copy it again, or remove it", path=called)
+        raise InputError(
+            f"{called} is truncated: its end is missing", hint="copy it again, or remove it", path=called
+        )
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error:
         image = None
     if image is None:
-        raise InputError(f"{called} is not a picture that can be decoded", hint="remove it, or convert it to PNG", path=called)
+        raise InputError(
+            f"{called} is not a picture that can be decoded",
+            hint="remove it, or convert it to PNG",
+            path=called,
+        )
     return np.asarray(image, dtype=np.uint8)
 
 
@@ -151,7 +159,9 @@ def _bytes_of(source: Path | bytes, called: str) -> bytes:
         try:
             data = source.read_bytes()
         except OSError as error:
-            raise InputError(f"cannot read {called}: {error.strerror}", hint="check the path", path=called) from error
+            raise InputError(
+                f"cannot read {called}: {error.strerror}", hint="check the path", path=called
+            ) from error
     if not data:
         raise InputError(f"{called} is empty (0 bytes)", hint="copy it again, or remove it", path=called)
     return data
@@ -159,7 +169,9 @@ def _bytes_of(source: Path | bytes, called: str) -> bytes:
 
 def _cut_short(header: Header, data: bytes) -> bool:
     """The end marker is missing; decoders fill the rest with grey and say nothing."""
-    if header.kind == "jpeg":  # after the scan's start, for an embedded thumbnail has an end marker of its own
+    if (
+        header.kind == "jpeg"
+    ):  # after the scan's start, for an embedded thumbnail has an end marker of its own
         scan = next((at for marker, at in _jpeg_segments(data) if marker == 0xDA), len(data))
         return data.find(b"\xff\xd9", scan) < 0
     if header.kind == "png":

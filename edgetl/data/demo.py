@@ -30,7 +30,8 @@ def write(folder: Path) -> Path:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise EnvironmentLacks(
-            f"--data demo takes {error.name}, which is not installed", hint="pip install 'edgetl[train,openvino]'"
+            f"--data demo takes {error.name}, which is not installed",
+            hint="pip install 'edgetl[train,openvino]'",
         ) from error
     digits = load_digits()
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -86,7 +86,9 @@ def scan(source: Path, *, seed: int) -> Dataset:
     InputError : it is missing or empty, has one class, or a class with too few pictures.
     """
     if not source.exists():
-        raise InputError(f"no such data: {source}", hint="--data DIR with one folder a class, or a CSV with path,label")
+        raise InputError(
+            f"no such data: {source}", hint="--data DIR with one folder a class, or a CSV with path,label"
+        )
     rows, layout = _table(source) if source.is_file() else _folders(source)
     if not rows:
         raise InputError(
@@ -96,14 +98,16 @@ def scan(source: Path, *, seed: int) -> Dataset:
     classes = tuple(sorted({label for _, label, _ in rows}))
     if len(classes) < 2:
         raise InputError(
-            f"{source} has one class only ({classes[0]!r}): there is nothing to tell apart", hint="add a second class folder"
+            f"{source} has one class only ({classes[0]!r}): there is nothing to tell apart",
+            hint="add a second class folder",
         )
     root = source_root(source)
     index = {name: number for number, name in enumerate(classes)}
     contents = {path: digest.of_file(root / path) for path, _, _ in rows}
     roles = split.assign([(path, index[label], role) for path, label, role in rows], contents, classes, seed)
     samples = tuple(
-        Sample(path=path, label=index[label], role=roles[path], sha256=contents[path]) for path, label, _ in rows
+        Sample(path=path, label=index[label], role=roles[path], sha256=contents[path])
+        for path, label, _ in rows
     )
     return Dataset(classes=classes, samples=samples, layout=layout)
 
@@ -158,7 +162,10 @@ def _table(file: Path) -> tuple[list[Row], str]:
             header = list(reader.fieldnames or [])
             body = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file.name} is not a CSV in UTF-8: {error}", hint="a header line path,label and a line a picture") from error
+        raise InputError(
+            f"{file.name} is not a CSV in UTF-8: {error}",
+            hint="a header line path,label and a line a picture",
+        ) from error
     path_column, label_column = _column(header, PATH_COLUMNS), _column(header, LABEL_COLUMNS)
     role_column = _column(header, ROLE_COLUMNS)
     if path_column is None or label_column is None:
@@ -172,7 +179,9 @@ def _table(file: Path) -> tuple[list[Row], str]:
         where = f"{file.name} line {number}"
         _checked_path(file.parent, path, where)
         if not label:
-            raise InputError(f"{where}: {path} has no label", hint="give each picture a label, or drop the line")
+            raise InputError(
+                f"{where}: {path} has no label", hint="give each picture a label, or drop the line"
+            )
         rows.append((Path(path).as_posix(), label, _role(line.get(role_column or "") or "", where)))
     twice = [path for path, times in Counter(path for path, _, _ in rows).items() if times > 1]
     if twice:
@@ -187,13 +196,18 @@ def _role(text: str, where: str) -> Role | None:
         return None
     role = ROLE_FOLDERS.get(text.strip().lower(), "select" if text.strip().lower() == "select" else None)
     if role is None:
-        raise InputError(f"{where}: role {text!r} is not known", hint="train, val (or select), test, or empty")
+        raise InputError(
+            f"{where}: role {text!r} is not known", hint="train, val (or select), test, or empty"
+        )
     return role
 
 
 def _checked_path(root: Path, path: str, where: str) -> None:
     place = (root / path).resolve()
     if not path or Path(path).is_absolute() or root.resolve() not in place.parents:
-        raise InputError(f"{where}: {path or 'an empty path'} leaves the table's folder", hint="paths are relative to the CSV")
+        raise InputError(
+            f"{where}: {path or 'an empty path'} leaves the table's folder",
+            hint="paths are relative to the CSV",
+        )
     if not place.is_file():
         raise InputError(f"{where}: {path} is not there", hint="check the path, or drop the line")

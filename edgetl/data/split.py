@@ -46,7 +46,9 @@ def assign(
         shares = [("select", SELECT_SHARE)]
         pool = [(path, label) for path, label, role in rows if role == "train"]
     else:
-        raise InputError("every picture is in train: none is left to test on", hint="add a test (or val) folder or role")
+        raise InputError(
+            "every picture is in train: none is left to test on", hint="add a test (or val) folder or role"
+        )
     roles.update(_draw(pool, shares, contents, classes, seed))
     return roles
 

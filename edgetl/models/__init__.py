@@ -9,11 +9,13 @@ from pathlib import Path
 
 import msgspec
 
+from edgetl import digest
 from edgetl.errors import InputError, did_you_mean
 from edgetl.types import Record
 
-__all__ = ["ModelCard", "cards", "find"]
+__all__ = ["ModelCard", "cards", "find", "signature"]
 
+AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 FACTORY = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
 
@@ -29,6 +31,7 @@ class ModelCard(Record, kw_only=True):
     weights : name of the pretrained weights; empty where there are none.
     weights_file : name of the file, as it lies in the download cache; weights_mb : its size.
     licence : of the weights, where it is stated.
+    head : name of its last linear layer. signature : of its other tensors' names and shapes, to recognise a file.
     """
 
     name: str
@@ -42,6 +45,22 @@ class ModelCard(Record, kw_only=True):
     weights_file: str = ""
     weights_mb: float = 0.0
     licence: str = ""
+    head: str = ""
+    signature: str = ""
+
+
+def signature(shapes: Mapping[str, tuple[int, ...]], head: str) -> str:
+    """Digest of a network's tensors but its head's, its auxiliary classifiers' and the counters of batch norm.
+
+    >>> body = {"conv.weight": (8, 3, 3, 3)}
+    >>> signature({**body, "fc.weight": (5, 8)}, "fc") == signature({**body, "fc.weight": (9, 8)}, "fc")
+    True
+    """
+    ignored = (f"{head}.", *AUXILIARY)
+    kept = {
+        n: s for n, s in shapes.items() if not n.startswith(ignored) and not n.endswith("num_batches_tracked")
+    }
+    return digest.of_json(kept)[:16]
 
 
 @cache

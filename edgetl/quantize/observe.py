@@ -17,8 +17,9 @@ from edgetl.calibration.range_stats import RangeStats
 from edgetl.errors import InputError
 from edgetl.quantize import graph as graphs
 from edgetl.quantize.plan import tensors_to_observe
+from edgetl.types import TensorSpec
 
-__all__ = ["observe", "tools"]
+__all__ = ["input_of", "observe", "tools"]
 
 Array = npt.NDArray[Any]
 
@@ -104,3 +105,18 @@ def _run(
             f"sample {number} is {image.dtype} {list(image.shape)}, the model takes {wanted.type} {wanted.shape}"
         ) from error
     return found
+
+
+def input_of(model: Path) -> TensorSpec:
+    """What a float model with one input takes.
+
+    Raises
+    ------
+    InputError : it cannot be read or run, or has several inputs.
+    """
+    graph = graphs.load(model)
+    session, _ = _session(graph, [value.name for value in graph.model.graph.output][:1], model.name)
+    wanted = session.get_inputs()[0]
+    kinds = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+    shape = tuple(dim if isinstance(dim, int) else None for dim in wanted.shape)
+    return TensorSpec(name=wanted.name, dtype=kinds.get(wanted.type, wanted.type), shape=shape)

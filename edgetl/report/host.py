@@ -106,7 +106,9 @@ def examine(cache: Path) -> dict[str, Any]:
             versions[name] = _version(name)
         absent = [name for name in names if versions[name] is None]
         if absent and extra in NEEDED:
-            missing.append({"what": ", ".join(absent), "for": extra, "mend": f"pip install 'edgetl[{extra}]'"})
+            missing.append(
+                {"what": ", ".join(absent), "for": extra, "mend": f"pip install 'edgetl[{extra}]'"}
+            )
     place = cache if cache.exists() else Path.home()
     free_gb = shutil.disk_usage(place).free / 1e9
     if free_gb < TRAIN_DISK_GB:

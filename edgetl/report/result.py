@@ -14,7 +14,6 @@ from edgetl.types import BuildSpec
 __all__ = ["Outcome", "assemble", "next_commands"]
 
 
-
 @dataclass(frozen=True)
 class Outcome:
     """The data of a build, and why its answer is no (``None`` where it is yes)."""
@@ -87,12 +86,12 @@ def _remark(
     return f"{said}; in float: {floats}; {record['reorders']} reorders"
 
 
-def _notes(
-    artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[str, Any] | None
-) -> list[str]:
+def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[str, Any] | None) -> list[str]:
     notes = [host_note] if host_note else []
     if pending:
-        notes.append("accuracy is that of ONNX Runtime on this host, a reference: the engine is not built yet")
+        notes.append(
+            "accuracy is that of ONNX Runtime on this host, a reference: the engine is not built yet"
+        )
     notes += list(artifacts["backbone"].record.get("notes", ()))
     notes += list(artifacts["check"].record["warnings"])
     return notes
@@ -139,5 +138,3 @@ def next_commands(data: Mapping[str, Any]) -> list[str]:
     if "pending" in data:
         return list(data["pending"]["next"])
     return [f"edgetl predict {data['latest']} photo.jpg", f"edgetl inspect {data['latest']}"]
-
-

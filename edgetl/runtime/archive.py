@@ -52,7 +52,9 @@ def unpack(archive: Path, into: Path) -> Path:
             _extract(tar, work, limit=min(MAX_BYTES, archive.stat().st_size))
         work.rename(into)
     except (tarfile.TarError, EOFError) as error:
-        raise BundleError(f"{archive.name} is no bundle archive: {error}", hint="edgetl build --archive writes one") from error
+        raise BundleError(
+            f"{archive.name} is no bundle archive: {error}", hint="edgetl build --archive writes one"
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return into
@@ -65,13 +67,21 @@ def _extract(tar: tarfile.TarFile, work: Path, limit: int) -> None:
         place = PurePosixPath(member.name)
         total += member.size
         if not member.isreg():
-            raise BundleError(f"{member.name} in the archive is not a plain file", hint="do not trust it", file=member.name)
+            raise BundleError(
+                f"{member.name} in the archive is not a plain file", hint="do not trust it", file=member.name
+            )
         if place.is_absolute() or ".." in place.parts or "\\" in member.name:
-            raise BundleError(f"{member.name} in the archive leaves the folder", hint="do not trust it", file=member.name)
+            raise BundleError(
+                f"{member.name} in the archive leaves the folder", hint="do not trust it", file=member.name
+            )
         if member.name in seen or len(seen) >= MAX_MEMBERS:
-            raise BundleError(f"{member.name} is there twice, or there are too many files", hint="do not trust it")
+            raise BundleError(
+                f"{member.name} is there twice, or there are too many files", hint="do not trust it"
+            )
         if total > limit:
-            raise BundleError(f"{member.name} is larger than the archive", hint="copy it again", file=member.name)
+            raise BundleError(
+                f"{member.name} is larger than the archive", hint="copy it again", file=member.name
+            )
         seen.add(member.name)
         source = tar.extractfile(member)
         target = work / place

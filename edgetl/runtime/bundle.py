@@ -122,7 +122,9 @@ class Bundle:
         try:
             return msgspec.json.decode((self.folder / name).read_bytes(), type=kind)
         except msgspec.DecodeError as error:
-            raise BundleError(f"{name} is not what this version writes: {error}", hint="build it again") from error
+            raise BundleError(
+                f"{name} is not what this version writes: {error}", hint="build it again"
+            ) from error
 
 
 def seal(folder: Path, facts: Manifest) -> Manifest:
@@ -159,14 +161,24 @@ def open_bundle(path: Path) -> Bundle:
         _checked_name(name)
     missing, extra = sorted(listed - on_disk), sorted(on_disk - listed - {MANIFEST})
     if missing:
-        raise BundleError(f"{missing[0]} is listed in the manifest and missing", hint="copy the bundle again", file=missing[0])
+        raise BundleError(
+            f"{missing[0]} is listed in the manifest and missing",
+            hint="copy the bundle again",
+            file=missing[0],
+        )
     if extra:
-        raise BundleError(f"{extra[0]} is not listed in the manifest", hint="remove it, or copy the bundle again", file=extra[0])
+        raise BundleError(
+            f"{extra[0]} is not listed in the manifest",
+            hint="remove it, or copy the bundle again",
+            file=extra[0],
+        )
     for name, entry in sorted(manifest.files.items()):
         file = folder / name
         if file.stat().st_size != entry.size or digest.of_file(file) != entry.sha256:
             raise BundleError(
-                f"{name} is not the file that was written: its sha256 differs", hint="copy the bundle again", file=name
+                f"{name} is not the file that was written: its sha256 differs",
+                hint="copy the bundle again",
+                file=name,
             )
     return Bundle(folder, manifest)
 
@@ -175,11 +187,18 @@ def _manifest(folder: Path, called: Path) -> Manifest:
     file = folder / MANIFEST
     if not file.is_file():
         what = "no such bundle" if not folder.exists() else "no bundle"
-        raise BundleError(f"{called}: {what}, it has no {MANIFEST}", hint="edgetl build writes one; runs/latest is the newest")
+        raise BundleError(
+            f"{called}: {what}, it has no {MANIFEST}",
+            hint="edgetl build writes one; runs/latest is the newest",
+        )
     if file.stat().st_size > MAX_MANIFEST_BYTES:
-        raise BundleError(f"{MANIFEST} is over {MAX_MANIFEST_BYTES} bytes", hint="copy the bundle again", file=MANIFEST)
+        raise BundleError(
+            f"{MANIFEST} is over {MAX_MANIFEST_BYTES} bytes", hint="copy the bundle again", file=MANIFEST
+        )
     data = file.read_bytes()
-    broken = BundleError(f"{MANIFEST} is not the file that was written", hint="copy the bundle again", file=MANIFEST)
+    broken = BundleError(
+        f"{MANIFEST} is not the file that was written", hint="copy the bundle again", file=MANIFEST
+    )
     try:
         body = json.loads(data)
         if not isinstance(body, dict) or not isinstance(body.get("schema"), int):
@@ -196,14 +215,18 @@ def _manifest(folder: Path, called: Path) -> Manifest:
     except (ValueError, msgspec.ValidationError, RecursionError) as error:
         raise broken from error
     if len(manifest.files) > MAX_FILES:
-        raise BundleError(f"the manifest lists {len(manifest.files)} files, at most {MAX_FILES} are read", hint="")
+        raise BundleError(
+            f"the manifest lists {len(manifest.files)} files, at most {MAX_FILES} are read", hint=""
+        )
     return manifest
 
 
 def _checked_name(name: str) -> None:
     place = PurePosixPath(name)
     if place.is_absolute() or ".." in place.parts or "\\" in name or not place.parts or str(place) != name:
-        raise BundleError(f"{name!r} in the manifest leaves the bundle", hint="do not trust this bundle", file=name)
+        raise BundleError(
+            f"{name!r} in the manifest leaves the bundle", hint="do not trust this bundle", file=name
+        )
 
 
 def _regular_files(folder: Path) -> set[str]:
@@ -219,6 +242,8 @@ def _regular_files(folder: Path) -> set[str]:
             path = Path(place, name)
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
                 inside = path.relative_to(folder).as_posix()
-                raise BundleError(f"{inside} is a link or a device", hint="a bundle holds plain files only", file=inside)
+                raise BundleError(
+                    f"{inside} is a link or a device", hint="a bundle holds plain files only", file=inside
+                )
         found |= {Path(place, name).relative_to(folder).as_posix() for name in names}
     return found

@@ -61,7 +61,10 @@ class Predictor:
         self._owned = owned
         engine = bundle.engine
         profile = DeviceProfile(
-            name=bundle.manifest.device, backend=engine.backend, device=engine.device, precision=engine.precision
+            name=bundle.manifest.device,
+            backend=engine.backend,
+            device=engine.device,
+            precision=engine.precision,
         )
         self.session: Session = seam.find(engine.backend).open(engine, bundle.engine_folder, profile)
         self._rows = engine.inputs[0].shape[0] or 1
@@ -188,7 +191,9 @@ class Predictor:
     def _answer(self, logits: npt.NDArray[np.float32], top_k: int) -> Prediction:
         logits = np.array(logits)
         if not np.isfinite(logits).all():
-            raise GateFailed("the engine answers NaN or infinity", hint="edgetl verify BUNDLE says whether it is whole")
+            raise GateFailed(
+                "the engine answers NaN or infinity", hint="edgetl verify BUNDLE says whether it is whole"
+            )
         powers = np.exp(logits - logits.max())
         shares = powers / powers.sum()
         order = np.argsort(-shares, kind="stable")[:top_k]

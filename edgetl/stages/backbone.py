@@ -33,7 +33,9 @@ def identity(spec: BuildSpec) -> dict[str, Any]:
     else:
         path = Path(spec.weights)
         if not path.is_file():
-            raise InputError(f"no such weights file: {path}", hint="--weights FILE, DEFAULT or none", path=str(path))
+            raise InputError(
+                f"no such weights file: {path}", hint="--weights FILE, DEFAULT or none", path=str(path)
+            )
         beside = path.with_suffix(".json")
         weights = digest.of_file(path) + (digest.of_file(beside) if beside.is_file() else "")
     return {
@@ -61,7 +63,9 @@ def versions_of(*names: str) -> dict[str, str]:
 
 def versions(spec: BuildSpec) -> dict[str, str]:
     """Libraries that shape a network and its graph."""
-    names = ["torch", "torchvision", "onnx", "onnxscript"] + (["timm"] if spec.model.startswith("timm/") else [])
+    names = ["torch", "torchvision", "onnx", "onnxscript"] + (
+        ["timm"] if spec.model.startswith("timm/") else []
+    )
     return versions_of(*names)
 
 

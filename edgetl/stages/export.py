@@ -34,7 +34,9 @@ def stage(batch: int | Literal["dynamic"], *, from_backbone: bool) -> Stage:
         model = out / "model.onnx"
         if from_backbone:
             head = np.load(inputs["train"].path / "head.npz")
-            opset = exporter.with_head(inputs["backbone"].path / FEATURES, head["weight"], head["bias"], model)
+            opset = exporter.with_head(
+                inputs["backbone"].path / FEATURES, head["weight"], head["bias"], model
+            )
             told = inputs["backbone"].record["export"]
             used, why = told["exporter"], told["why"]
         else:

@@ -107,7 +107,10 @@ def choose(
     if precision != "auto":
         return precision, "asked for by --precision"
     if not latency:
-        return "int8" if "int8" in candidates else "f32", "not timed: the device's engine is still to be built"
+        return (
+            "int8" if "int8" in candidates else "f32",
+            "not timed: the device's engine is still to be built",
+        )
     held = [name for name in candidates if drops.get(name, 0.0) <= max_drop]
     told = [name for name in held if name == "default" or versus[name]["verdict"] == "faster"]
     fastest = min(told or held, key=lambda name: latency[name]["p50"])
@@ -133,5 +136,3 @@ def _against(versus: Mapping[str, Any]) -> str:
     if versus["verdict"] == "slower":
         return f"{percent:.1f} % slower than the default precision ({spread})"
     return f"not measurably faster than the default precision ({percent:+.1f} %, {spread})"
-
-

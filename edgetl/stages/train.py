@@ -16,7 +16,7 @@ from edgetl.stages import backbone, prepare
 from edgetl.stages.check import DATASET
 from edgetl.types import BuildSpec, Preprocess
 
-__all__ = ["feature_stage", "full_stage"]
+__all__ = ["fast_path_stage", "feature_stage", "full_stage"]
 
 PARITY_SAMPLES = 8
 """Pictures that travel with a checkpoint so that an export can prove itself."""
@@ -41,7 +41,9 @@ def feature_stage(spec: BuildSpec) -> Stage:
         targets = prepare.labels(inputs["prepare"], "train")
         head = feature.fit_head(train, targets, len(classes), spec.seed)
         held = np.load(inputs["features"].path / "select.npy")
-        right = (held @ head.weight.T + head.bias).argmax(axis=1) == prepare.labels(inputs["prepare"], "select")
+        right = (held @ head.weight.T + head.bias).argmax(axis=1) == prepare.labels(
+            inputs["prepare"], "select"
+        )
         accuracy = float(right.mean()) if len(right) else None
         net = create(spec, len(classes), ctx.progress.note).net
         checkpoint.set_head(net, head.weight, head.bias)
@@ -66,6 +68,31 @@ def feature_stage(spec: BuildSpec) -> Stage:
     return Stage("train", 1, ("check", "backbone", "prepare", "features"), options, tools, run)
 
 
+def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> Stage:
+    """Time one training step in each arithmetic and layout; a stage of its own, so that a resumed build keeps the choice."""
+
+    def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
+        told = isolate.call(
+            "edgetl.transfer.fastpath:choose_json",
+            {"spec": msgspec.to_builtins(spec), "classes": 2, "threads": threads},
+            env=MALLOC,
+            on_tick=ctx.advance,
+        )
+        seconds = ", ".join(
+            f"{name.removesuffix(' on cpu')} {value:.2f} s" for name, value in told["seconds"].items()
+        )
+        return {"summary": f"{told['said']} (a step: {seconds})", "choice": told["choice"]}
+
+    options = {
+        **backbone.identity(spec),
+        "weights": "any",  # the speed of a step does not depend on them
+        "batch_size": spec.batch_size,
+        "threads": threads,
+        "host": dict(host),
+    }
+    return Stage("fastpath", 1, (), options, backbone.versions(spec), run)
+
+
 def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, str], threads: int) -> Stage:
     """Train all weights, in a child process whose allocator is set for it.
 
@@ -87,33 +114,36 @@ def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, st
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         record = _record(spec, inputs, "full")
-        np.save(out / "samples.tmp.npy", _samples(inputs))
+        np.save(out / "samples.npy", _samples(inputs))
         told = isolate.call(
             "edgetl.transfer.trainer:run_json",
             {
                 "spec": msgspec.to_builtins(spec),
                 "record": msgspec.to_builtins(record),
+                "path": inputs["fastpath"].record["choice"],
                 "dataset": str(inputs["check"].path / DATASET),
                 "root": str(root.resolve()),
                 "prepared": str(inputs["prepare"].path),
                 "out": str(out),
-                "state": str(scratch / f"train-{inputs['prepare'].digest[:16]}-{digest.of_json(wanted)[:16]}"),
+                "state": str(
+                    scratch / f"train-{inputs['prepare'].digest[:16]}-{digest.of_json(wanted)[:16]}"
+                ),
                 "threads": threads,
             },
             env=MALLOC,
             on_tick=ctx.advance,
         )
-        (out / "samples.tmp.npy").unlink()
         best = told["best"]
         return {
             "summary": f"{spec.model}, all weights, {told['epochs']} epochs, best {best['epoch']} · "
-            f"select {100 * best['accuracy']:.1f} % · {told['fast_path']}",
+            f"select {100 * best['accuracy']:.1f} %",
             "select_accuracy": best["accuracy"],
-            "fast_path": told["fast_path"],
         }
 
     options = {**backbone.identity(spec), **wanted, "host": dict(host)}
-    return Stage("train", 1, ("check", "backbone", "prepare"), options, backbone.versions(spec), run)
+    return Stage(
+        "train", 1, ("check", "backbone", "prepare", "fastpath"), options, backbone.versions(spec), run
+    )
 
 
 def _record(spec: BuildSpec, inputs: Mapping[str, Artifact], method: str) -> Any:
@@ -136,4 +166,3 @@ def _samples(inputs: Mapping[str, Artifact]) -> npt.NDArray[np.uint8]:
     pictures = prepare.images(inputs["prepare"], "train")
     rows = np.linspace(0, len(pictures) - 1, min(PARITY_SAMPLES, len(pictures))).astype(int)
     return np.ascontiguousarray(pictures[np.unique(rows)])
-

@@ -78,7 +78,9 @@ def create(spec: BuildSpec, classes: int, on_note: Callable[[str], None] = lambd
     elif spec.weights == "DEFAULT" and default is not None:
         weight_files.fit(module, default(on_note), head_name, called="DEFAULT", model=spec.model)
     else:
-        notes.append(f"{spec.model} starts from random weights: this is training from scratch, nothing is transferred")
+        notes.append(
+            f"{spec.model} starts from random weights: this is training from scratch, nothing is transferred"
+        )
     preprocess, normalisation = _preprocess(spec, rule)
     body.eval()
     return Backbone(Net(body, nn.Linear(width, classes)), preprocess, normalisation, tuple(notes))
@@ -94,7 +96,12 @@ def _construct(spec: BuildSpec) -> tuple[nn.Module, Rule, Default | None]:
     if card is None and spec.model.startswith("timm/"):
         return _timm(spec.model.removeprefix("timm/"))
     if card is None:
-        rule = {"image_size": 224, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "crop": (7, 8)}
+        rule = {
+            "image_size": 224,
+            "mean": (0.485, 0.456, 0.406),
+            "std": (0.229, 0.224, 0.225),
+            "crop": (7, 8),
+        }
         return _factory(spec.model), {**rule, "source": "ImageNet's, assumed for a network of your own"}, None
     rule = {name: getattr(card, name) for name in ("image_size", "mean", "std", "crop")}
     rule["source"] = f"{spec.model}'s own"
@@ -127,7 +134,8 @@ def _timm(name: str) -> tuple[nn.Module, Rule, Default]:
 
     if not timm.is_model(name):
         raise InputError(
-            f"timm has no model {name!r}.{did_you_mean(name, timm.list_models())}", hint="edgetl models   says how to list them"
+            f"timm has no model {name!r}.{did_you_mean(name, timm.list_models())}",
+            hint="edgetl models   says how to list them",
         )
     module = timm.create_model(name, pretrained=False)
     config = module.pretrained_cfg
@@ -160,10 +168,13 @@ def _factory(name: str) -> nn.Module:
         made = getattr(importlib.import_module(place), attribute)()
     except (ImportError, AttributeError, TypeError) as error:
         raise InputError(
-            f"--model {name} could not be made: {error}", hint="package.module:factory names a function without arguments"
+            f"--model {name} could not be made: {error}",
+            hint="package.module:factory names a function without arguments",
         ) from error
     if not isinstance(made, nn.Module):
-        raise InputError(f"{name}() gave a {type(made).__name__}, expected a torch.nn.Module", hint="return the network")
+        raise InputError(
+            f"{name}() gave a {type(made).__name__}, expected a torch.nn.Module", hint="return the network"
+        )
     return made
 
 
@@ -177,7 +188,8 @@ def split(module: nn.Module, model: str) -> tuple[nn.Module, str, int]:
     linears = [(name, layer) for name, layer in module.named_modules() if type(layer) is nn.Linear]
     if not linears:
         raise InputError(
-            f"{model} has no linear layer to replace", hint="a classifier ends in nn.Linear(features, classes)"
+            f"{model} has no linear layer to replace",
+            hint="a classifier ends in nn.Linear(features, classes)",
         )
     name, layer = linears[-1]
     parent, _, leaf = name.rpartition(".")
@@ -192,7 +204,9 @@ def _fraction(value: float) -> tuple[int, int]:
 
 def _rule_of(told: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a rule that a weights file states."""
-    rule: dict[str, Any] = {key: tuple(told[key]) for key in ("mean", "std") if isinstance(told.get(key), list)}
+    rule: dict[str, Any] = {
+        key: tuple(told[key]) for key in ("mean", "std") if isinstance(told.get(key), list)
+    }
     size, short = told.get("center_crop"), told.get("resize_short_side")
     if isinstance(size, int):
         rule["image_size"] = size
@@ -206,7 +220,11 @@ def _preprocess(spec: BuildSpec, rule: Rule) -> tuple[Preprocess, str]:
     size = spec.image_size or int(rule["image_size"])
     source = str(rule["source"])
     if spec.mean or spec.std:
-        source = "--mean and --std" if spec.mean and spec.std else f"--{'mean' if spec.mean else 'std'}, the rest {source}"
+        source = (
+            "--mean and --std"
+            if spec.mean and spec.std
+            else f"--{'mean' if spec.mean else 'std'}, the rest {source}"
+        )
     preprocess = Preprocess(
         height=size,
         width=size,

@@ -78,13 +78,21 @@ def load(folder: Path) -> tuple[Net, Checkpoint]:
     try:
         record = msgspec.json.decode((folder / RECORD).read_bytes(), type=Checkpoint)
     except OSError as error:
-        raise InputError(f"{folder} is no checkpoint: it has no {RECORD}", hint="edgetl train writes one") from error
+        raise InputError(
+            f"{folder} is no checkpoint: it has no {RECORD}", hint="edgetl train writes one"
+        ) from error
     except msgspec.DecodeError as error:
-        raise InputError(f"{folder / RECORD} is not what edgetl train writes: {error}", hint="train again") from error
+        raise InputError(
+            f"{folder / RECORD} is not what edgetl train writes: {error}", hint="train again"
+        ) from error
     if record.schema > SCHEMA:
-        raise InputError(f"{folder} has schema {record.schema}, this edgetl reads up to {SCHEMA}", hint="a newer edgetl")
+        raise InputError(
+            f"{folder} has schema {record.schema}, this edgetl reads up to {SCHEMA}", hint="a newer edgetl"
+        )
     if not (folder / WEIGHTS).is_file() or digest.of_file(folder / WEIGHTS) != record.weights:
-        raise InputError(f"{folder / WEIGHTS} is not the file that was written", hint="train again, or copy it again")
+        raise InputError(
+            f"{folder / WEIGHTS} is not the file that was written", hint="train again, or copy it again"
+        )
     spec = BuildSpec(data="", model=record.model, weights="none", image_size=record.preprocess.height)
     net = backbone.create(spec, len(record.classes)).net
     net.load_state_dict(load_file(folder / WEIGHTS))

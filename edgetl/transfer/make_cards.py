@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torchvision
+from torch import nn
 
 import edgetl.models
 
@@ -34,7 +35,17 @@ def card(name: str) -> dict[str, Any]:
         "weights": weights.name,
         "weights_file": weights.url.rpartition("/")[2],
         "weights_mb": weights.meta["_file_size"],
+        **_recognised(name),
     }
+
+
+def _recognised(name: str) -> dict[str, str]:
+    """The head's name and the signature of the rest; squeezenet's published head is a convolution."""
+    kwargs = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
+    module = torchvision.models.get_model(name, weights=None, **kwargs)
+    layers = [n for n, m in module.named_modules() if type(m) is nn.Linear] or ["classifier.1"]
+    shapes = {n: tuple(t.shape) for n, t in module.state_dict().items()}
+    return {"head": layers[-1], "signature": edgetl.models.signature(shapes, layers[-1])}
 
 
 def main() -> None:

@@ -13,10 +13,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from edgetl import models
 from edgetl.errors import EnvironmentLacks, InputError
 from edgetl.models import ModelCard
 
-__all__ = ["Provenance", "download", "fit", "match", "preprocessing_of", "read"]
+__all__ = ["download", "fit", "match", "preprocessing_of", "read"]
 
 State = dict[str, Tensor]
 
@@ -34,13 +35,19 @@ def read(path: Path) -> State:
     InputError : it is missing, damaged, holds no tensors, holds NaN, or is a pickle that wants to run code.
     """
     if not path.is_file():
-        raise InputError(f"no such weights file: {path}", hint="--weights FILE, DEFAULT or none", path=str(path))
+        raise InputError(
+            f"no such weights file: {path}", hint="--weights FILE, DEFAULT or none", path=str(path)
+        )
     state = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
-    state = {_bare(name): tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    state = {
+        _bare(name): tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+    }
     for name, tensor in state.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(
-                f"{path.name} holds NaN or infinity in {name}", hint="the training that wrote it diverged: take an earlier file"
+                f"{path.name} holds NaN or infinity in {name}",
+                hint="the training that wrote it diverged: take an earlier file",
             )
     return state
 
@@ -56,25 +63,38 @@ def _safetensors(path: Path) -> State:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path.name} is not a whole safetensors file: {error}", hint="copy it again") from error
+        raise InputError(
+            f"{path.name} is not a whole safetensors file: {error}", hint="copy it again"
+        ) from error
 
 
 def _torch_file(path: Path) -> State:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        zipfile.BadZipFile,
+        ValueError,
+        KeyError,
+    ) as error:
         if "weights_only" in str(error) or "Unsupported" in str(error):
             raise InputError(
                 f"{path.name} is a pickle that wants to run code when it is read: refused",
                 hint="save the state_dict alone, best as .safetensors",
                 path=str(path),
             ) from error
-        raise InputError(f"{path.name} is not a whole weights file", hint="copy it again", path=str(path)) from error
+        raise InputError(
+            f"{path.name} is not a whole weights file", hint="copy it again", path=str(path)
+        ) from error
     for key in WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
     if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
-        raise InputError(f"{path.name} holds no tensors by name", hint="save model.state_dict()", path=str(path))
+        raise InputError(
+            f"{path.name} holds no tensors by name", hint="save model.state_dict()", path=str(path)
+        )
     return {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
 
 
@@ -150,7 +170,9 @@ def download(card: ModelCard, *, offline: bool, on_note: Callable[[str], None]) 
             )
         on_note(f"downloading {card.weights_file}, {card.weights_mb:.0f} MB, once")
     try:
-        state = torchvision.models.get_weight(_weight_name(card)).get_state_dict(progress=False, check_hash=True)
+        state = torchvision.models.get_weight(_weight_name(card)).get_state_dict(
+            progress=False, check_hash=True
+        )
     except (OSError, RuntimeError) as error:
         raise EnvironmentLacks(
             f"the weights of {card.name} ({card.weights_file}, {card.weights_mb:.0f} MB) could not be downloaded: {error}",
@@ -164,3 +186,37 @@ def _weight_name(card: ModelCard) -> str:
     import torchvision
 
     return f"{torchvision.models.get_model_weights(card.name).__name__}.{card.weights}"
+
+
+def match(path: Path) -> list[str]:
+    """Names of the models that a weights file fits, whatever its classes: torchvision's and ours, then timm's if it is there."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in read(path).items()}
+    known = [
+        card.name for card in models.cards().values() if models.signature(shapes, card.head) == card.signature
+    ]
+    return known or _timm_matches(shapes)
+
+
+FAMILIES = {"conv_stem.weight": "*net*", "patch_embed.proj.weight": "*it*", "conv1.weight": "*res*"}
+"""A tensor that shows the family of a timm network, and how the family is called there."""
+
+
+def _timm_matches(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """timm's models of the same signature, built without memory on torch's meta device."""
+    try:
+        import timm
+    except ImportError:
+        return []
+    patterns = [pattern for stem, pattern in FAMILIES.items() if stem in shapes] or ["*"]
+    found = []
+    for name in dict.fromkeys(name for pattern in patterns for name in timm.list_models(pattern)):
+        try:
+            with torch.device("meta"):
+                module = timm.create_model(name, pretrained=False)
+        except (RuntimeError, NotImplementedError, AssertionError, ValueError, TypeError):
+            continue  # a few networks compute with their weights while they are built
+        layers = [n for n, layer in module.named_modules() if type(layer) is nn.Linear] or [""]
+        own = {n: tuple(t.shape) for n, t in module.state_dict().items()}
+        if models.signature(own, layers[-1]) == models.signature(shapes, layers[-1]):
+            found.append(f"timm/{name}")
+    return found

@@ -148,7 +148,9 @@ def per_class_recall(labels: Array, answers: Floats, classes: Sequence[str]) -> 
         mine = labels == index
         count, right = int(mine.sum()), int((found[mine] == index).sum())
         if count:
-            rows.append({"class": name, "n": count, "recall": right / count, "ci95": list(stats.wilson(right, count))})
+            rows.append(
+                {"class": name, "n": count, "recall": right / count, "ci95": list(stats.wilson(right, count))}
+            )
     rows.sort(key=lambda row: float(row["recall"]))
     if not rows:
         return Recall(rows=[], sentence="")

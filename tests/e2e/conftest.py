@@ -64,7 +64,19 @@ def edgetl(tmp_path: Path, store: Path) -> Edgetl:
     return call
 
 
-BUILD = ("build", "--data", "demo", "--model", "tiny", "--device", "intel-cpu", "--instances", "2", "--max-drop", "5%")
+BUILD = (
+    "build",
+    "--data",
+    "demo",
+    "--model",
+    "tiny",
+    "--device",
+    "intel-cpu",
+    "--instances",
+    "2",
+    "--max-drop",
+    "5%",
+)
 
 
 @dataclass(frozen=True)

@@ -86,11 +86,16 @@ def bomb(path: Path, side: int) -> None:
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
     )
 
 
-def test_a_picture_of_30000_by_30000_is_refused_before_it_is_decoded(built: Built, edgetl: Edgetl, tmp_path: Path) -> None:
+def test_a_picture_of_30000_by_30000_is_refused_before_it_is_decoded(
+    built: Built, edgetl: Edgetl, tmp_path: Path
+) -> None:
     bomb(tmp_path / "bomb.png", 30_000)
     refused(edgetl("predict", built.bundle, "bomb.png"), 2, "bomb.png", "30000")
 
@@ -103,16 +108,24 @@ def test_a_picture_of_30000_by_30000_is_refused_before_it_is_decoded(built: Buil
         ("file;name\nx;y\n", ["path"]),
     ],
 )
-def test_a_csv_with_a_missing_an_escaping_or_no_file(edgetl: Edgetl, data: Path, body: str, words: list[str]) -> None:
+def test_a_csv_with_a_missing_an_escaping_or_no_file(
+    edgetl: Edgetl, data: Path, body: str, words: list[str]
+) -> None:
     (data / "labels.csv").write_text(body)
     refused(edgetl(*with_data(data / "labels.csv")), 2, *words)
 
 
 @pytest.mark.parametrize(
     ("option", "value", "near"),
-    [("--model", "mobilnet_v2", "mobilenet_v2"), ("--device", "intel-cpuu", "intel-cpu"), ("--precision", "int9", "int8")],
+    [
+        ("--model", "mobilnet_v2", "mobilenet_v2"),
+        ("--device", "intel-cpuu", "intel-cpu"),
+        ("--precision", "int9", "int8"),
+    ],
 )
-def test_an_unknown_name_is_answered_with_the_nearest(edgetl: Edgetl, option: str, value: str, near: str) -> None:
+def test_an_unknown_name_is_answered_with_the_nearest(
+    edgetl: Edgetl, option: str, value: str, near: str
+) -> None:
     arguments = list(BUILD)
     if option in arguments:
         arguments[arguments.index(option) + 1] = value
@@ -197,8 +210,12 @@ def flipped(bundle: Path, copy: Path, name: str, at: int) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("name", ["model.int8.onnx", "labels.json", "golden.npz", "results.json", "manifest.json"])
-def test_one_flipped_byte_is_found_and_the_file_is_named(built: Built, edgetl: Edgetl, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["model.int8.onnx", "labels.json", "golden.npz", "results.json", "manifest.json"]
+)
+def test_one_flipped_byte_is_found_and_the_file_is_named(
+    built: Built, edgetl: Edgetl, tmp_path: Path, name: str
+) -> None:
     copy = flipped(built.bundle, tmp_path / "copy", name, 12345)
     refused(edgetl("verify", copy), 2, name)
     refused(edgetl("predict", copy, copy / "labels.json"), 2, name)

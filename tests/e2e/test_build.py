@@ -28,7 +28,11 @@ def test_the_bundle_holds_what_the_format_says_and_no_path_of_this_machine(built
     names = {p.relative_to(built.bundle).as_posix() for p in built.bundle.rglob("*") if p.is_file()}
     expected = {"manifest.json", "model.fp32.onnx", "model.int8.onnx", "labels.json", "preprocess.json"}
     assert expected | {"golden.npz", "results.json", "calibration.json"} <= names
-    needles = [str(built.cwd).encode(), str(Path.home()).encode() + b"/", str(Path(__file__).parents[2]).encode()]
+    needles = [
+        str(built.cwd).encode(),
+        str(Path.home()).encode() + b"/",
+        str(Path(__file__).parents[2]).encode(),
+    ]
     for name in names:
         body = (built.bundle / name).read_bytes()
         assert not [n for n in needles if n in body], name
@@ -38,7 +42,9 @@ def test_latest_is_a_link_to_the_bundle(built: Built) -> None:
     assert (built.cwd / "runs/latest").resolve() == built.bundle.resolve()
 
 
-def test_a_second_build_takes_everything_but_the_measurement_from_the_cache(built: Built, edgetl: Edgetl) -> None:
+def test_a_second_build_takes_everything_but_the_measurement_from_the_cache(
+    built: Built, edgetl: Edgetl
+) -> None:
     again = edgetl(*BUILD, "--json")
     assert again.code == 0, again.err
     ran = [row["name"] for row in again.data["stages"] if not row["cached"]]
@@ -106,7 +112,9 @@ def test_an_option_that_is_misspelt_is_answered_with_the_nearest(edgetl: Edgetl)
     assert "--data" in told.err
 
 
-def test_a_picture_that_is_swapped_in_colour_is_still_one_answer(built: Built, edgetl: Edgetl, tmp_path: Path) -> None:
+def test_a_picture_that_is_swapped_in_colour_is_still_one_answer(
+    built: Built, edgetl: Edgetl, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(0)
     picture = tmp_path / "noise.jpg"
     assert cv2.imwrite(str(picture), rng.integers(0, 256, (300, 200, 3), dtype=np.uint8))

@@ -46,7 +46,9 @@ def test_int8_that_is_not_faster_does_not_ship_and_the_reason_is_said(verdict: s
 
 def test_a_lifted_budget_lets_any_drop_through() -> None:
     drops = {"default": 0.0, "int8": 30.0}
-    assert choose(ALL, drops, LATENCY, against("faster"), max_drop=float("inf"), precision="auto")[0] == "int8"
+    assert (
+        choose(ALL, drops, LATENCY, against("faster"), max_drop=float("inf"), precision="auto")[0] == "int8"
+    )
 
 
 def test_the_user_may_insist() -> None:

@@ -62,7 +62,8 @@ def fit_head(features: Array, labels: npt.NDArray[np.int64], classes: int, seed:
     if not np.isfinite(features).all():
         row = int(np.nonzero(~np.isfinite(features).all(axis=1))[0][0])
         raise GateFailed(
-            f"the backbone answers NaN or infinity on picture {row} of train", hint="check the weights and --mean, --std"
+            f"the backbone answers NaN or infinity on picture {row} of train",
+            hint="check the weights and --mean, --std",
         )
     mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     spread[spread < 1e-6] = 1.0  # a feature that never moves carries nothing: it must not be blown up
@@ -71,7 +72,9 @@ def fit_head(features: Array, labels: npt.NDArray[np.int64], classes: int, seed:
     model = _fitted(standard, labels, strength)
     weight = np.asarray(model.coef_, np.float64)
     bias = np.asarray(model.intercept_, np.float64)
-    if classes == 2 and len(weight) == 1:  # scikit-learn gives two classes one row: the log-odds of the second
+    if (
+        classes == 2 and len(weight) == 1
+    ):  # scikit-learn gives two classes one row: the log-odds of the second
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     weight = weight / spread
     bias = bias - weight @ mean

@@ -1,0 +1,237 @@
+"""The training loop: cosine rates with warm-up, early stop, the best epoch kept, every epoch resumable."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgetl import isolate
+from edgetl.data.layout import Dataset
+from edgetl.errors import GateFailed
+from edgetl.transfer import backbone, checkpoint
+from edgetl.transfer.augment import Batches, normalise
+from edgetl.transfer.backbone import Net
+from edgetl.transfer.checkpoint import Checkpoint
+from edgetl.transfer.fastpath import FastPath
+from edgetl.transfer.methods.full import Full
+from edgetl.transfer.methods.seam import Method
+from edgetl.types import BuildSpec, Preprocess
+
+__all__ = ["Trainer", "run_json"]
+
+PATIENCE = 6
+"""Epochs without a better one after which training stops."""
+WARM_UP = 0.1
+STATE = "state.pt"
+
+
+@dataclass
+class Progress:
+    """Where a training is: the epochs done, what each measured, and the best."""
+
+    epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_accuracy: float = -1.0
+    best_loss: float = math.inf
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    def better(self, accuracy: float, loss: float) -> bool:
+        """A higher accuracy on the select images, or the same with a lower loss."""
+        return (accuracy, -loss) > (self.best_accuracy, -self.best_loss)
+
+
+class Trainer:
+    """Trains a network by a method.
+
+    Parameters
+    ----------
+    held : uint8 (N, H, W, 3) and int64 (N,): the select images, which decide when to stop and which epoch is kept.
+    state : folder where a killed training finds its last whole epoch.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        method: Method,
+        batches: Batches,
+        held: tuple[Any, Any],
+        preprocess: Preprocess,
+        path: FastPath,
+        *,
+        epochs: int,
+        seed: int,
+        state: Path,
+    ) -> None:
+        self._net = net
+        self._method = method
+        self._batches = batches
+        self._held = held
+        self._preprocess = preprocess
+        self._path = path
+        self._epochs = epochs
+        self._seed = seed
+        self._state = state
+        self._net.to(path.device, memory_format=_form(path))
+        self._optimizer = torch.optim.AdamW(method.prepare(net))
+        steps = epochs * len(batches)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, lambda step: _rate(step, steps))
+        self._scaler = torch.amp.GradScaler("cuda", enabled=path.autocast == "float16")
+
+    def train(self) -> Progress:
+        """Run to the last epoch, or until nothing gets better; the network then holds the best epoch."""
+        done = self._resume()
+        while done.epoch < self._epochs and done.epoch - done.best_epoch < PATIENCE:
+            loss = self._epoch(done.epoch)
+            accuracy, held_loss = self._evaluate()
+            done.epoch += 1
+            done.history.append(
+                {"epoch": done.epoch, "loss": loss, "accuracy": accuracy, "select_loss": held_loss}
+            )
+            if done.better(accuracy, held_loss):
+                done.best_epoch, done.best_accuracy, done.best_loss = done.epoch, accuracy, held_loss
+                done.best = {
+                    name: tensor.detach().cpu().clone() for name, tensor in self._net.state_dict().items()
+                }
+            self._save(done)
+            isolate.tick(done.epoch, self._epochs)
+        self._net.load_state_dict(done.best)
+        self._method.finish(self._net)
+        self._net.eval().cpu()
+        return done
+
+    def _epoch(self, number: int) -> float:
+        """One pass over the train images; the mean loss.
+
+        Seeded by its number, so that a resumed training draws what an unbroken one would have drawn.
+        """
+        torch.manual_seed(self._seed * 100_003 + number)
+        self._net.train()
+        total = 0.0
+        for step, (pictures, targets) in enumerate(self._batches.epoch(number)):
+            pixels = self._path.place(normalise(pictures, self._preprocess))
+            with self._path.cast():
+                loss = self._method.step(self._net, pixels, targets.to(self._path.device))
+            if not torch.isfinite(loss):
+                raise GateFailed(
+                    f"the loss is {loss.item()} in epoch {number + 1}, step {step + 1}: training diverged",
+                    hint="a lower --lr, or check --mean and --std",
+                )
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            self._scaler.step(self._optimizer)
+            self._scaler.update()
+            self._optimizer.zero_grad()
+            self._schedule.step()
+            total += float(loss.detach())
+        return total / len(self._batches)
+
+    @torch.inference_mode()
+    def _evaluate(self) -> tuple[float, float]:
+        """Accuracy and mean loss on the select images, in float32 as the engine will be."""
+        self._net.eval()
+        pictures, labels = self._held
+        right, loss = 0, 0.0
+        for start in range(0, len(labels), 32):
+            part = torch.from_numpy(np.array(pictures[start : start + 32])).permute(0, 3, 1, 2)
+            targets = torch.from_numpy(labels[start : start + 32]).to(self._path.device)
+            logits = self._net(self._path.place(normalise(part, self._preprocess)))
+            right += int((logits.argmax(1) == targets).sum())
+            loss += float(torch.nn.functional.cross_entropy(logits, targets, reduction="sum"))
+        return right / len(labels), loss / len(labels)
+
+    def _save(self, done: Progress) -> None:
+        self._state.mkdir(parents=True, exist_ok=True)
+        partial = self._state / f"{STATE}.partial"
+        whole = {
+            "progress": vars(done),
+            "net": self._net.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": {"last_epoch": self._schedule.last_epoch},
+            "scaler": self._scaler.state_dict(),
+        }
+        torch.save(whole, partial)
+        partial.replace(self._state / STATE)
+
+    def _resume(self) -> Progress:
+        file = self._state / STATE
+        if not file.exists():
+            return Progress()
+        whole = torch.load(file, map_location=self._path.device, weights_only=True)
+        self._net.load_state_dict(whole["net"])
+        self._optimizer.load_state_dict(whole["optimizer"])
+        self._scaler.load_state_dict(whole["scaler"])
+        self._schedule.last_epoch = whole["schedule"]["last_epoch"]
+        return Progress(**whole["progress"])
+
+
+def _form(path: FastPath) -> torch.memory_format:
+    return torch.channels_last if path.channels_last else torch.contiguous_format
+
+
+def _rate(step: int, steps: int) -> float:
+    """Share of the full rate: linear warm-up, then half a cosine (Loshchilov and Hutter 2017, SGDR)."""
+    warm = max(1, int(WARM_UP * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm))))
+
+
+def run_json(
+    spec: dict[str, Any],
+    record: dict[str, Any],
+    path: dict[str, Any],
+    dataset: str,
+    root: str,
+    prepared: str,
+    out: str,
+    state: str,
+    threads: int,
+) -> dict[str, Any]:
+    """Train in a process of its own and write the checkpoint; all arguments are JSON.
+
+    Parameters
+    ----------
+    dataset : file of the samples. root : folder that their paths hang on. prepared : folder of the select arrays.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    request, facts = msgspec.convert(spec, BuildSpec), msgspec.convert(record, Checkpoint)
+    fast = msgspec.convert(path, FastPath)
+    samples = [
+        s for s in msgspec.json.decode(Path(dataset).read_bytes(), type=Dataset).samples if s.role == "train"
+    ]
+    net = backbone.create(request, len(facts.classes)).net
+    batches = Batches(
+        Path(root),
+        [s.path for s in samples],
+        [s.label for s in samples],
+        facts.preprocess,
+        batch_size=min(request.batch_size, len(samples)),
+        flip=request.flip,
+        seed=request.seed,
+    )
+    held = (np.load(f"{prepared}/select.npy", mmap_mode="r"), np.load(f"{prepared}/select.labels.npy"))
+    trainer = Trainer(
+        net,
+        Full(request.lr),
+        batches,
+        held,
+        facts.preprocess,
+        fast,
+        epochs=request.epochs,
+        seed=request.seed,
+        state=Path(state),
+    )
+    done = trainer.train()
+    whole = msgspec.structs.replace(facts, history=done.history, choices={"fast_path": str(fast)})
+    checkpoint.save(net, whole, checkpoint.samples(Path(out)), Path(out))
+    shutil.rmtree(state, ignore_errors=True)
+    return {"epochs": done.epoch, "best": {"epoch": done.best_epoch, "accuracy": done.best_accuracy}}

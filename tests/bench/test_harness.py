@@ -1,0 +1,107 @@
+"""The harness, on a clock of its own: no test here depends on the time of day."""
+
+from __future__ import annotations
+
+import gc
+from itertools import chain, cycle, repeat
+
+import numpy as np
+import pytest
+
+from edgetl.bench import harness
+from tests.bench.conftest import FakeClock
+
+MS = 1_000_000
+
+
+class Request:
+    """Counts what is done to it."""
+
+    def __init__(self) -> None:
+        self.filled = self.started = self.waited = 0
+
+    def fill(self, inputs: object) -> None:
+        self.filled += 1
+
+    def start(self) -> None:
+        self.started += 1
+
+    def wait(self) -> dict[str, object]:
+        self.waited += 1
+        return {}
+
+
+class Session:
+    """Hands out one request."""
+
+    def __init__(self) -> None:
+        self.one = Request()
+
+    def request(self) -> Request:
+        return self.one
+
+
+def test_warm_up_goes_on_until_the_time_has_settled(clock: FakeClock) -> None:
+    slow_start = chain((10 * MS - k * 40_000 for k in range(200)), repeat(2 * MS))
+    warm = harness.warm_up(clock.call(slow_start), clock)
+    assert warm.steady
+    assert warm.runs > 200
+    assert warm.median_ns == 2 * MS
+
+
+def test_warm_up_of_a_thing_that_never_settles_ends_and_says_so(clock: FakeClock) -> None:
+    growing = (MS + k * MS for k in range(10_000))
+    warm = harness.warm_up(clock.call(growing), clock, most_seconds=1.0)
+    assert not warm.steady
+    assert clock.now < 3e9
+
+
+def test_warm_up_takes_its_least_time_even_when_steady_at_once(clock: FakeClock) -> None:
+    harness.warm_up(clock.call(repeat(MS)), clock, least_seconds=0.5)
+    assert clock.now >= 0.5e9
+
+
+def test_every_sample_is_kept_in_order_and_the_warm_up_is_not(clock: FakeClock) -> None:
+    times = chain(repeat(2 * MS, 400), cycle([3 * MS, 5 * MS]))
+    found = harness.measure_call(clock.call(times), min_seconds=0, min_runs=10, clock=clock)
+    assert len(found.samples_ns) == 10
+    assert found.warm_up_runs <= 400
+    assert (
+        harness.measure_call(clock.call(cycle([MS])), min_seconds=0, min_runs=7, clock=clock).samples_ns
+        == (MS,) * 7
+    )
+
+
+@pytest.mark.parametrize(("seconds", "runs", "expected"), [(1.0, 10, 500), (0.0, 700, 700)])
+def test_sampling_ends_when_both_the_time_and_the_runs_are_reached(
+    clock: FakeClock, seconds: float, runs: int, expected: int
+) -> None:
+    found = harness.measure_call(clock.call(repeat(2 * MS)), min_seconds=seconds, min_runs=runs, clock=clock)
+    assert len(found.samples_ns) == expected
+
+
+def test_an_engine_is_timed_through_one_request_that_was_filled_once(clock: FakeClock) -> None:
+    session = Session()
+
+    def start() -> None:
+        session.one.started += 1
+        clock.now += MS
+
+    session.one.start = start  # type: ignore[method-assign]
+    found = harness.measure(session, {"input": np.zeros(1)}, min_seconds=0, min_runs=64, clock=clock)  # type: ignore[arg-type]
+    assert session.one.filled == 1
+    assert session.one.started == session.one.waited == found.warm_up_runs + 64
+    assert found.what == "engine"
+
+
+def test_the_garbage_collector_is_off_while_sampling_and_on_again_after_a_failure(clock: FakeClock) -> None:
+    seen = []
+
+    def once() -> None:
+        seen.append(gc.isenabled())
+        raise RuntimeError("died")
+
+    with pytest.raises(RuntimeError, match="died"):
+        harness.sample(once, 1, clock)
+    assert seen == [False]
+    assert gc.isenabled()
