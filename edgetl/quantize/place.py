@@ -87,8 +87,9 @@ def quantize(
     placement = plan(graph, scheme)
     parameters = _parameters(placement, stats, scheme, method)
     absorbed = _absorb(graph, placement, parameters) if scheme.absorb else 0
-    _write_weights(graph, placement, scheme)
-    _write_pairs(graph, placement, parameters, scheme)
+    weights = _write_weights(graph, placement, scheme)
+    behind = _write_pairs(graph, placement, parameters, scheme)
+    _arrange(graph.model.graph, weights, behind)
     _save(graph.model, out)
     nodes = {node.name: node for node in graph.model.graph.node}
     left = tuple(FloatLayer(name=n, op=nodes[n].op_type, reason=why) for n, why in placement.left.items())
@@ -165,8 +166,8 @@ def _clip_limits(graph: Graph, node: onnx.NodeProto) -> tuple[float, float]:
     return limits[0], limits[1]
 
 
-def _write_weights(graph: Graph, placement: Placement, scheme: Scheme) -> None:
-    """Replace float weights by int8 ones and a DequantizeLinear."""
+def _write_weights(graph: Graph, placement: Placement, scheme: Scheme) -> list[onnx.NodeProto]:
+    """Replace float weights by int8 ones; the DequantizeLinear nodes that bring them back."""
     proto = graph.model.graph
     old = {tensor.name: tensor for tensor in proto.initializer}
     nodes: list[onnx.NodeProto] = []
@@ -178,32 +179,43 @@ def _write_weights(graph: Graph, placement: Placement, scheme: Scheme) -> None:
         integers = np.clip(np.rint(weights / scale.reshape(shape)), -127, 127).astype(np.int8)
         proto.initializer.remove(old[name])
         dequantized = f"{name}_dequantized"
-        nodes.append(_pair_half(proto, "DequantizeLinear", f"{name}_int8", dequantized, name, axis))
+        nodes.append(_pair_half("DequantizeLinear", f"{name}_int8", dequantized, name, axis))
         proto.initializer.append(numpy_helper.from_array(integers, f"{name}_int8"))
         _add_parameters(proto, name, scale, np.zeros(scale.shape, np.int8))
         for reader in graph.consumers[name]:
             _rewire(reader, name, dequantized)
-    _insert(proto, nodes, first=True)
+    return nodes
 
 
 def _write_pairs(
     graph: Graph, placement: Placement, parameters: Mapping[str, Parameters], scheme: Scheme
-) -> None:
-    proto = graph.model.graph
+) -> dict[str, list[onnx.NodeProto]]:
+    """Let the readers of each tensor read its quantized form; the pair to insert behind each tensor."""
     behind: dict[str, list[onnx.NodeProto]] = {}
     for name, readers in placement.pairs.items():
         scale, zero = parameters[name]
-        _add_parameters(proto, name, np.asarray(scale), np.asarray(zero, scheme.activation))
+        _add_parameters(graph.model.graph, name, np.asarray(scale), np.asarray(zero, scheme.activation))
         integers, back = f"{name}_quantized", f"{name}_dequantized"
         behind[name] = [
-            _pair_half(proto, "QuantizeLinear", name, integers, name),
-            _pair_half(proto, "DequantizeLinear", integers, back, name),
+            _pair_half("QuantizeLinear", name, integers, name),
+            _pair_half("DequantizeLinear", integers, back, name),
         ]
         for reader in graph.consumers[name]:
             if reader.name in readers:
                 _rewire(reader, name, back)
-    ordered = list(behind.pop(value.name, ()) for value in proto.input)
-    arranged = [node for pair in ordered for node in pair]
+    return behind
+
+
+def _arrange(
+    proto: onnx.GraphProto, weights: list[onnx.NodeProto], behind: dict[str, list[onnx.NodeProto]]
+) -> None:
+    """Put the new nodes in their places, in topological order.
+
+    Done once and last: a protobuf list copies what it is given, so nodes that were looked up before are stale after it.
+    """
+    arranged = [*weights]
+    for value in proto.input:
+        arranged.extend(behind.pop(value.name, ()))
     for node in proto.node:
         arranged.append(node)
         for name in node.output:
@@ -212,9 +224,7 @@ def _write_pairs(
     proto.node.extend(arranged)
 
 
-def _pair_half(
-    proto: onnx.GraphProto, kind: str, source: str, target: str, owner: str, axis: int | None = None
-) -> onnx.NodeProto:
+def _pair_half(kind: str, source: str, target: str, owner: str, axis: int | None = None) -> onnx.NodeProto:
     attributes = {} if axis is None else {"axis": axis}
     return helper.make_node(
         kind,
@@ -236,12 +246,6 @@ def _rewire(node: onnx.NodeProto, old: str, new: str) -> None:
     for place, name in enumerate(node.input):
         if name == old:
             node.input[place] = new
-
-
-def _insert(proto: onnx.GraphProto, nodes: list[onnx.NodeProto], *, first: bool) -> None:
-    rest = list(proto.node)
-    del proto.node[:]
-    proto.node.extend([*nodes, *rest] if first else [*rest, *nodes])
 
 
 def _save(model: onnx.ModelProto, out: Path) -> None:
