@@ -26,7 +26,9 @@ def identity(spec: BuildSpec) -> dict[str, Any]:
     InputError : the weights file is not there.
     """
     card = models.find(spec.model)
-    if spec.weights == "DEFAULT":
+    if spec.weights == "DEFAULT" and card is not None and not card.weights:
+        weights = f"DEFAULT, which are random, seed {spec.seed}"
+    elif spec.weights == "DEFAULT":
         weights = f"DEFAULT {card.weights_file if card else spec.model}"
     elif spec.weights == "none":
         weights = f"none, seed {spec.seed}"
@@ -40,6 +42,7 @@ def identity(spec: BuildSpec) -> dict[str, Any]:
         weights = digest.of_file(path) + (digest.of_file(beside) if beside.is_file() else "")
     return {
         "model": spec.model,
+        "network": card.signature if card else "",
         "weights": weights,
         "mean": spec.mean,
         "std": spec.std,

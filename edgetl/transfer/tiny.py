@@ -12,7 +12,8 @@ import edgetl.models
 __all__ = ["FILE", "Tiny", "state"]
 
 FILE = Path(edgetl.models.__file__).with_name("tiny.safetensors")
-WIDTHS = (32, 48, 96, 144, 256)
+WIDTHS = (32, 64, 128, 256)
+"""Channels of the stem and of each block; every one of these steps halves the size, so 64 x 64 ends as 4 x 4."""
 
 
 def _unit(inside: int, outside: int, stride: int) -> nn.Sequential:
@@ -43,8 +44,8 @@ class Tiny(nn.Module):
 
     def __init__(self, num_classes: int = 1000) -> None:
         super().__init__()
-        self.stem = _unit(3, WIDTHS[0], 1)
-        self.blocks = nn.Sequential(*(_Block(a, b) for a, b in zip(WIDTHS, WIDTHS[1:])))  # noqa: B905 (3.10)
+        self.stem = _unit(3, WIDTHS[0], 2)
+        self.blocks = nn.Sequential(*(_Block(a, b) for a, b in pairwise(WIDTHS)))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.head = nn.Linear(WIDTHS[-1], num_classes)
 
