@@ -78,7 +78,8 @@ def weight_scale(
     others = tuple(i for i in range(weights.ndim) if i != axis % weights.ndim)
     largest = 64 if reduce_range else 127
     absmax = np.abs(weights.astype(np.float64)).max(axis=others)
-    return np.maximum((absmax / largest).astype(np.float32), _LEAST)
+    scales: npt.NDArray[np.float32] = np.maximum((absmax / largest).astype(np.float32), _LEAST)
+    return scales
 
 
 def _positive(scale: float) -> np.float32:

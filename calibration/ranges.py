@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-
 from edgetl.calibration.range_stats import HALF, RangeStats
+
 from edgetl.errors import InputError, did_you_mean
 
 __all__ = [

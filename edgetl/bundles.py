@@ -202,7 +202,8 @@ def inspect(place: Path, *, precision: str | None, every_layer: bool) -> Answer:
         "preprocess": msgspec.to_builtins(bundle.preprocess),
     }
     lines = [
-        f"  {manifest.name} · {manifest.model}, {manifest.method} method · built {manifest.created} for {manifest.device}",
+        f"  {manifest.name} · {manifest.model}, {manifest.method} method · "
+        f"built {manifest.created} for {manifest.device}",
         f"  input      uint8 (N, {bundle.preprocess.height}, {bundle.preprocess.width}, 3) {bundle.preprocess.color}, "
         f"mean {bundle.preprocess.mean}, std {bundle.preprocess.std} inside",
         f"  classes    {len(bundle.labels)}: {', '.join(bundle.labels[:8])}{' ...' if len(bundle.labels) > 8 else ''}",

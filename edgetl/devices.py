@@ -30,7 +30,7 @@ __all__ = [
 SCHEMES = ("openvino-cpu", "openvino-gpu", "openvino-npu", "tensorrt", "tensorrt-dla", "none")
 
 
-class Budgets(Record, kw_only=True):
+class Budgets(Record, frozen=True, kw_only=True):
     """What a product must hold; latencies are enforced only where the host is the device.
 
     Attributes
@@ -47,7 +47,7 @@ class Budgets(Record, kw_only=True):
     max_drop: float = 1.0
 
 
-class Facts(Record, kw_only=True):
+class Facts(Record, frozen=True, kw_only=True):
     """What a data sheet says; ``int8_tops`` is dense, ``bandwidth_gb_s`` of the memory."""
 
     compute_capability: str | None = None
@@ -60,7 +60,7 @@ class Facts(Record, kw_only=True):
     tdp_w: float | None = None
 
 
-class Hosts(Record, kw_only=True):
+class Hosts(Record, frozen=True, kw_only=True):
     """How a host is recognised as the device: any of these in its CPU model or board model."""
 
     machine: str | None = None
@@ -68,7 +68,7 @@ class Hosts(Record, kw_only=True):
     board_model: tuple[str, ...] = ()
 
 
-class DeviceProfile(Record, kw_only=True):
+class DeviceProfile(Record, frozen=True, kw_only=True):
     """A device to build for.
 
     Attributes

@@ -32,7 +32,7 @@ TORCHSCRIPT_OPSET = 17
 TRAINING_OPS = ("Dropout", "BatchNormalization")
 
 
-class ExportReport(Record, kw_only=True):
+class ExportReport(Record, frozen=True, kw_only=True):
     """How a graph came about.
 
     Attributes
@@ -51,6 +51,9 @@ class ExportReport(Record, kw_only=True):
 
 class _Deployed(nn.Module):
     """A network that takes pixels: uint8 (N, H, W, 3)."""
+
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self, net: nn.Module, preprocess: Preprocess) -> None:
         super().__init__()
@@ -150,7 +153,8 @@ def check_parity(net: nn.Module, preprocess: Preprocess, graph: Path, pictures: 
     parity = float(np.abs(want - got).max()) / largest if largest else float(np.abs(got).max())
     if parity > TOLERANCE:
         raise GateFailed(
-            f"the exported graph differs from torch by {parity:.1e} of the largest logit, at most {TOLERANCE:g} is allowed",
+            f"the exported graph differs from torch by {parity:.1e} of the largest logit, "
+            f"at most {TOLERANCE:g} is allowed",
             hint="please report the model's name: an operator is exported wrongly",
             parity=parity,
         )
@@ -211,7 +215,7 @@ def _torchscript(
             torch.onnx.export(
                 deployed,
                 (example,),
-                buffer,
+                buffer,  # type: ignore[arg-type] # a path is all its annotation knows, a file is documented
                 dynamo=False,
                 opset_version=TORCHSCRIPT_OPSET,
                 input_names=["input"],

@@ -46,8 +46,8 @@ def call(
     EdgetlError : the class that the child raised, with its problem, hint and facts.
     BackendError : the child died without a word of its own (a signal, an import error).
     """
-    said = tempfile.TemporaryFile(mode="w+")  # a file, for a full pipe would stop the child
-    child = subprocess.Popen(  # noqa: S603 (our own interpreter, our own module)
+    said = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 (a file, for a full pipe would stop the child)
+    child = subprocess.Popen(
         [sys.executable, "-m", "edgetl.isolate", function],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -89,6 +89,10 @@ class Context:
             raise Cancelled("interrupted", hint="the same command goes on from the last whole stage")
         self.progress.advanced(self.stage, done, total)
 
+    def part(self, before: int, total: int) -> Callable[[int, int], None]:
+        """``advance`` for a piece of the work that begins after ``before`` of ``total``."""
+        return lambda done, _: self.advance(before + done, total)
+
 
 StageFunction = Callable[[Mapping[str, Artifact], Path, Context], Mapping[str, Any]]
 

@@ -18,7 +18,7 @@ from edgetl.cache import Cache
 from edgetl.data import demo, layout
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, InputError, did_you_mean
-from edgetl.pipeline import Artifact, Context, Progress, Silent, Stage
+from edgetl.pipeline import Context, Progress, Silent, Stage
 from edgetl.report import result as results
 from edgetl.stages import (
     backbone,
@@ -232,7 +232,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     dataset = layout.scan(source, seed=spec.seed)
     root = layout.source_root(source)
     host = devices.host_fingerprint()
-    candidates = ("f32", "int8") if pending else compile_stage.CANDIDATES
+    candidates: tuple[str, ...] = ("f32", "int8") if pending else compile_stage.CANDIDATES
     if profile.scheme == "none":
         candidates = tuple(name for name in candidates if name != "int8")
 

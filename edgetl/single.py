@@ -255,7 +255,8 @@ class _Feed:
         shape = tuple(spec.shape)
         if len(shape) != 4 or 3 not in (shape[1], shape[3]) or spec.dtype not in ("uint8", "float32"):
             raise InputError(
-                f"{model.name} takes {spec.dtype} {list(shape)}: calibration feeds pictures, (N, H, W, 3) or (N, 3, H, W)",
+                f"{model.name} takes {spec.dtype} {list(shape)}: "
+                "calibration feeds pictures, (N, H, W, 3) or (N, 3, H, W)",
                 hint="export it with a fixed height and width",
             )
         self.layout = "NHWC" if shape[3] == 3 else "NCHW"

@@ -15,11 +15,12 @@ ROLES: tuple[Role, ...] = ("train", "select", "test")
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every record that is written as JSON: frozen, and unknown fields are refused on reading.
 
-    A subclass says ``kw_only=True`` itself: msgspec does not inherit it.
+    A subclass says ``frozen=True, kw_only=True`` itself: type checkers do not inherit the first, msgspec not
+    the second.
     """
 
 
-class TensorSpec(Record, kw_only=True):
+class TensorSpec(Record, frozen=True, kw_only=True):
     """One input or output of an engine; ``None`` in ``shape`` is a dynamic axis."""
 
     name: str
@@ -27,7 +28,7 @@ class TensorSpec(Record, kw_only=True):
     shape: tuple[int | None, ...]
 
 
-class Preprocess(Record, kw_only=True):
+class Preprocess(Record, frozen=True, kw_only=True):
     """How a picture becomes the engine's input: data, with one implementation.
 
     Crop and resize happen outside the engine (``edgetl.runtime.preprocess``); scale, mean and std are in
@@ -51,11 +52,11 @@ class Preprocess(Record, kw_only=True):
     def affine(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Scale and shift, per channel, so that ``x * scale + shift`` is the normalised pixel."""
         scale = tuple(1.0 / (255.0 * s) for s in self.std)
-        shift = tuple(-m / s for m, s in zip(self.mean, self.std))  # noqa: B905 (3.10: both have three)
+        shift = tuple(-m / s for m, s in zip(self.mean, self.std))
         return scale, shift
 
 
-class LayerInfo(Record, kw_only=True):
+class LayerInfo(Record, frozen=True, kw_only=True):
     """One layer as the engine executes it.
 
     Attributes
@@ -75,7 +76,7 @@ class LayerInfo(Record, kw_only=True):
     origin: str = ""
 
 
-class Engine(Record, kw_only=True):
+class Engine(Record, frozen=True, kw_only=True):
     """A compiled network for one device: files in a folder, with this record beside them as ``engine.json``.
 
     Attributes
@@ -101,7 +102,7 @@ class Engine(Record, kw_only=True):
     outputs: tuple[TensorSpec, ...]
 
 
-class BuildSpec(Record, kw_only=True):
+class BuildSpec(Record, frozen=True, kw_only=True):
     """What ``edgetl build`` was asked for; the command line and ``edgetl.build`` both make one.
 
     Attributes

@@ -46,7 +46,7 @@ def check_inputs(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> No
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     return shape == wanted or (
-        len(shape) == len(wanted) and all(want in (None, got) for got, want in zip(shape, wanted))  # noqa: B905
+        len(shape) == len(wanted) and all(want in (None, got) for got, want in zip(shape, wanted))
     )
 
 

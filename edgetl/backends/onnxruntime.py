@@ -158,7 +158,7 @@ class ORTRequest:
     def wait(self) -> dict[str, Array]:
         """Run, and give the outputs."""
         with _mapped("the model"):
-            return dict(zip(self._names, self._session.run(self._names, self._arrays)))  # noqa: B905 (3.10)
+            return dict(zip(self._names, self._session.run(self._names, self._arrays)))
 
 
 def _options(threads: int | None) -> ort.SessionOptions:

@@ -154,16 +154,16 @@ class OpenVINORequest:
         self._device = device
         self._outputs = [spec.name for spec in session.outputs]
         self._held: dict[str, Array] = {}
-        self._answers: dict[str, Array] | None = {}
-        self.inputs: dict[str, Array] = {}
-        for spec in session.inputs:
-            if None not in spec.shape:
-                self.inputs[spec.name] = self._set(spec.name, spec.shape, spec.dtype)
-        for spec in session.outputs:
-            if None in spec.shape:
-                self._answers = None  # its memory moves with its size, and is asked for after each run
-        for spec in session.outputs if self._answers is not None else ():
-            self._answers[spec.name] = self._set(spec.name, spec.shape, spec.dtype)
+        self.inputs: Mapping[str, Array] = {
+            spec.name: self._set(spec.name, spec.shape, spec.dtype)
+            for spec in session.inputs
+            if None not in spec.shape
+        }
+        self._answers: dict[str, Array] | None = None  # a dynamic output's memory moves: asked for each time
+        if not any(None in spec.shape for spec in session.outputs):
+            self._answers = {
+                spec.name: self._set(spec.name, spec.shape, spec.dtype) for spec in session.outputs
+            }
 
     def _set(self, name: str, shape: tuple[int | None, ...], dtype: str) -> Array:
         """Give the request a tensor of its own, and keep the array that looks into it."""

@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 GROUP = "edgetl.backends"
 
 
-class Probe(Record, kw_only=True):
+class Probe(Record, frozen=True, kw_only=True):
     """What a backend can do on this host.
 
     Attributes

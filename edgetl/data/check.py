@@ -26,7 +26,7 @@ SHOWN = 20
 """Names listed of each fault; the count is always whole."""
 
 
-class CheckReport(Record, kw_only=True):
+class CheckReport(Record, frozen=True, kw_only=True):
     """What was found.
 
     Attributes
@@ -80,7 +80,7 @@ def inspect(
     looks: dict[str, _Look] = {}
     paths = [sample.path for sample in dataset.samples]
     with ThreadPoolExecutor(WORKERS) as pool:
-        for path, look in zip(paths, pool.map(lambda path: _look(root / path, path), paths)):  # noqa: B905 (3.10)
+        for path, look in zip(paths, pool.map(lambda path: _look(root / path, path), paths)):
             looks[path] = look
             if on_progress is not None:
                 on_progress(len(looks), len(paths))
@@ -187,7 +187,7 @@ def _near_duplicates(samples: tuple[Sample, ...], looks: dict[str, _Look]) -> li
         mine = np.array([looks[s.path].code for s in block], dtype=np.uint64)
         distance = _bits(mine[:, None] ^ codes[None, :])
         other = roles[None, :] != np.array([s.role for s in block])[:, None]
-        for row, column in zip(*np.nonzero((distance <= NEAR_BITS) & other)):  # noqa: B905 (3.10)
+        for row, column in zip(*np.nonzero((distance <= NEAR_BITS) & other)):
             pair = sorted((block[row].path, samples[column].path))
             found.append((int(distance[row, column]), pair[0], pair[1]))
     return [[a, b] for _, a, b in sorted(set(found))]
@@ -198,7 +198,8 @@ def _bits(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
     if hasattr(np, "bitwise_count"):
         counted: npt.NDArray[np.uint8] = np.bitwise_count(words)
         return counted
-    return np.unpackbits(words[..., None].view(np.uint8), axis=-1).sum(axis=-1, dtype=np.uint8)
+    summed: npt.NDArray[np.uint8] = np.unpackbits(words[..., None].view(np.uint8), axis=-1).sum(-1, np.uint8)
+    return summed
 
 
 def _warnings(

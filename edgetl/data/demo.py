@@ -36,7 +36,7 @@ def write(folder: Path) -> Path:
     digits = load_digits()
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix="demo-", dir=folder.parent))
-    for number, (small, label) in enumerate(zip(digits.images, digits.target)):  # noqa: B905 (3.10)
+    for number, (small, label) in enumerate(zip(digits.images, digits.target)):
         grey = np.rint(small * (255 / 16)).astype(np.uint8)
         place = partial / str(label)
         place.mkdir(exist_ok=True)

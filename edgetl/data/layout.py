@@ -30,7 +30,7 @@ LABEL_COLUMNS = ("label", "class")
 ROLE_COLUMNS = ("role", "split", "set")
 
 
-class Sample(Record, kw_only=True):
+class Sample(Record, frozen=True, kw_only=True):
     """One picture: POSIX path below the data's root, class index, role, sha256 of its bytes."""
 
     path: str
@@ -39,7 +39,7 @@ class Sample(Record, kw_only=True):
     sha256: str
 
 
-class Dataset(Record, kw_only=True):
+class Dataset(Record, frozen=True, kw_only=True):
     """Labelled pictures with their roles. The root folder is not part of it: it may move.
 
     Attributes

@@ -19,7 +19,7 @@ AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 FACTORY = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
 
-class ModelCard(Record, kw_only=True):
+class ModelCard(Record, frozen=True, kw_only=True):
     """What is known of a backbone without building it.
 
     Attributes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -225,7 +226,7 @@ def _arrange(
 
 
 def _pair_half(kind: str, source: str, target: str, owner: str, axis: int | None = None) -> onnx.NodeProto:
-    attributes = {} if axis is None else {"axis": axis}
+    attributes: dict[str, Any] = {} if axis is None else {"axis": axis}
     return helper.make_node(
         kind,
         [source, f"{owner}_scale", f"{owner}_zero_point"],

@@ -82,7 +82,7 @@ def stage(spec: BuildSpec, *, with_features: bool) -> Stage:
         made = backbone.create(spec, classes=2, on_note=ctx.progress.note)
         record: dict[str, Any] = {}
         if with_features:
-            batch = "dynamic" if spec.batch == "dynamic" else 1
+            batch: export.Batch = "dynamic" if spec.batch == "dynamic" else 1
             report = export.export_features(made.net.body, made.preprocess, out / FEATURES, batch=batch)
             record = msgspec.to_builtins(report)
         size = made.preprocess.width

@@ -45,7 +45,7 @@ def stage(profile: DeviceProfile, host: Mapping[str, str]) -> Stage:
                         session,
                         pictures,
                         "features",
-                        on_progress=lambda n, _, base=done: ctx.advance(base + n, total),
+                        on_progress=ctx.part(done, total),
                     )
                     np.save(out / f"{role}.npy", answers)
                     done, width = done + len(answers), answers.shape[1]

@@ -1,4 +1,4 @@
-"""select: which candidate ships, decided on the ``select`` images and the measured latency; the report is on ``test``."""
+"""select: which candidate ships, by the ``select`` images and the measured latency; the report is on ``test``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import prepare, verify
+from edgetl.types import Role
 from edgetl.verify import budget
 from edgetl.verify.accuracy import PairedResult, paired, per_class_recall
 
@@ -74,7 +75,7 @@ def stage(
     return Stage("select", 1, (*needs, "bench") if timed else needs, options, {}, run)
 
 
-def _pair(inputs: Mapping[str, Artifact], candidate: str, role: prepare.Role) -> PairedResult:
+def _pair(inputs: Mapping[str, Artifact], candidate: str, role: Role) -> PairedResult:
     return paired(
         prepare.labels(inputs["prepare"], role),
         verify.logits(inputs["verify:f32"], role),

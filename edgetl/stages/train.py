@@ -69,7 +69,7 @@ def feature_stage(spec: BuildSpec) -> Stage:
 
 
 def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> Stage:
-    """Time one training step in each arithmetic and layout; a stage of its own, so that a resumed build keeps the choice."""
+    """Time one training step in each arithmetic and layout; a stage, so that a resumed build keeps the choice."""
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         told = isolate.call(

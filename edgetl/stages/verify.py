@@ -38,9 +38,7 @@ def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str]) -> St
         try:
             for role in HELD_OUT:
                 pictures = prepare.images(inputs["prepare"], role)
-                answers = logits_of(
-                    session, pictures, on_progress=lambda n, _, base=done: ctx.advance(base + n, total)
-                )
+                answers = logits_of(session, pictures, on_progress=ctx.part(done, total))
                 np.save(out / f"{role}.npy", answers)
                 counts[role] = len(answers)
                 done += len(answers)

@@ -138,7 +138,7 @@ def _timm(name: str) -> tuple[nn.Module, Rule, Default]:
             hint="edgetl models   says how to list them",
         )
     module = timm.create_model(name, pretrained=False)
-    config = module.pretrained_cfg
+    config: Any = module.pretrained_cfg
     rule = {
         "image_size": config["input_size"][-1],
         "mean": tuple(config["mean"]),

@@ -25,7 +25,7 @@ RECORD = "checkpoint.json"
 SAMPLES = "samples.npy"
 
 
-class Checkpoint(Record, kw_only=True):
+class Checkpoint(Record, frozen=True, kw_only=True):
     """What is known of a trained network.
 
     Attributes

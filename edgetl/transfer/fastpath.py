@@ -26,7 +26,7 @@ ADVANTAGE = 0.9
 STEPS = 2
 
 
-class FastPath(Record, kw_only=True):
+class FastPath(Record, frozen=True, kw_only=True):
     """``autocast`` is ``float32``, ``bfloat16`` or ``float16``; ``channels_last`` the memory layout."""
 
     device: str = "cpu"
@@ -84,14 +84,14 @@ def _seconds(net: backbone.Net, path: FastPath, pictures: Tensor, targets: Tenso
     """The faster of two steps, after one that is not counted."""
     method = Full(None)
     form = torch.channels_last if path.channels_last else torch.contiguous_format
-    net.to(path.device, memory_format=form)
+    net.to(path.device).to(memory_format=form)
     optimizer = torch.optim.AdamW(method.prepare(net))
     times = []
     for _ in range(STEPS + 1):
         begun = time.perf_counter()
         with path.cast():
             loss = method.step(net, path.place(pictures), targets.to(path.device))
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
         if path.device == "cuda":

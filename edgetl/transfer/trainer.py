@@ -80,7 +80,7 @@ class Trainer:
         self._epochs = epochs
         self._seed = seed
         self._state = state
-        self._net.to(path.device, memory_format=_form(path))
+        self._net.to(path.device).to(memory_format=_form(path))
         self._optimizer = torch.optim.AdamW(method.prepare(net))
         steps = epochs * len(batches)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, lambda step: _rate(step, steps))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import pickle  # noqa: TID251, S403 (for the name of its error only: nothing is unpickled)
+import pickle  # noqa: TID251 (for the name of its error only: nothing is unpickled)
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -175,7 +175,8 @@ def download(card: ModelCard, *, offline: bool, on_note: Callable[[str], None]) 
         )
     except (OSError, RuntimeError) as error:
         raise EnvironmentLacks(
-            f"the weights of {card.name} ({card.weights_file}, {card.weights_mb:.0f} MB) could not be downloaded: {error}",
+            f"the weights of {card.name} ({card.weights_file}, {card.weights_mb:.0f} MB) "
+            f"could not be downloaded: {error}",
             hint=bring,
             file=card.weights_file,
         ) from error
@@ -189,7 +190,7 @@ def _weight_name(card: ModelCard) -> str:
 
 
 def match(path: Path) -> list[str]:
-    """Names of the models that a weights file fits, whatever its classes: torchvision's and ours, then timm's if it is there."""
+    """Names of the models that a weights file fits, whatever its classes: torchvision's and ours, then timm's."""
     shapes = {name: tuple(tensor.shape) for name, tensor in read(path).items()}
     known = [
         card.name for card in models.cards().values() if models.signature(shapes, card.head) == card.signature

@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float32]
 IN_FLIGHT = 2
 
 
-class PairedResult(Record, kw_only=True):
+class PairedResult(Record, frozen=True, kw_only=True):
     """Two engines on the same labelled images.
 
     Attributes
@@ -43,7 +43,7 @@ class PairedResult(Record, kw_only=True):
     snr_db: float | None
 
 
-class Recall(Record, kw_only=True):
+class Recall(Record, frozen=True, kw_only=True):
     """Recall of each class: ``rows`` as ``{class, n, recall, ci95}``, and the worst in words."""
 
     rows: list[dict[str, Any]]
@@ -143,7 +143,7 @@ def paired(labels: Array, reference: Floats, candidate: Floats) -> PairedResult:
 def per_class_recall(labels: Array, answers: Floats, classes: Sequence[str]) -> Recall:
     """Recall of each class with Wilson's interval, the worst first."""
     found = answers.argmax(axis=1)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for index, name in enumerate(classes):
         mine = labels == index
         count, right = int(mine.sum()), int((found[mine] == index).sum())

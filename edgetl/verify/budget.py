@@ -11,7 +11,7 @@ from edgetl.verify.accuracy import PairedResult
 __all__ = ["Verdict", "judge"]
 
 
-class Verdict(Record, kw_only=True):
+class Verdict(Record, frozen=True, kw_only=True):
     """``verdict`` is ``within``, ``unproven`` or ``over``; ``sentence`` says it with its figures."""
 
     verdict: str

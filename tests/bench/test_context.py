@@ -19,8 +19,8 @@ def tree(root: Path, files: dict[str, str]) -> Path:
 
 def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
     found = context.read(tmp_path)
-    assert found.cpu is found.governor is found.clock_mhz is found.temperature_c is found.cpu_limit is None
-    assert found.memory_limit_mib is found.virtual is None
+    assert (found.cpu, found.governor, found.clock_mhz, found.temperature_c) == (None,) * 4
+    assert (found.cpu_limit, found.memory_limit_mib, found.virtual) == (None,) * 3
 
 
 def test_what_can_be_read_is_told(tmp_path: Path) -> None:

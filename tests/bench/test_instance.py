@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from functools import partial
 from itertools import repeat
 
 from edgetl.bench.comparison import Comparison
@@ -37,9 +38,7 @@ def test_the_order_is_mirrored(clock: FakeClock) -> None:
         if not order or order[-1] != name:
             order.append(name)
 
-    alternate(
-        {name: lambda name=name: call(name) for name in "abc"}, Pace(rounds=1, warm_seconds=0.01), clock
-    )  # type: ignore[misc]
+    alternate({name: partial(call, name) for name in "abc"}, Pace(rounds=1, warm_seconds=0.01), clock)
     assert "".join(order) == "abc" + "abcba"
 
 

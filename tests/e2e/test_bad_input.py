@@ -164,7 +164,7 @@ class Bomb:
 
 
 def test_a_pickle_that_wants_to_execute_is_refused_and_never_runs(edgetl: Edgetl, tmp_path: Path) -> None:
-    import pickle  # noqa: TID251, S403 (the attack itself)
+    import pickle
 
     (tmp_path / "bomb.pth").write_bytes(pickle.dumps(Bomb(str(tmp_path / "ran"))))
     refused(edgetl(*BUILD, "--weights", "bomb.pth"), 2, "bomb.pth")
