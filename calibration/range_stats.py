@@ -110,11 +110,11 @@ class RangeStats:
         return 0.0 if self.exponent is None else float(np.ldexp(1.0, self.exponent))
 
     def _extend(self, lows: FloatArray, highs: FloatArray) -> None:
+        self._merge_channels(np.maximum(np.abs(lows), np.abs(highs)).max(axis=0))  # first: it may refuse
         self.low = min(self.low, float(lows.min()))
         self.high = max(self.high, float(highs.max()))
         self._low_sum += float(lows.min(axis=1).sum(dtype=np.float64))
         self._high_sum += float(highs.max(axis=1).sum(dtype=np.float64))
-        self._merge_channels(np.maximum(np.abs(lows), np.abs(highs)).max(axis=0))
 
     def _merge_channels(self, absmax: FloatArray | None) -> None:
         if self.channel_absmax is None or absmax is None:

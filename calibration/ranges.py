@@ -72,8 +72,9 @@ def entropy(stats: RangeStats, *, symmetric: bool = False) -> Range:
     """
     bins = _check(stats).astype(np.float64)
     low, high = _seen(stats, symmetric)
-    losses = [_divergence(bins, low * s / stats.width, high * s / stats.width) for s in _SHRINKS]
-    best = _SHRINKS[_last_least(losses)]
+    levels = 128 if symmetric and low == 0.0 else 256  # a symmetric range spends half on what is below zero
+    losses = [_divergence(bins, low * s / stats.width, high * s / stats.width, levels) for s in _SHRINKS]
+    best = float(_SHRINKS[_last_least(losses)])
     return low * best, high * best
 
 
@@ -90,7 +91,7 @@ def mse(stats: RangeStats, *, symmetric: bool = False) -> Range:
     low, high = _seen(stats, symmetric)
 
     def best(lows: FloatArray, highs: FloatArray) -> Range:
-        errors = _squared_errors(centres, weights, lows, highs)
+        errors = _squared_errors(centres, weights, lows, highs, symmetric=symmetric)
         at = _last_least(errors.tolist())
         return float(lows[at]), float(highs[at])
 
@@ -166,22 +167,22 @@ def _last_least(losses: list[float]) -> int:
 
 
 def _squared_errors(
-    centres: FloatArray, weights: FloatArray, lows: FloatArray, highs: FloatArray
+    centres: FloatArray, weights: FloatArray, lows: FloatArray, highs: FloatArray, *, symmetric: bool
 ) -> FloatArray:
-    """Sum of squared errors over the histogram, for each candidate range; (K,)."""
+    """Sum of squared errors over the histogram, for each candidate range as ``affine`` divides it; (K,)."""
     errors = np.empty(lows.size)
     for k, (low, high) in enumerate(zip(lows, highs, strict=True)):
-        step = (high - low) / 255.0
+        step = max(-low, high) / 127.0 if symmetric else (high - low) / 255.0
         if step == 0.0:
             errors[k] = np.dot(weights, centres**2)
             continue
-        zero = np.rint(-low / step)
-        level = np.clip(np.rint(centres / step), -zero, 255.0 - zero)
+        least = -127.0 if symmetric else -np.rint(-low / step)
+        level = np.clip(np.rint(centres / step), least, 127.0 if symmetric else 255.0 + least)
         errors[k] = np.dot(weights, (level * step - centres) ** 2)
     return errors
 
 
-def _divergence(bins: FloatArray, low: float, high: float, levels: int = 256) -> float:
+def _divergence(bins: FloatArray, low: float, high: float, levels: int) -> float:
     """KL divergence of the clipped histogram from its version in ``levels``; ends in units of bins."""
     first, last = HALF + int(np.floor(low)), HALF + max(int(np.ceil(high)), int(np.floor(low)) + 1)
     last = min(last, bins.size)
