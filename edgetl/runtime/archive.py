@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from edgetl import digest
+from edgetl.cache import out_of_space
 from edgetl.errors import BundleError
 
 __all__ = ["pack", "unpack"]
@@ -42,21 +43,26 @@ def unpack(archive: Path, into: Path) -> Path:
 
     Raises
     ------
-    BundleError : it is no archive, or a member is absolute, leaves the folder, is a link or a device, is there
-        twice, or is larger than the archive could hold.
+    BundleError : it is no archive, or a member is absolute, leaves the folder, is a link or a device,
+        is there twice, or is larger than the archive could hold.
+    EnvironmentLacks : there is no space to unpack it.
     """
-    into.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{into.name}.", suffix=".partial", dir=into.parent))
+    work: Path | None = None
     try:
-        with tarfile.open(archive, "r:") as tar:
-            _extract(tar, work, limit=min(MAX_BYTES, archive.stat().st_size))
-        work.rename(into)
-    except (tarfile.TarError, EOFError) as error:
+        with out_of_space(into.parent):
+            into.parent.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix=f"{into.name}.", suffix=".partial", dir=into.parent))
+            with tarfile.open(archive, "r:") as tar:
+                _extract(tar, work, limit=min(MAX_BYTES, archive.stat().st_size))
+            work.rename(into)
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise BundleError(
-            f"{archive.name} is no bundle archive: {error}", hint="edgetl build --archive writes one"
+            f"{archive.name} is no bundle archive that can be read: {error}",
+            hint="edgetl build --archive writes one; copy it again",
         ) from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
     return into
 
 
@@ -64,29 +70,31 @@ def _extract(tar: tarfile.TarFile, work: Path, limit: int) -> None:
     seen: set[str] = set()
     total = 0
     for member in tar:
-        place = PurePosixPath(member.name)
         total += member.size
-        if not member.isreg():
-            raise BundleError(
-                f"{member.name} in the archive is not a plain file", hint="do not trust it", file=member.name
-            )
-        if place.is_absolute() or ".." in place.parts or "\\" in member.name:
-            raise BundleError(
-                f"{member.name} in the archive leaves the folder", hint="do not trust it", file=member.name
-            )
-        if member.name in seen or len(seen) >= MAX_MEMBERS:
-            raise BundleError(
-                f"{member.name} is there twice, or there are too many files", hint="do not trust it"
-            )
+        _check_member(member, seen)
         if total > limit:
             raise BundleError(
                 f"{member.name} is larger than the archive", hint="copy it again", file=member.name
             )
         seen.add(member.name)
         source = tar.extractfile(member)
-        target = work / place
+        target = work / member.name
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as file:
             shutil.copyfileobj(source or io.BytesIO(), file)
         if target.stat().st_size != member.size:
             raise BundleError(f"{member.name} is cut short", hint="copy the archive again", file=member.name)
+
+
+def _check_member(member: tarfile.TarInfo, seen: set[str]) -> None:
+    """Refuse what is no plain file with a plain relative name of its own."""
+    name, place = member.name, PurePosixPath(member.name)
+    if not member.isreg() or member.issparse():
+        problem = f"{name} in the archive is not a plain file"
+    elif place.is_absolute() or ".." in place.parts or "\\" in name or str(place) != name or not place.parts:
+        problem = f"{name} in the archive leaves the folder"
+    elif name in seen or len(seen) >= MAX_MEMBERS:
+        problem = f"{name} is there twice, or there are too many files"
+    else:
+        return
+    raise BundleError(problem, hint="do not trust it", file=name)

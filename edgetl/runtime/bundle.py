@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from edgetl import digest
 from edgetl.errors import BundleError, EnvironmentLacks
@@ -30,29 +33,31 @@ MAX_MANIFEST_BYTES = 4 << 20
 MAX_FILES = 1000
 
 
-class FileEntry(Record, kw_only=True):
+class FileEntry(Record, frozen=True, kw_only=True):
     """Digest and size in bytes of one file."""
 
     sha256: str
     size: int
 
 
-class Pending(Record, kw_only=True):
+class Pending(Record, frozen=True, kw_only=True):
     """Why there is no engine yet, and what makes one."""
 
     reason: str
     next: tuple[str, ...]
 
 
-class Manifest(Record, kw_only=True):
+class Manifest(Record, frozen=True, kw_only=True):
     """What a bundle is.
 
     Attributes
     ----------
-    device : the profile it was built for. backend, precision : of the engine. model, method : what was trained how.
-    created : UTC, ISO 8601. data : digest of the data set, and of each role of it.
-    versions : tools that made it. caller_commit : git commit of the folder the build ran in, where there was one.
-    weights_licence : where the weights state one. sha256 : of this record's canonical JSON without this field.
+    device : the profile it was built for. backend, precision : of the engine.
+    model, method : what was trained how. created : UTC, ISO 8601.
+    data : digest of the data set, and of each role of it. versions : tools that made it.
+    caller_commit : git commit of the folder the build ran in, where there was one.
+    weights_licence : where the weights state one.
+    sha256 : of this record's canonical JSON without this field.
     """
 
     schema: int
@@ -103,6 +108,13 @@ class Bundle:
                 f"this bundle has no engine yet: {pending.reason}", hint="; then ".join(pending.next)
             )
         engine: Engine = self._read(ENGINE, Engine)
+        for name in engine.files:
+            if f"engine/{name}" not in self.manifest.files:
+                raise BundleError(
+                    f"{ENGINE} names {name!r}, which is not in the manifest: no vendor library opens it",
+                    hint="do not trust this bundle",
+                    file=ENGINE,
+                )
         return engine
 
     @property
@@ -116,14 +128,35 @@ class Bundle:
         found: Mapping[str, Any] = self._read(RESULTS, dict[str, Any])
         return found
 
-    def _read(self, name: str, kind: Any) -> Any:
+    def golden(self) -> dict[str, npt.NDArray[Any]]:
+        """Held-out pictures and what was answered.
+
+        Returns
+        -------
+        ``inputs``, uint8 (N, height, width, 3) as the engine takes them; ``logits`` of the shipped engine and
+        ``logits_f32``, float32 (N, classes).
+        """
+        file = self._listed(GOLDEN)
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                return {name: stored[name] for name in ("inputs", "logits", "logits_f32")}
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise BundleError(
+                f"{GOLDEN} is not what this version writes: {error}", hint="build it again", file=GOLDEN
+            ) from error
+
+    def _listed(self, name: str) -> Path:
         if name not in self.manifest.files:
             raise BundleError(f"{self.folder.name} has no {name}", hint="build it again", file=name)
+        return self.folder / name
+
+    def _read(self, name: str, kind: Any) -> Any:
+        file = self._listed(name)
         try:
-            return msgspec.json.decode((self.folder / name).read_bytes(), type=kind)
+            return msgspec.json.decode(file.read_bytes(), type=kind)
         except msgspec.DecodeError as error:
             raise BundleError(
-                f"{name} is not what this version writes: {error}", hint="build it again"
+                f"{name} is not what this version writes: {error}", hint="build it again", file=name
             ) from error
 
 
@@ -151,7 +184,8 @@ def open_bundle(path: Path) -> Bundle:
 
     Raises
     ------
-    BundleError : it is no bundle, of a newer schema, or not byte for byte what its manifest says; the file is named.
+    BundleError : it is no bundle, of a newer schema, or not byte for byte what its manifest says; the file
+        is named.
     """
     folder = path.resolve()
     manifest = _manifest(folder, path)
@@ -173,14 +207,23 @@ def open_bundle(path: Path) -> Bundle:
             file=extra[0],
         )
     for name, entry in sorted(manifest.files.items()):
-        file = folder / name
-        if file.stat().st_size != entry.size or digest.of_file(file) != entry.sha256:
+        if not _is(folder / name, entry):
             raise BundleError(
                 f"{name} is not the file that was written: its sha256 differs",
                 hint="copy the bundle again",
                 file=name,
             )
     return Bundle(folder, manifest)
+
+
+def _is(file: Path, entry: FileEntry) -> bool:
+    """Whether a file is what the manifest says; the size first, so that no one hashes a terabyte."""
+    try:
+        return file.stat().st_size == entry.size and digest.of_file(file) == entry.sha256
+    except OSError as error:
+        raise BundleError(
+            f"{file.name} cannot be read: {error.strerror}", hint="copy the bundle again", file=file.name
+        ) from error
 
 
 def _manifest(folder: Path, called: Path) -> Manifest:
@@ -209,14 +252,19 @@ def _manifest(folder: Path, called: Path) -> Manifest:
                 hint="pip install --upgrade edgetl",
                 schema=body["schema"],
             )
-        if digest.canonical_json(body) != data or body.get("sha256") != _own_digest(body):
+        if (
+            body["schema"] < 1
+            or digest.canonical_json(body) != data
+            or body.get("sha256") != _own_digest(body)
+        ):
             raise broken
         manifest = msgspec.convert(body, Manifest)
     except (ValueError, msgspec.ValidationError, RecursionError) as error:
         raise broken from error
     if len(manifest.files) > MAX_FILES:
         raise BundleError(
-            f"the manifest lists {len(manifest.files)} files, at most {MAX_FILES} are read", hint=""
+            f"the manifest lists {len(manifest.files)} files, at most {MAX_FILES} are read",
+            hint="do not trust this bundle",
         )
     return manifest
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from edgetl.errors import GateFailed, InputError
-from edgetl.runtime import archive, preprocess
-from edgetl.runtime.bundle import GOLDEN, Bundle, open_bundle
+from edgetl.errors import BundleError, EdgetlError, GateFailed, InputError
+from edgetl.runtime import preprocess
+from edgetl.runtime.bundle import Bundle, open_bundle
+from edgetl.types import Engine
 
 if TYPE_CHECKING:
     from edgetl.backends.seam import Request, Session
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Prediction", "Predictor", "load"]
 
 Image = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
 Color = Literal["bgr", "rgb"]
 GOLDEN_TOLERANCE = 0.05
 """Largest difference of a logit to the golden ones, as a share of the largest: another CPU rounds otherwise, and
@@ -41,7 +46,30 @@ class Prediction(NamedTuple):
     label: str
     probability: float
     top_k: tuple[tuple[str, float], ...]
-    logits: npt.NDArray[np.float32]
+    logits: Floats
+
+
+class _Slot:
+    """A request, the pictures that go into it and the logits that come out."""
+
+    def __init__(self, request: Request, engine: Engine) -> None:
+        self._request = request
+        self._input = engine.inputs[0].name
+        self._output = engine.outputs[0].name
+        held = request.inputs.get(self._input)
+        self._copied = held is None  # a dynamic batch has no buffer to write into: one picture at a time
+        shape = [dim or 1 for dim in engine.inputs[0].shape]
+        self.pictures: Image = np.zeros(shape, np.uint8) if held is None else held
+
+    def start(self) -> None:
+        """Begin the inference on ``pictures``."""
+        if self._copied:
+            self._request.fill({self._input: self.pictures})
+        self._request.start()
+
+    def logits(self, count: int = 1) -> Floats:
+        """The first rows of the answer, float32 (count, classes), of the caller's own."""
+        return np.array(self._request.wait()[self._output][:count], np.float32)
 
 
 class Predictor:
@@ -51,26 +79,25 @@ class Predictor:
     ----------
     bundle : opened and checked.
     owned : a folder to remove on closing (an unpacked archive).
+
+    Raises
+    ------
+    EnvironmentLacks : the backend or device is not on this host, or there is no engine yet.
+    BundleError : engine, preprocessing and labels do not belong together.
     """
 
     def __init__(self, bundle: Bundle, *, owned: Path | None = None) -> None:
         from edgetl.backends import seam
-        from edgetl.devices import DeviceProfile
 
         self.bundle = bundle
-        self._owned = owned
-        engine = bundle.engine
-        profile = DeviceProfile(
-            name=bundle.manifest.device,
-            backend=engine.backend,
-            device=engine.device,
-            precision=engine.precision,
-        )
-        self.session: Session = seam.find(engine.backend).open(engine, bundle.engine_folder, profile)
-        self._rows = engine.inputs[0].shape[0] or 1
-        self._input = engine.inputs[0].name
-        self._output = engine.outputs[0].name
-        self._local = threading.local()
+        self._engine = bundle.engine
+        _check_fit(self._engine, bundle)
+        self.session: Session = seam.find(self._engine.backend).open(self._engine, bundle.engine_folder)
+        self._rows = self._engine.inputs[0].shape[0] or 1
+        self._idle: deque[_Slot] = deque()
+        self._closed = False
+        self._opening = threading.Lock()  # no request is made of an engine that is being closed
+        self._clean = weakref.finalize(self, shutil.rmtree, owned, True) if owned is not None else None
 
     def predict(self, source: Image | Path | str, *, color: Color = "bgr", top_k: int = 5) -> Prediction:
         """Classify one picture.
@@ -83,15 +110,16 @@ class Predictor:
 
         Raises
         ------
-        InputError : the array is not uint8 (H, W, 3), or the file cannot be decoded.
+        InputError : the array is not uint8 (H, W, 3), the file cannot be decoded, or the predictor is closed.
         GateFailed : the engine answers NaN.
         """
-        request: Request | None = getattr(self._local, "request", None)
-        if request is None:
-            request = self._local.request = self._new_request()
-        self._feed(request, source, color)
-        request.start()
-        return self._answer(request.wait()[self._output][0], top_k)
+        _check_options(color, top_k)
+        slot = self._take()
+        self._write(slot.pictures[0], source, color)
+        slot.start()
+        logits = slot.logits()
+        self._give_back(slot)
+        return self._answer(logits[0], top_k)
 
     def predict_batch(
         self, sources: Sequence[Image | Path | str], *, color: Color = "bgr", top_k: int = 5
@@ -104,27 +132,43 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Predictions in the order of the frames; the next frames are prepared while the engine works.
 
+        An engine with a fixed batch takes so many frames at once; the last batch may be partly filled.
+
         Parameters
         ----------
         ahead : inferences in flight; the iterator is read at most so far ahead.
         """
-        idle = [self._new_request() for _ in range(ahead)]
-        flying: deque[Request] = deque()
+        _check_options(color, top_k)
+        if ahead < 1:
+            raise InputError(f"ahead is {ahead}, expected 1 or more", hint="2 overlaps with little delay")
+        return self._stream(iter(sources), color, top_k, ahead)
+
+    def _stream(
+        self, sources: Iterator[Image | Path | str], color: Color, top_k: int, ahead: int
+    ) -> Iterator[Prediction]:
+        flying: deque[tuple[_Slot, int]] = deque()
         try:
-            for source in sources:
-                if not idle:
-                    done = flying.popleft()
-                    yield self._answer(done.wait()[self._output][0], top_k)
-                    idle.append(done)
-                request = idle.pop()
-                self._feed(request, source, color)
-                request.start()
-                flying.append(request)
+            while group := list(islice(sources, self._rows)):
+                answers = self._land(flying) if len(flying) == ahead else ()
+                slot = self._take()
+                for picture, source in zip(slot.pictures, group):
+                    self._write(picture, source, color)
+                slot.start()
+                flying.append((slot, len(group)))
+                yield from (self._answer(logits, top_k) for logits in answers)
             while flying:
-                yield self._answer(flying.popleft().wait()[self._output][0], top_k)
+                yield from (self._answer(logits, top_k) for logits in self._land(flying))
         finally:
-            while flying:  # a request must not outlive its buffers
-                flying.popleft().wait()
+            while flying:  # nobody wants the rest, but a request must not outlive its buffers
+                with contextlib.suppress(EdgetlError):
+                    self._land(flying)
+
+    def _land(self, flying: deque[tuple[_Slot, int]]) -> Floats:
+        """Wait for the oldest inference in flight."""
+        slot, count = flying.popleft()
+        logits = slot.logits(count)
+        self._give_back(slot)
+        return logits
 
     def warm_up(self, runs: int = 3) -> None:
         """Run on grey frames, so that the first real one is not the slow one."""
@@ -135,31 +179,45 @@ class Predictor:
     def check_golden(self) -> float:
         """Largest difference to the logits that the build stored, as a share of the largest logit.
 
+        The stored inputs are the engine's own: they are past the preprocessing.
+
         Raises
         ------
-        GateFailed : another class wins, or the difference is over ``GOLDEN_TOLERANCE``.
+        GateFailed : the difference is over ``GOLDEN_TOLERANCE``, or the engine answers NaN.
+        BundleError : the bundle's golden vectors do not fit its engine.
         """
-        with np.load(self.bundle.folder / GOLDEN, allow_pickle=False) as stored:
-            inputs, expected = stored["inputs"], stored["logits"]
-        found = np.stack([self.predict(picture, color="rgb").logits for picture in inputs])
+        golden = self.bundle.golden()
+        inputs, expected = golden["inputs"], golden["logits"]
+        wanted = (len(inputs), len(self.bundle.labels))
+        if (
+            not len(inputs)
+            or inputs.shape[1:] != self._engine.inputs[0].shape[1:]
+            or expected.shape != wanted
+        ):
+            raise BundleError(
+                f"golden vectors are {inputs.shape} and {expected.shape}: not this engine's",
+                hint="build it again",
+            )
+        found = np.concatenate([self._raw(picture) for picture in inputs])
         worst = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
         flips = int((found.argmax(axis=1) != expected.argmax(axis=1)).sum())
-        if worst > GOLDEN_TOLERANCE:
+        if not worst <= GOLDEN_TOLERANCE:  # so that NaN fails, too
             raise GateFailed(
-                f"golden vectors differ by {worst:.1e} of the largest logit ({flips} of {len(inputs)} classes changed), "
-                f"at most {GOLDEN_TOLERANCE:g} is allowed",
+                f"golden vectors differ by {worst:.1e} of the largest logit "
+                f"({flips} of {len(inputs)} classes changed), at most {GOLDEN_TOLERANCE:g} is allowed",
                 hint="this engine does not compute what was verified: build it again on this host",
                 difference=worst,
             )
         return worst
 
     def close(self) -> None:
-        """Give the engine back; a second call does nothing."""
-        self._local = threading.local()
-        self.session.close()
-        if self._owned is not None:
-            shutil.rmtree(self._owned, ignore_errors=True)
-            self._owned = None
+        """Give the engine back; a second call does nothing. What other threads have in flight still ends."""
+        with self._opening:
+            self._closed = True
+            self._idle.clear()
+            self.session.close()
+        if self._clean is not None:
+            self._clean()
 
     def __enter__(self) -> Predictor:
         return self
@@ -167,14 +225,22 @@ class Predictor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _new_request(self) -> Request:
-        request = self.session.request()
-        if self._input not in request.inputs:  # a dynamic batch: this runtime feeds one at a time
-            shape = (1, self.bundle.preprocess.height, self.bundle.preprocess.width, 3)
-            request.fill({self._input: np.zeros(shape, np.uint8)})
-        return request
+    def _take(self) -> _Slot:
+        """A slot that nobody else has: there are as many as were ever needed at once."""
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        with self._opening:
+            if self._closed:
+                raise InputError("the predictor is closed", hint="edgetl.load opens the bundle again")
+            return _Slot(self.session.request(), self._engine)
 
-    def _feed(self, request: Request, source: Image | Path | str, color: Color) -> None:
+    def _give_back(self, slot: _Slot) -> None:
+        """Only after it answered: one that failed or was interrupted may still be running, and is dropped."""
+        if not self._closed:
+            self._idle.append(slot)
+
+    def _write(self, picture: Image, source: Image | Path | str, color: Color) -> None:
+        """Put a picture of any size into a row of the engine's input."""
         frame: npt.NDArray[Any]
         if isinstance(source, (str, Path)):
             from edgetl.data.decode import read_image
@@ -182,14 +248,19 @@ class Predictor:
             frame, color = read_image(Path(source)), "rgb"
         else:
             frame = source
-        if color not in ("bgr", "rgb"):
-            raise InputError(f"color is {color!r}, expected 'bgr' or 'rgb'", hint="OpenCV's frames are bgr")
         rule = self.bundle.preprocess
-        buffer = request.inputs[self._input]
-        preprocess.apply(frame, rule, out=buffer[0], swap=color != rule.color)
+        preprocess.apply(frame, rule, out=picture, swap=color != rule.color)
 
-    def _answer(self, logits: npt.NDArray[np.float32], top_k: int) -> Prediction:
-        logits = np.array(logits)
+    def _raw(self, picture: Image) -> Floats:
+        """Logits, (1, classes), of a picture that is the engine's input already."""
+        slot = self._take()
+        slot.pictures[0] = picture
+        slot.start()
+        logits = slot.logits()
+        self._give_back(slot)
+        return logits
+
+    def _answer(self, logits: Floats, top_k: int) -> Prediction:
         if not np.isfinite(logits).all():
             raise GateFailed(
                 "the engine answers NaN or infinity", hint="edgetl verify BUNDLE says whether it is whole"
@@ -200,6 +271,29 @@ class Predictor:
         labels = self.bundle.labels
         ranked = tuple((labels[index], float(shares[index])) for index in order)
         return Prediction(ranked[0][0], ranked[0][1], ranked, logits)
+
+
+def _check_options(color: str, top_k: int) -> None:
+    if color not in ("bgr", "rgb"):
+        raise InputError(f"color is {color!r}, expected 'bgr' or 'rgb'", hint="OpenCV's frames are bgr")
+    if top_k < 1:
+        raise InputError(f"top_k is {top_k}, expected 1 or more", hint="1 gives the likeliest class")
+
+
+def _check_fit(engine: Engine, bundle: Bundle) -> None:
+    """Refuse parts that were not made for each other: the answer would be wrong, or an index out of range."""
+    rule, taken, given = bundle.preprocess, engine.inputs[0], engine.outputs[0]
+    wanted = (rule.height, rule.width, 3)
+    if taken.dtype != "uint8" or taken.shape[1:] != wanted:
+        raise BundleError(
+            f"the engine takes {taken.dtype} {taken.shape}, the preprocessing gives uint8 {wanted}",
+            hint="build the bundle again",
+        )
+    if given.shape[-1] not in (None, len(bundle.labels)):
+        raise BundleError(
+            f"the engine answers {given.shape[-1]} classes, the bundle names {len(bundle.labels)}",
+            hint="build the bundle again",
+        )
 
 
 def load(path: str | Path | Bundle) -> Predictor:
@@ -215,9 +309,11 @@ def load(path: str | Path | Bundle) -> Predictor:
     place = Path(path)
     if not place.is_file():
         return Predictor(open_bundle(place))
-    unpacked = archive.unpack(place, Path(tempfile.mkdtemp(prefix="edgetl-")) / place.stem)
+    from edgetl.runtime import archive
+
+    scratch = Path(tempfile.mkdtemp(prefix="edgetl-"))
     try:
-        return Predictor(open_bundle(unpacked), owned=unpacked.parent)
+        return Predictor(open_bundle(archive.unpack(place, scratch / place.stem)), owned=scratch)
     except BaseException:
-        shutil.rmtree(unpacked.parent, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
         raise

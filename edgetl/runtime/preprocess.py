@@ -8,6 +8,7 @@ numpy functions here, which are the definition.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,24 @@ import numpy.typing as npt
 from edgetl.errors import InputError
 from edgetl.types import Preprocess
 
-try:
-    import cv2
-except ImportError:  # a device without OpenCV: the numpy twin gives the same bytes, slower
-    cv2 = None  # type: ignore[assignment]
-
 __all__ = ["Box", "apply", "apply_numpy", "centre_box", "tools"]
 
 Image = npt.NDArray[np.uint8]
 Box = tuple[int, int, int]
 """A square of the picture: top, left, side, in pixels."""
+
+
+@cache
+def opencv() -> Any:
+    """OpenCV, or ``None`` on a device without it: the numpy twin gives the same bytes, slower.
+
+    It is looked for on the first picture: importing it takes longer than the rest of the runtime together.
+    """
+    try:
+        import cv2
+    except ImportError:
+        return None
+    return cv2
 
 
 def tools() -> dict[str, str]:
@@ -51,7 +60,7 @@ def apply(
 
     Parameters
     ----------
-    frame : uint8 (H, W, 3), any size, any strides.
+    frame : uint8 (H, W, 3), any size, any strides, negative ones too.
     preprocess : size and crop of the engine's input.
     out : uint8 (height, width, 3), contiguous; where to write. A new array where it is ``None``.
     box : the square to take; the centre square where it is ``None``.
@@ -63,26 +72,25 @@ def apply(
 
     Raises
     ------
-    InputError : the frame is not uint8 (H, W, 3), or empty.
+    InputError : the frame is not uint8 (H, W, 3), or empty; ``out`` or ``box`` does not fit.
     """
+    cv2 = opencv()
     if cv2 is None:
         return apply_numpy(frame, preprocess, out, box=box, swap=swap)
     image, halvings = _cut(frame, preprocess, box)
+    result = _target(preprocess, out)
     for _ in range(halvings):
         image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    target = (preprocess.width, preprocess.height)
-    result = np.empty((preprocess.height, preprocess.width, 3), np.uint8) if out is None else out
-    if image.shape[:2] == (preprocess.height, preprocess.width):
-        resized = image
-    elif swap:
-        resized = cv2.resize(image, target, interpolation=cv2.INTER_LINEAR_EXACT)
-    else:
-        cv2.resize(image, target, dst=result, interpolation=cv2.INTER_LINEAR_EXACT)
+    fits = image.shape == result.shape
+    if not fits and not swap:
+        cv2.resize(image, result.shape[1::-1], dst=result, interpolation=cv2.INTER_LINEAR_EXACT)
         return result
+    if not fits:
+        image = cv2.resize(image, result.shape[1::-1], interpolation=cv2.INTER_LINEAR_EXACT)
     if swap:
-        cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=result)
+        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=result)
     else:
-        result[...] = resized
+        result[...] = image
     return result
 
 
@@ -102,19 +110,26 @@ def apply_numpy(
         image = ((total + 2) >> 2).astype(np.uint8)
     if image.shape[:2] != (preprocess.height, preprocess.width):
         image = _bilinear(image, preprocess.height, preprocess.width)
-    result = np.empty((preprocess.height, preprocess.width, 3), np.uint8) if out is None else out
+    result = _target(preprocess, out)
     result[...] = image[..., ::-1] if swap else image
     return result
 
 
 def _cut(frame: npt.NDArray[Any], preprocess: Preprocess, box: Box | None) -> tuple[Image, int]:
     """The square that the rule starts from, and how often it is halved."""
+    if not isinstance(frame, np.ndarray):
+        raise InputError(
+            f"a frame is {type(frame).__name__}, expected uint8 pixels (height, width, 3)",
+            hint="OpenCV gives None for a picture or a stream that it cannot read",
+        )
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
         raise InputError(
             f"a frame is {frame.dtype} of shape {frame.shape}, expected uint8 (height, width, 3)",
             hint="pass pixels from 0 to 255; a grey or four-channel picture must be converted to three channels",
         )
     top, left, side = centre_box(frame.shape[0], frame.shape[1], preprocess.crop) if box is None else box
+    if top < 0 or left < 0 or side < 1 or top + side > frame.shape[0] or left + side > frame.shape[1]:
+        raise InputError(f"the box {(top, left, side)} is not inside a frame of {frame.shape[:2]}")
     target = max(preprocess.height, preprocess.width)
     halvings = 0
     while side >> (halvings + 1) >= target:
@@ -122,6 +137,16 @@ def _cut(frame: npt.NDArray[Any], preprocess: Preprocess, box: Box | None) -> tu
     kept = (side >> halvings) << halvings
     top, left = top + (side - kept) // 2, left + (side - kept) // 2
     return frame[top : top + kept, left : left + kept], halvings
+
+
+def _target(preprocess: Preprocess, out: Image | None) -> Image:
+    """Where the result goes; OpenCV would leave a target that it cannot write into as it is, without a word."""
+    shape = (preprocess.height, preprocess.width, 3)
+    if out is None:
+        return np.empty(shape, np.uint8)
+    if out.dtype != np.uint8 or out.shape != shape or not out.flags.c_contiguous:
+        raise InputError(f"out is {out.dtype} {out.shape}, expected contiguous uint8 {shape}")
+    return out
 
 
 def _axis(source: int, target: int) -> tuple[npt.NDArray[Any], ...]:
