@@ -1,11 +1,19 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and a fence: no test meets the user's settings or the network."""
 
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+SETTINGS = ("CI", "COLUMNS", "LINES", "NO_COLOR", "PYTHONPATH", "PYTHONWARNINGS")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+NOWHERE = "http://127.0.0.1:9"
+"""The discard port: what a child process asks of the network fails at once."""
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +26,38 @@ def shared() -> Path:
     if "shared" in os.environ.get("EDGETL_REQUIRE", "").split(","):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def outside() -> Mapping[str, str]:
+    """The environment as it was before the fence: for the one test that installs from a package index."""
+    return dict(_BEFORE)
+
+
+_BEFORE = dict(os.environ)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Settings of the user are hidden, caches are the session's own, and only loopback can be reached."""
+    caches = tmp_path_factory.mktemp("caches")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SETTINGS:
+            patch.delenv(name, raising=False)
+        for name in PROXIES:
+            patch.setenv(name, NOWHERE)
+        patch.setenv("EDGETL_CACHE", str(caches / "edgetl"))
+        patch.setenv("TORCH_HOME", str(caches / "torch"))
+        patch.setenv("HF_HOME", str(caches / "huggingface"))
+        patch.setattr(socket.socket, "connect", _guarded(socket.socket.connect))
+        patch.setattr(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex))
+        yield
+
+
+def _guarded(connect: Any) -> Any:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise RuntimeError(f"a test reached for the network: {address}")
+        return connect(self, address)
+
+    return guarded
