@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,22 +14,32 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from edgetl import devices
 from edgetl.backends import seam
+from edgetl.backends.checks import noise
+from edgetl.bench import context, harness
+from edgetl.bench.measurement import Measurement
 from edgetl.data import check, demo, layout
 from edgetl.data.decode import load_images
 from edgetl.devices import DeviceProfile
-from edgetl.errors import EdgetlError, GateFailed, Inconclusive, InputError
+from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive, InputError, did_you_mean
+from edgetl.pipeline import Progress
+from edgetl.report import latency
+from edgetl.report import layers as layer_report
 from edgetl.report.summary import bytes_text
-from edgetl.runtime import Bundle, Predictor, load, open_bundle
+from edgetl.runtime import Bundle, Predictor, archive, load, open_bundle
 from edgetl.runtime import preprocess as rule
-from edgetl.stages.compile import int8_share
-from edgetl.types import LayerInfo
+from edgetl.stages.compile import CANDIDATES, int8_share
+from edgetl.types import Engine, LayerInfo, Preprocess
 from edgetl.verify import budget
+from edgetl.verify import diagnose as diagnosis
 from edgetl.verify.accuracy import logits_of, paired, per_class_recall
 
-__all__ = ["Answer", "inspect", "verify"]
+__all__ = ["Answer", "bench", "inspect", "verify"]
 
 Array = npt.NDArray[Any]
+FRAME = (1080, 1920, 3)
+"""The frame that ``bench`` takes to its result: what a camera gives."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +129,18 @@ def _accuracy(
     ]
     failure = _verdict_failure(verdict, result.candidate_accuracy, before["shipped"], result.n, strict, same)
     if diagnose:
-        from edgetl.verify.diagnose import diagnose as look
-
-        told = look(predictor.session, pictures, labels, bundle.preprocess)
+        told = diagnosis.diagnose(
+            lambda images, normalisation: _f32_logits(bundle, images, normalisation),
+            pictures,
+            labels,
+            bundle.preprocess,
+            bundle.labels,
+        )
         found["diagnosis"] = msgspec.to_builtins(told)
         lines += told.lines()
-        failure = failure or (GateFailed(told.sentence, hint=told.hint) if told.mistake else None)
+        if told.mistake is not None or failure is not None:
+            failure = GateFailed(told.sentence, hint=told.hint)
+    found["failure"] = None if failure is None else failure.problem
     return Answer(found, lines, failure)
 
 
@@ -165,7 +182,13 @@ def _test_images(bundle: Bundle, source: Path) -> tuple[Array, Array, bool]:
     usable = check.inspect(dataset, root).usable
     chosen = [s for s in usable.samples if s.role == "test"]
     pictures = np.stack(
-        list(load_images(root, [s.path for s in chosen], lambda image: rule.apply(image, bundle.preprocess)))
+        list(
+            load_images(
+                root,
+                [s.path for s in chosen],
+                lambda image: rule.apply(image, bundle.preprocess, swap=bundle.preprocess.color != "rgb"),
+            )
+        )
     )
     same = usable.role_digests()["test"] == bundle.manifest.data.get("test")
     return np.array([s.label for s in chosen], np.int64), pictures, same
@@ -178,12 +201,20 @@ def _profile_of(bundle: Bundle, precision: str) -> DeviceProfile:
     )
 
 
-def _f32_logits(bundle: Bundle, pictures: Array) -> Array:
-    """What the f32 engine answers, compiled now from the bundle's own float model."""
+def _f32_logits(bundle: Bundle, pictures: Array, normalisation: Preprocess | None = None) -> Array:
+    """What the f32 engine answers, compiled now from the bundle's own float model.
+
+    Parameters
+    ----------
+    normalisation : whose mean and std are put into the graph; the bundle's own where it is ``None``.
+    """
     profile = _profile_of(bundle, "f32")
     backend = seam.find(profile.backend)
+    model = bundle.folder / "model.fp32.onnx"
     with tempfile.TemporaryDirectory() as scratch:
-        engine = backend.compile(bundle.folder / "model.fp32.onnx", profile, Path(scratch))
+        if normalisation is not None and normalisation != bundle.preprocess:
+            model = _renormalised(model, normalisation, Path(scratch))
+        engine = backend.compile(model, profile, Path(scratch))
         session = backend.open(engine, Path(scratch), profile)
         try:
             return logits_of(session, pictures)
@@ -191,37 +222,181 @@ def _f32_logits(bundle: Bundle, pictures: Array) -> Array:
             session.close()
 
 
-def inspect(place: Path, *, precision: str | None, every_layer: bool) -> Answer:
-    """What a bundle holds, and what its engine executes on this host."""
-    bundle = open_bundle(place)
-    manifest = bundle.manifest
-    files = {name: entry.size for name, entry in manifest.files.items()}
-    data: dict[str, Any] = {
-        "manifest": msgspec.to_builtins(manifest),
-        "labels": list(bundle.labels),
-        "preprocess": msgspec.to_builtins(bundle.preprocess),
+def _renormalised(model: Path, normalisation: Preprocess, folder: Path) -> Path:
+    try:
+        from edgetl.quantize.normalisation import renormalise
+    except ImportError as error:
+        raise EnvironmentLacks(
+            f"--diagnose changes the float model, which takes {error.name}: it is not installed",
+            hint="pip install 'edgetl[quantize]'",
+        ) from error
+    target = folder / "renormalised.onnx"
+    renormalise(model, normalisation, target)
+    return target
+
+
+def bench(
+    target: Path,
+    *,
+    device: str | None,
+    devices_file: Path | None,
+    seconds: float,
+    runs: int,
+    progress: Progress,
+) -> Answer:
+    """Time an engine alone and, for a bundle, a 1080p frame to its result; one instance, in this process.
+
+    Parameters
+    ----------
+    target : a bundle, or an ONNX file, which is compiled for ``device`` (``local`` where it is ``None``).
+    seconds, runs : each figure is measured until both are reached.
+
+    Raises
+    ------
+    InputError : it is neither. EnvironmentLacks : it has no engine, or its device is not here.
+    """
+    before = context.read()
+    if target.suffix == ".onnx":
+        engine, found = _bench_model(target, device or "local", devices_file, seconds, runs, progress)
+    else:
+        if device is not None:
+            raise InputError(
+                "a bundle brings the engine of its own device", hint="--device is for a MODEL.onnx"
+            )
+        engine, found = _bench_bundle(target, seconds, runs, progress)
+    doubts = latency.doubts(found, before)
+    data = {
+        "target": str(target),
+        "engine": {
+            "backend": engine.backend,
+            "device": engine.device,
+            "precision": engine.precision,
+            "config": engine.config,
+        },
+        "latency_ms": {name: measured.summary() for name, measured in found.items()},
+        "context": msgspec.to_builtins(msgspec.structs.replace(before, threads=_threads(engine))),
+        "doubts": doubts,
+        "measurements": msgspec.to_builtins(found),
     }
     lines = [
-        f"  {manifest.name} · {manifest.model}, {manifest.method} method · "
-        f"built {manifest.created} for {manifest.device}",
-        f"  input      uint8 (N, {bundle.preprocess.height}, {bundle.preprocess.width}, 3) {bundle.preprocess.color}, "
-        f"mean {bundle.preprocess.mean}, std {bundle.preprocess.std} inside",
-        f"  classes    {len(bundle.labels)}: {', '.join(bundle.labels[:8])}{' ...' if len(bundle.labels) > 8 else ''}",
-        f"  built with {', '.join(f'{name} {version}' for name, version in sorted(manifest.versions.items()))}",
+        f"  {target} · {engine.precision} for {engine.backend} {engine.device}",
+        "",
+        *latency.table(found),
+        "",
+        *latency.context_lines(msgspec.structs.replace(before, threads=_threads(engine))),
+        *(f"  doubt      {doubt}" for doubt in doubts),
+        "  one instance of the engine: another may be some percent faster or slower for its whole life",
+    ]
+    return Answer(data, lines)
+
+
+def _threads(engine: Engine) -> int | None:
+    """Inference threads where they were set: each vendor has its own name for the option."""
+    return next((int(value) for key, value in engine.config.items() if "threads" in key.lower()), None)
+
+
+def _bench_bundle(
+    target: Path, seconds: float, runs: int, progress: Progress
+) -> tuple[Engine, dict[str, Measurement]]:
+    with load(target) as predictor:
+        engine = predictor.bundle.engine
+        feed = {spec.name: noise(spec) for spec in engine.inputs}
+        frame = np.random.default_rng(0).integers(0, 256, FRAME, np.uint8)
+        return engine, {
+            "engine": _timed(
+                harness.engine_call(predictor.session, feed), "engine", engine, seconds, runs, progress
+            ),
+            "frame": _timed(lambda: predictor.predict(frame), "frame", engine, seconds, runs, progress),
+        }
+
+
+def _bench_model(
+    target: Path, device: str, devices_file: Path | None, seconds: float, runs: int, progress: Progress
+) -> tuple[Engine, dict[str, Measurement]]:
+    if not target.is_file():
+        raise InputError(f"no such model: {target}", hint="an ONNX file or a bundle")
+    profile = devices.load(devices_file).find(device)
+    backend = seam.find(profile.backend)
+    asked = "default" if profile.precision == "auto" else profile.precision
+    with tempfile.TemporaryDirectory() as scratch:
+        engine = backend.compile(target, msgspec.structs.replace(profile, precision=asked), Path(scratch))
+        session = backend.open(engine, Path(scratch))
+        try:
+            feed = {spec.name: noise(spec) for spec in engine.inputs}
+            call = harness.engine_call(session, feed)
+            return engine, {"engine": _timed(call, "engine", engine, seconds, runs, progress)}
+        finally:
+            session.close()
+
+
+def _timed(
+    call: Callable[[], object], what: str, engine: Engine, seconds: float, runs: int, progress: Progress
+) -> Measurement:
+    progress.started(what)
+    measured = harness.measure_call(
+        call,
+        what,
+        min_seconds=seconds,
+        min_runs=runs,
+        threads=_threads(engine),
+        on_progress=lambda done, total: progress.advanced(what, done, total),
+    )
+    spent = sum(measured.samples_ns) / 1e9
+    progress.finished(what, {"summary": f"{len(measured.samples_ns)} runs"}, spent, False)
+    return measured
+
+
+@contextmanager
+def _opened(place: Path) -> Iterator[Bundle]:
+    """A bundle, also one that is a single file."""
+    if not place.is_file():
+        yield open_bundle(place)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        yield open_bundle(archive.unpack(place, Path(scratch) / "bundle"))
+
+
+def inspect(place: Path, *, precision: str | None, every_layer: bool) -> Answer:
+    """What a bundle holds, and what its engine executes on this host.
+
+    Raises
+    ------
+    BundleError : a byte differs. InputError : the bundle has no such candidate.
+    """
+    with _opened(place) as bundle:
+        manifest = bundle.manifest
+        data: dict[str, Any] = {
+            "manifest": msgspec.to_builtins(manifest),
+            "labels": list(bundle.labels),
+            "preprocess": msgspec.to_builtins(bundle.preprocess),
+        }
+        lines = _content_lines(bundle)
+        if manifest.pending is not None:
+            steps = [f"             {step}" for step in manifest.pending.next]
+            return Answer(data, [*lines, f"  engine     pending: {manifest.pending.reason}", *steps])
+        layers, shown = _executed(bundle, precision)
+        share = int8_share(layers)
+        data["executed"] = {"precision": shown, **share, "layers": msgspec.to_builtins(layers)}
+        told = layer_report.lines(layers, shown, reorders=share["reorders"], every_layer=every_layer)
+        return Answer(data, [*lines, *told])
+
+
+def _content_lines(bundle: Bundle) -> list[str]:
+    manifest, used = bundle.manifest, bundle.preprocess
+    names = ", ".join(bundle.labels[:8]) + (" ..." if len(bundle.labels) > 8 else "")
+    tools = ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))
+    return [
+        f"  {manifest.name} · {manifest.model}, {manifest.method} method · built {manifest.created} for {manifest.device}",
+        f"  input      uint8 (N, {used.height}, {used.width}, 3) {used.color}, mean {used.mean}, std {used.std} inside",
+        f"  classes    {len(bundle.labels)}: {names}",
+        f"  built with {tools}",
         "",
         *(
-            f"  {name:<24} {bytes_text(size):>10}  sha256 {manifest.files[name].sha256[:16]}"
-            for name, size in files.items()
+            f"  {name:<24} {bytes_text(entry.size):>10}  sha256 {entry.sha256[:16]}"
+            for name, entry in manifest.files.items()
         ),
         "",
     ]
-    if manifest.pending is not None:
-        steps = [f"             {step}" for step in manifest.pending.next]
-        return Answer(data, [*lines, f"  engine     pending: {manifest.pending.reason}", *steps])
-    layers, shown = _executed(bundle, precision)
-    share = int8_share(layers)
-    data["executed"] = {"precision": shown, **share, "layers": msgspec.to_builtins(layers)}
-    return Answer(data, [*lines, *_layer_lines(layers, share, shown, every_layer=every_layer)])
 
 
 def _executed(bundle: Bundle, precision: str | None) -> tuple[list[LayerInfo], str]:
@@ -230,35 +405,14 @@ def _executed(bundle: Bundle, precision: str | None) -> tuple[list[LayerInfo], s
     backend = seam.find(engine.backend)
     if precision is None or precision == engine.precision:
         return backend.explain(engine, bundle.engine_folder), engine.precision
-    if precision not in ("f32", "default", "int8"):
-        raise InputError(f"--precision {precision!r} is not a candidate", hint="f32, default or int8")
+    if precision not in CANDIDATES:
+        raise InputError(
+            f"--precision {precision!r} is not a candidate.{did_you_mean(precision, CANDIDATES)}",
+            hint=", ".join(CANDIDATES),
+        )
     source = "model.int8.onnx" if precision == "int8" else "model.fp32.onnx"
     if source not in bundle.manifest.files:
         raise InputError(f"the bundle has no {source}", hint="it was built for a device without INT8")
     with tempfile.TemporaryDirectory() as scratch:
         made = backend.compile(bundle.folder / source, _profile_of(bundle, precision), Path(scratch))
         return backend.explain(made, Path(scratch)), precision
-
-
-def _layer_lines(
-    layers: list[LayerInfo], share: Mapping[str, Any], precision: str, *, every_layer: bool
-) -> list[str]:
-    timed = [layer for layer in layers if layer.microseconds]
-    total = sum(layer.microseconds or 0.0 for layer in timed)
-    by_precision: dict[str, list[float]] = {}
-    for layer in timed:
-        by_precision.setdefault(layer.precision, []).append(layer.microseconds or 0.0)
-    lines = [f"  engine     {precision}: {len(timed)} layers executed, {share['reorders']} of them reorders"]
-    for name, times in sorted(by_precision.items(), key=lambda item: -sum(item[1])):
-        lines.append(
-            f"             {name:<6} {len(times):>4} layers {100 * sum(times) / total:>6.1f} % of the time"
-        )
-    shown = timed if every_layer else sorted(timed, key=lambda layer: -(layer.microseconds or 0.0))[:10]
-    lines += ["", f"  {'layer':<48} {'kind':<14} {'runs in':<8} {'us':>8}"]
-    lines += [
-        f"  {layer.name[:48]:<48} {layer.kind:<14} {layer.precision:<8} {layer.microseconds:>8.1f}"
-        for layer in shown
-    ]
-    if len(shown) < len(timed):
-        lines.append(f"  the slowest {len(shown)} of {len(timed)}; --layers lists all")
-    return lines

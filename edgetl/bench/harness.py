@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -79,14 +80,23 @@ def measure_call(
     min_runs: int = 100,
     threads: int | None = None,
     clock: Clock = clocks.system,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Measurement:
-    """Time any call, such as one that takes a frame to its result."""
+    """Time any call, such as one that takes a frame to its result.
+
+    Parameters
+    ----------
+    on_progress : called with (done, expected runs) between samples, a hundred times at most.
+    """
     warm = warm_up(once, clock)
     host = context.read(threads=threads)
     samples: list[int] = []
+    expected = max(min_runs, math.ceil(min_seconds * _NS / max(warm.median_ns, 1)))
     begun = clock()
     while len(samples) < min_runs or clock() - begun < min_seconds * _NS:
         samples += sample(once, 1, clock)
+        if on_progress is not None and len(samples) % math.ceil(expected / 100) == 0:
+            on_progress(len(samples), max(expected, len(samples)))
     return Measurement(
         what=what, samples_ns=tuple(samples), warm_up_runs=warm.runs, steady=warm.steady, context=host
     )

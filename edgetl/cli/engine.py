@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import env, options
+from edgetl.cli import env, options, progress
 
 __all__ = ["register"]
 
@@ -108,7 +108,15 @@ def verify(
 
 def bench(
     target: Annotated[Path, typer.Argument(metavar="BUNDLE|MODEL.onnx", help="What to time.")],
-    device: options.Device = "local",
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            "-d",
+            metavar="NAME",
+            help="Device profile that a MODEL.onnx is compiled for (default: local); a bundle has its own.",
+        ),
+    ] = None,
     devices: options.DevicesFile = None,
     duration: Annotated[
         float,
@@ -118,11 +126,19 @@ def bench(
         int, typer.Option("--iterations", min=1, metavar="N", help="Least runs of each figure.")
     ] = 700,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Time an engine: its own latency and, for a bundle, frame to result."""
+    """Time an engine: its own latency and, for a bundle, a 1080p frame to its result."""
     from edgetl import bundles
 
-    found = bundles.bench(target, device=device, devices_file=devices, seconds=duration, runs=iterations)
+    found = bundles.bench(
+        target,
+        device=device,
+        devices_file=devices,
+        seconds=duration,
+        runs=iterations,
+        progress=progress.sink(quiet=quiet or as_json),
+    )
     print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
 
 
