@@ -68,7 +68,7 @@ def unpack(archive: Path, into: Path) -> Path:
 
 def _extract(tar: tarfile.TarFile, work: Path, limit: int) -> None:
     seen: set[str] = set()
-    total = 0
+    total, end = 0, 0
     for member in tar:
         total += member.size
         _check_member(member, seen)
@@ -84,6 +84,17 @@ def _extract(tar: tarfile.TarFile, work: Path, limit: int) -> None:
             shutil.copyfileobj(source or io.BytesIO(), file)
         if target.stat().st_size != member.size:
             raise BundleError(f"{member.name} is cut short", hint="copy the archive again", file=member.name)
+        end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+    rest = _after(tar, end)
+    if len(rest) < 2 * tarfile.BLOCKSIZE or rest.strip(b"\0"):  # tarfile takes a header cut short for the end
+        raise BundleError("the archive does not end as it was written", hint="copy it again")
+
+
+def _after(tar: tarfile.TarFile, end: int) -> bytes:
+    """What follows the last member; more than a writer's padding is not read."""
+    assert tar.fileobj is not None
+    tar.fileobj.seek(end)
+    return bytes(tar.fileobj.read(2 * tarfile.RECORDSIZE))
 
 
 def _check_member(member: tarfile.TarInfo, seen: set[str]) -> None:

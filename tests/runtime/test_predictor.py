@@ -18,6 +18,7 @@ import pytest
 
 import edgetl
 from edgetl import digest
+from edgetl.backends.seam import Request
 from edgetl.errors import BundleError, EnvironmentLacks, GateFailed, InputError
 from edgetl.runtime import Predictor, archive, bundle, load, preprocess
 from tests.runtime.conftest import Sealed
@@ -57,7 +58,7 @@ def test_one_picture_or_many_get_the_same_answers_whatever_the_engines_batch(
 @pytest.mark.parametrize("label", LABELS)
 def test_colour_order_is_that_of_the_caller(sealed: Sealed, label: str) -> None:
     for color in ("rgb", "bgr"):
-        with load(sealed(Kind(color=color))) as predictor:  # type: ignore[arg-type]
+        with load(sealed(Kind(color=color))) as predictor:
             rgb = picture(label, 33, 47)
             given = predictor.predict(rgb, color="rgb").logits
             np.testing.assert_array_equal(given, predictor.predict(rgb[..., ::-1], color="bgr").logits)
@@ -140,7 +141,12 @@ def test_threads_that_come_and_go_share_one_request(
 ) -> None:
     made = []
     ask = predictor.session.request
-    monkeypatch.setattr(predictor.session, "request", lambda: made.append(1) or ask())
+
+    def counted() -> Request:
+        made.append(ask())
+        return made[-1]
+
+    monkeypatch.setattr(predictor.session, "request", counted)
     for _ in range(20):
         thread = threading.Thread(target=predictor.predict, args=(picture("red"),))
         thread.start()
@@ -300,7 +306,7 @@ def test_golden_vectors_that_the_engine_does_not_give_are_noticed(copied: Sealed
         body = {name: array[:0] for name, array in body.items()}
     else:
         body["logits"] = np.array([{"a": 1}], dtype=object)
-    np.savez(folder / bundle.GOLDEN, **body)  # type: ignore[arg-type]
+    np.savez(folder / bundle.GOLDEN, **body)
     reseal(folder)
     with load(folder) as predictor, pytest.raises((GateFailed, BundleError), match="golden"):
         predictor.check_golden()
