@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["ROLES", "BuildSpec", "Engine", "LayerInfo", "Preprocess", "Role", "TensorSpec"]
+__all__ = ["ROLES", "BuildSpec", "Engine", "LayerInfo", "Preprocess", "Record", "Role", "TensorSpec"]
 
 Role = Literal["train", "select", "test"]
 ROLES: tuple[Role, ...] = ("train", "select", "test")

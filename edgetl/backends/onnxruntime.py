@@ -25,7 +25,7 @@ from edgetl.types import Engine, LayerInfo, TensorSpec
 if TYPE_CHECKING:
     from edgetl.devices import DeviceProfile
 
-__all__ = ["ONNXRuntime", "ORTSession"]
+__all__ = ["ONNXRuntime", "ORTRequest", "ORTSession"]
 
 Array = npt.NDArray[Any]
 

@@ -24,7 +24,7 @@ from edgetl.types import Engine, LayerInfo, TensorSpec
 if TYPE_CHECKING:
     from edgetl.devices import DeviceProfile
 
-__all__ = ["OpenVINO", "OpenVINOSession"]
+__all__ = ["OpenVINO", "OpenVINORequest", "OpenVINOSession", "write_ir"]
 
 Array = npt.NDArray[Any]
 

@@ -10,7 +10,7 @@ import onnx
 from edgetl.quantize.graph import WEIGHTED, Graph
 from edgetl.quantize.schemes import SCHEMES, Scheme
 
-__all__ = ["Placement", "plan", "tensors_to_observe", "weight_axis"]
+__all__ = ["Placement", "chain", "plan", "tensors_to_observe", "weight_axis"]
 
 
 @dataclass

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edgetl.errors import InputError
 from edgetl.types import Preprocess
 
-__all__ = ["Box", "apply", "apply_numpy", "centre_box", "tools"]
+__all__ = ["Box", "apply", "apply_numpy", "centre_box", "opencv", "tools"]
 
 Image = npt.NDArray[np.uint8]
 Box = tuple[int, int, int]

@@ -25,7 +25,7 @@ from edgetl.transfer.methods.full import Full
 from edgetl.transfer.methods.seam import Method
 from edgetl.types import BuildSpec, Preprocess
 
-__all__ = ["Trainer", "run_json"]
+__all__ = ["Progress", "Trainer", "run_json"]
 
 PATIENCE = 6
 """Epochs without a better one after which training stops."""
