@@ -62,8 +62,6 @@ def backends() -> list[dict[str, Any]]:
     """For each backend: usable or not, why not, and the command that mends it."""
     rows = []
     for name in seam.installed():
-        if name == "fake":
-            continue
         try:
             probe = msgspec.to_builtins(seam.find(name).probe())
         except (ImportError, EdgetlError) as error:
