@@ -15,14 +15,14 @@ from edgetl.errors import GateFailed
 
 def echo(**arguments: Any) -> dict[str, Any]:
     """Gives back what it got, among noise on both streams."""
-    print("a library says hello", end="")
+    sys.stdout.write("a library says hello")
     sys.stderr.write("and warns of nothing\n")
     return {**arguments, "pid": os.getpid(), "variable": os.environ.get("EDGETL_TEST_VARIABLE")}
 
 
 def shout(size: int) -> int:
     """Writes more than a pipe holds to both streams."""
-    print("x" * size)
+    sys.stdout.write("x" * size + "\n")
     sys.stderr.write("y" * size)
     return size
 

@@ -26,6 +26,8 @@ from edgetl.types import BuildSpec
 __all__ = ["Written", "write"]
 
 GOLDEN_IMAGES = 8
+ABANDONED_SECONDS = 3600.0
+"""Writing a bundle takes seconds: a temporary folder as old as this was left by a build that was killed."""
 TOOLS = ("edgetl", "torch", "torchvision", "timm", "onnx", "onnxruntime", "openvino", "numpy")
 
 
@@ -59,6 +61,7 @@ def write(
         home.mkdir(parents=True, exist_ok=True)
         work = home / f".{uuid.uuid4().hex}.partial"
         work.mkdir()
+        _sweep(home, work)
         try:
             _fill(work, artifacts, outcome)
             bundle.seal(work, _facts(spec, profile, artifacts, outcome, name, now))
@@ -68,6 +71,15 @@ def write(
         latest = _point(out / "latest", folder)
         packed = archive.pack(folder, folder.with_name(f"{folder.name}.tar")) if spec.archive else None
     return Written(folder, latest, packed)
+
+
+def _sweep(home: Path, fresh: Path) -> None:
+    """Remove what killed builds left; other builds may be writing their bundles here right now."""
+    now = fresh.stat().st_mtime  # by the clock of the disk that also dates the others
+    for left in home.glob(".*.partial"):
+        with contextlib.suppress(FileNotFoundError):
+            if now - left.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _fill(work: Path, artifacts: Mapping[str, Artifact], outcome: Outcome) -> None:
@@ -171,6 +183,9 @@ def _settle(work: Path, home: Path, now: datetime) -> Path:
 def _point(link: Path, folder: Path) -> Path:
     """Make ``latest`` point at a bundle, in one step; a relative link, so that the whole tree may move."""
     fresh = link.with_name(f".latest.{uuid.uuid4().hex}")
-    fresh.symlink_to(os.path.relpath(folder, link.parent))
-    fresh.replace(link)
+    try:
+        fresh.symlink_to(os.path.relpath(folder, link.parent))
+        fresh.replace(link)
+    finally:
+        fresh.unlink(missing_ok=True)
     return link
