@@ -1,0 +1,128 @@
+"""A1, A2: latency of our engines against the peers' INT8 and against the runtime's default precision, batch 1.
+
+Every contender's fresh instances run in the same fresh processes, in mirrored turns (``edgetl.bench.compare``).
+Ours take uint8 pixels as they ship; a peer takes normalised float planes as its documentation feeds it. The peers are
+NNCF's default on OpenVINO, and ONNX Runtime's static quantization (its defaults, and the per-channel, reduced-range
+form that its documentation names for processors without VNNI) on either runtime; the fastest of them is the target.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+
+import _peers
+import numpy as np
+from _results import Results, parser, shared_data
+
+from edgetl import devices, digest, stats
+from edgetl.backends import seam
+from edgetl.bench.comparison import Comparison, Contender, Ratio, compare, of_engine
+from edgetl.bench.instance import Pace
+from edgetl.data import decode
+from edgetl.devices import DeviceProfile
+from edgetl.runtime import preprocess
+from edgetl.stages.select import choose
+
+OURS = ("f32", "default", "int8")
+CALIBRATE = 32
+"""Pictures that ranges are taken from: latency does not depend on them."""
+INSTANCES = 16
+
+
+def main() -> None:
+    options = parser(__doc__).parse_args()
+    results = Results("latency", quick=options.quick, also=("nncf", "torch", "torchvision", "timm"))
+    nets = _peers.NETS[:1] if options.quick else _peers.NETS
+    for net in nets:
+        with tempfile.TemporaryDirectory() as place:
+            contenders = _contenders(net, Path(place))
+            count, pace = (2, Pace(rounds=1, block_ms=10)) if options.quick else (INSTANCES, Pace())
+            found = compare(
+                contenders,
+                baseline="default",
+                instances=count,
+                most_instances=count,
+                pace=pace,
+                env={"PYTHONPATH": str(Path(__file__).parent)},  # the openers are beside this program
+            )
+        results.keep(net, _block_medians(found))
+        _report(results, net, found)
+    results.write()
+
+
+def _contenders(net: str, folder: Path) -> dict[str, Contender]:
+    pictures = _pictures(net)
+    pixels, planes = _peers.float_model(net, folder), _peers.float_nchw(net, folder)
+    images = _peers.normalised(pictures, _peers.preprocess_of(net))
+    quantized = _peers.ours(pixels, pictures, folder)
+    made = {name: _engine(quantized if name == "int8" else pixels, name, folder / name) for name in OURS}
+    nncf = _peers.nncf_default(planes, images, folder)
+    made["NNCF on OpenVINO"] = Contender(opener="_openers:openvino_model", arguments={"path": str(nncf)})
+    saturates = devices.saturates(devices.load().find("local"))
+    for form, variant in {
+        "ORT static": {},
+        "ORT static per channel": {"per_channel": True, "reduce_range": saturates},
+    }.items():
+        path = str(_peers.ort_static(planes, images, folder, **variant))
+        for runtime, opener in (("ORT", "onnxruntime_model"), ("OpenVINO", "openvino_model")):
+            made[f"{form} on {runtime}"] = Contender(opener=f"_openers:{opener}", arguments={"path": path})
+    return made
+
+
+def _pictures(net: str) -> _peers.Array:
+    """Real pictures where there are some, else noise: uint8 (N, H, W, 3)."""
+    data = shared_data()
+    if data is None:
+        side = _peers.SIDE
+        return np.random.default_rng(0).integers(0, 256, (CALIBRATE, side, side, 3), dtype=np.uint8)
+    files = sorted((data / "imagenet1k").glob("*.jpg"))[:CALIBRATE]
+    rule = _peers.preprocess_of(net)
+    return np.stack([preprocess.apply(decode.read_image(file), rule) for file in files])
+
+
+def _engine(model: Path, precision: str, folder: Path) -> Contender:
+    folder.mkdir()
+    profile = DeviceProfile(name="local", backend="openvino", device="CPU", precision=precision)
+    record = seam.find("openvino").compile(model, profile, folder)
+    (folder / "engine.json").write_bytes(digest.canonical_json(record))
+    return of_engine(folder)
+
+
+def _block_medians(found: Comparison) -> list[dict[str, list[float]]]:
+    """Median nanoseconds of each block, an entry an instance: what every statistic here is made from."""
+    return [
+        {name: [stats.quantile(block, 0.5) for block in blocks] for name, blocks in instance.items()}
+        for instance in found.instances
+    ]
+
+
+def _report(results: Results, net: str, found: Comparison) -> None:
+    for name in found.names():
+        shown = found.latency_ms(name)
+        results.row(f"p50 {net}, {name}", shown["p50"], "ms", n=shown["n"])
+    peers = [name for name in found.names() if name not in OURS]
+    best = min(peers, key=lambda name: found.ratio(name).ratio)
+    for name in peers:
+        tag = "A1 " if name == best else ""
+        _ratio(results, f"{tag}{net}, our int8 / {name}", found.ratio("int8", name), judged=bool(tag))
+    versus = {
+        name: {"ratio": r.ratio, "ci95": r.ci95, "verdict": r.verdict} for name, r in found.versus().items()
+    }
+    latency = {name: found.latency_ms(name) for name in OURS}
+    shipped, _ = choose(OURS, {}, latency, versus, max_drop=math.inf, precision="auto")
+    same = Ratio(ratio=1.0, ci95=(1.0, 1.0), verdict="no difference", instances=len(found.instances))
+    ratio = same if shipped == "default" else found.ratio(shipped)
+    _ratio(results, f"A2 {net}, shipped ({shipped}) / default precision", ratio, judged=True)
+
+
+def _ratio(results: Results, what: str, ratio: Ratio, *, judged: bool) -> None:
+    if judged:
+        results.ratio(what, ratio=ratio.ratio, ci95=ratio.ci95, instances=ratio.instances, at_most=1.0)
+    else:
+        results.row(what, ratio.ratio, "ratio", ci95=ratio.ci95, n=ratio.instances)
+
+
+if __name__ == "__main__":
+    main()
