@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ class Graph:
     ----------
     model : the ONNX model; changing it makes the look-ups stale.
     producer : tensor -> the node that makes it.
-    consumers : tensor -> nodes that read it, in graph order.
+    consumers : tensor -> nodes that read it, in graph order; a node also reads what its branches and bodies do.
     constants : names of the initialisers.
     floats : names of float32 tensors that are not constants.
     outputs : names of the graph's outputs.
@@ -52,10 +52,11 @@ class Graph:
         self.producer = {name: node for node in graph.node for name in node.output}
         self.consumers: dict[str, list[onnx.NodeProto]] = {}
         for node in graph.node:
-            for name in dict.fromkeys(node.input):
+            for name in dict.fromkeys(_reads(node)):
                 self.consumers.setdefault(name, []).append(node)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self.constants = frozenset(self._initializers)
+        self._names = {*self.producer, *self.consumers, *self._initializers}
         self.outputs = frozenset(value.name for value in graph.output)
         known = [*graph.input, *graph.value_info, *graph.output]
         self.floats = frozenset(
@@ -67,6 +68,13 @@ class Graph:
     def array(self, name: str) -> npt.NDArray[np.generic]:
         """The value of a constant."""
         return numpy_helper.to_array(self._initializers[name])
+
+    def label(self, name: str, endings: Iterable[str]) -> str:
+        """``name``, made longer until none of the names that it makes with the endings is taken; then they are."""
+        while any(name + ending in self._names for ending in endings):
+            name += "_"
+        self._names.update(name + ending for ending in endings)
+        return name
 
     def is_weight(self, name: str) -> bool:
         """Whether this is a float32 constant."""
@@ -92,6 +100,9 @@ def load(path: Path) -> Graph:
     _refuse_foreign(model, path.name)
     clear_metadata(model)
     _lift_constants(model.graph)
+    for value in model.graph.output:  # some exporters write an empty shape for "unknown": it says scalar
+        if not value.type.tensor_type.shape.dim:
+            value.type.tensor_type.ClearField("shape")
     given = {tensor.name for tensor in model.graph.initializer}
     for value in [value for value in model.graph.input if value.name in given]:
         model.graph.input.remove(value)
@@ -130,18 +141,37 @@ def clear_metadata(model: onnx.ModelProto) -> None:
         part.doc_string = ""
 
 
+def _reads(node: onnx.NodeProto) -> Iterator[str]:
+    yield from node.input
+    for attribute in node.attribute:
+        for body in (attribute.g, *attribute.graphs):
+            for inner in body.node:
+                yield from _reads(inner)
+
+
 def _read(path: Path) -> onnx.ModelProto:
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, load_external_data=False)
+        for location in sorted(_external(model)):
+            if not (path.parent / location).is_file():
+                raise InputError(
+                    f"{path.name} keeps weights in {location}, which is missing",
+                    hint="keep .onnx and .data together",
+                )
+        onnx.load_external_data_for_model(model, str(path.parent))
     except FileNotFoundError as error:
-        raise InputError(
-            f"{path} is missing, or a file with its weights is", hint="keep .onnx and .data together"
-        ) from error
+        raise InputError(f"no such model: {path}", hint="give the path of an .onnx file") from error
     except (DecodeError, ValueError, OSError, onnx.checker.ValidationError) as error:
         raise InputError(f"{path.name} cannot be read as ONNX: {_line(error)}") from error
     if not model.graph.node:
         raise InputError(f"{path.name} is not an ONNX model, or one without a node")
     return model
+
+
+def _external(model: onnx.ModelProto) -> set[str]:
+    """Names of the files beside the model that hold weights of it."""
+    entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
+    return {entry.value for entry in entries if entry.key == "location"}
 
 
 def _refuse_foreign(model: onnx.ModelProto, name: str) -> None:

@@ -27,6 +27,9 @@ __all__ = ["FloatLayer", "QuantizeReport", "quantize", "tools"]
 
 Parameters = tuple[np.float32, int]
 
+_ENDINGS = ("_quantized", "_dequantized", "_scale", "_zero_point")
+"""What the names of a tensor's quantized form, its way back, and their parameters end in."""
+
 
 class FloatLayer(Record, frozen=True, kw_only=True):
     """A layer with weights that stays in float, and why."""
@@ -140,8 +143,10 @@ def _absorb(graph: Graph, placement: Placement, parameters: Mapping[str, Paramet
         node = graph.producer.get(name)
         if node is None or node.op_type not in ("Relu", "Clip") or name in graph.outputs:
             continue
+        if any(reader.name not in placement.pairs[name] for reader in graph.consumers[name]):
+            continue  # it is read in float too
         source = node.input[0]
-        if len(graph.consumers[source]) > 1 or source in graph.outputs or source not in graph.floats:
+        if len(graph.consumers[source]) > 1 or source in graph.outputs or source not in graph.producer:
             continue
         low, high = _clip_limits(graph, node)
         step = float(scale)
@@ -179,10 +184,11 @@ def _write_weights(graph: Graph, placement: Placement, scheme: Scheme) -> list[o
         shape[axis] = -1
         integers = np.clip(np.rint(weights / scale.reshape(shape)), -127, 127).astype(np.int8)
         proto.initializer.remove(old[name])
-        dequantized = f"{name}_dequantized"
-        nodes.append(_pair_half("DequantizeLinear", f"{name}_int8", dequantized, name, axis))
-        proto.initializer.append(numpy_helper.from_array(integers, f"{name}_int8"))
-        _add_parameters(proto, name, scale, np.zeros(scale.shape, np.int8))
+        label = graph.label(name, _ENDINGS)
+        dequantized = f"{label}_dequantized"
+        nodes.append(_pair_half("DequantizeLinear", f"{label}_quantized", dequantized, label, axis))
+        proto.initializer.append(numpy_helper.from_array(integers, f"{label}_quantized"))
+        _add_parameters(proto, label, scale, np.zeros(scale.shape, np.int8))
         for reader in graph.consumers[name]:
             _rewire(reader, name, dequantized)
     return nodes
@@ -195,11 +201,12 @@ def _write_pairs(
     behind: dict[str, list[onnx.NodeProto]] = {}
     for name, readers in placement.pairs.items():
         scale, zero = parameters[name]
-        _add_parameters(graph.model.graph, name, np.asarray(scale), np.asarray(zero, scheme.activation))
-        integers, back = f"{name}_quantized", f"{name}_dequantized"
+        label = graph.label(name, _ENDINGS)
+        _add_parameters(graph.model.graph, label, np.asarray(scale), np.asarray(zero, scheme.activation))
+        integers, back = f"{label}_quantized", f"{label}_dequantized"
         behind[name] = [
-            _pair_half("QuantizeLinear", name, integers, name),
-            _pair_half("DequantizeLinear", integers, back, name),
+            _pair_half("QuantizeLinear", name, integers, label),
+            _pair_half("DequantizeLinear", integers, back, label),
         ]
         for reader in graph.consumers[name]:
             if reader.name in readers:

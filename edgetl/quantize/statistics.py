@@ -52,7 +52,9 @@ def identity(model: Path, preprocess: Any, data: str, samples: Sequence[int], me
     """
     return Identity(
         model=digest.of_file(model),
-        preprocess=msgspec.to_builtins(preprocess),
+        preprocess=msgspec.json.decode(
+            msgspec.json.encode(preprocess)
+        ),  # as it will be read: lists, not tuples
         data=data,
         samples=tuple(int(n) for n in samples),
         method=method,
