@@ -16,21 +16,17 @@ import numpy.typing as npt
 
 from edgetl import devices
 from edgetl.backends import seam
-from edgetl.backends.checks import noise
-from edgetl.bench import context, harness
-from edgetl.bench.measurement import Measurement
+from edgetl.bench import target
 from edgetl.data import check, demo, layout
 from edgetl.data.decode import load_images
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive, InputError, did_you_mean
 from edgetl.pipeline import Progress
-from edgetl.report import latency
-from edgetl.report import layers as layer_report
-from edgetl.report.summary import bytes_text
+from edgetl.report import contents
 from edgetl.runtime import Bundle, Predictor, archive, load, open_bundle
 from edgetl.runtime import preprocess as rule
 from edgetl.stages.compile import CANDIDATES, int8_share
-from edgetl.types import Engine, LayerInfo, Preprocess
+from edgetl.types import LayerInfo, Preprocess
 from edgetl.verify import budget
 from edgetl.verify import diagnose as diagnosis
 from edgetl.verify.accuracy import logits_of, paired, per_class_recall
@@ -38,8 +34,6 @@ from edgetl.verify.accuracy import logits_of, paired, per_class_recall
 __all__ = ["Answer", "bench", "inspect", "verify"]
 
 Array = npt.NDArray[Any]
-FRAME = (1080, 1920, 3)
-"""The frame that ``bench`` takes to its result: what a camera gives."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +230,7 @@ def _renormalised(model: Path, normalisation: Preprocess, folder: Path) -> Path:
 
 
 def bench(
-    target: Path,
+    place: Path,
     *,
     device: str | None,
     devices_file: Path | None,
@@ -248,102 +242,24 @@ def bench(
 
     Parameters
     ----------
-    target : a bundle, or an ONNX file, which is compiled for ``device`` (``local`` where it is ``None``).
+    place : a bundle, or an ONNX file, which is compiled for ``device`` (``local`` where it is ``None``).
     seconds, runs : each figure is measured until both are reached.
 
     Raises
     ------
     InputError : it is neither. EnvironmentLacks : it has no engine, or its device is not here.
     """
-    before = context.read()
-    if target.suffix == ".onnx":
-        engine, found = _bench_model(target, device or "local", devices_file, seconds, runs, progress)
+    pace = target.Pace(seconds=seconds, runs=runs)
+    if place.suffix == ".onnx":
+        profile = devices.load(devices_file).find(device or "local")
+        timed = target.of_model(place, profile, pace, progress)
+    elif device is not None:
+        raise InputError("a bundle brings the engine of its own device", hint="--device is for a MODEL.onnx")
     else:
-        if device is not None:
-            raise InputError(
-                "a bundle brings the engine of its own device", hint="--device is for a MODEL.onnx"
-            )
-        engine, found = _bench_bundle(target, seconds, runs, progress)
-    doubts = latency.doubts(found, before)
-    data = {
-        "target": str(target),
-        "engine": {
-            "backend": engine.backend,
-            "device": engine.device,
-            "precision": engine.precision,
-            "config": engine.config,
-        },
-        "latency_ms": {name: measured.summary() for name, measured in found.items()},
-        "context": msgspec.to_builtins(msgspec.structs.replace(before, threads=_threads(engine))),
-        "doubts": doubts,
-        "measurements": msgspec.to_builtins(found),
-    }
-    lines = [
-        f"  {target} · {engine.precision} for {engine.backend} {engine.device}",
-        "",
-        *latency.table(found),
-        "",
-        *latency.context_lines(msgspec.structs.replace(before, threads=_threads(engine))),
-        *(f"  doubt      {doubt}" for doubt in doubts),
-        "  one instance of the engine: another may be some percent faster or slower for its whole life",
-    ]
-    return Answer(data, lines)
-
-
-def _threads(engine: Engine) -> int | None:
-    """Inference threads where they were set: each vendor has its own name for the option."""
-    return next((int(value) for key, value in engine.config.items() if "threads" in key.lower()), None)
-
-
-def _bench_bundle(
-    target: Path, seconds: float, runs: int, progress: Progress
-) -> tuple[Engine, dict[str, Measurement]]:
-    with load(target) as predictor:
-        engine = predictor.bundle.engine
-        feed = {spec.name: noise(spec) for spec in engine.inputs}
-        frame = np.random.default_rng(0).integers(0, 256, FRAME, np.uint8)
-        return engine, {
-            "engine": _timed(
-                harness.engine_call(predictor.session, feed), "engine", engine, seconds, runs, progress
-            ),
-            "frame": _timed(lambda: predictor.predict(frame), "frame", engine, seconds, runs, progress),
-        }
-
-
-def _bench_model(
-    target: Path, device: str, devices_file: Path | None, seconds: float, runs: int, progress: Progress
-) -> tuple[Engine, dict[str, Measurement]]:
-    if not target.is_file():
-        raise InputError(f"no such model: {target}", hint="an ONNX file or a bundle")
-    profile = devices.load(devices_file).find(device)
-    backend = seam.find(profile.backend)
-    asked = "default" if profile.precision == "auto" else profile.precision
-    with tempfile.TemporaryDirectory() as scratch:
-        engine = backend.compile(target, msgspec.structs.replace(profile, precision=asked), Path(scratch))
-        session = backend.open(engine, Path(scratch))
-        try:
-            feed = {spec.name: noise(spec) for spec in engine.inputs}
-            call = harness.engine_call(session, feed)
-            return engine, {"engine": _timed(call, "engine", engine, seconds, runs, progress)}
-        finally:
-            session.close()
-
-
-def _timed(
-    call: Callable[[], object], what: str, engine: Engine, seconds: float, runs: int, progress: Progress
-) -> Measurement:
-    progress.started(what)
-    measured = harness.measure_call(
-        call,
-        what,
-        min_seconds=seconds,
-        min_runs=runs,
-        threads=_threads(engine),
-        on_progress=lambda done, total: progress.advanced(what, done, total),
+        timed = target.of_bundle(place, pace, progress)
+    return Answer(
+        {"target": str(place), **timed.data()}, [f"  {place} · {timed.title()}", "", *timed.lines()]
     )
-    spent = sum(measured.samples_ns) / 1e9
-    progress.finished(what, {"summary": f"{len(measured.samples_ns)} runs"}, spent, False)
-    return measured
 
 
 @contextmanager
@@ -370,33 +286,15 @@ def inspect(place: Path, *, precision: str | None, every_layer: bool) -> Answer:
             "labels": list(bundle.labels),
             "preprocess": msgspec.to_builtins(bundle.preprocess),
         }
-        lines = _content_lines(bundle)
+        lines = contents.lines(bundle)
         if manifest.pending is not None:
             steps = [f"             {step}" for step in manifest.pending.next]
             return Answer(data, [*lines, f"  engine     pending: {manifest.pending.reason}", *steps])
         layers, shown = _executed(bundle, precision)
         share = int8_share(layers)
         data["executed"] = {"precision": shown, **share, "layers": msgspec.to_builtins(layers)}
-        told = layer_report.lines(layers, shown, reorders=share["reorders"], every_layer=every_layer)
+        told = contents.layer_lines(layers, shown, reorders=share["reorders"], every_layer=every_layer)
         return Answer(data, [*lines, *told])
-
-
-def _content_lines(bundle: Bundle) -> list[str]:
-    manifest, used = bundle.manifest, bundle.preprocess
-    names = ", ".join(bundle.labels[:8]) + (" ..." if len(bundle.labels) > 8 else "")
-    tools = ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))
-    return [
-        f"  {manifest.name} · {manifest.model}, {manifest.method} method · built {manifest.created} for {manifest.device}",
-        f"  input      uint8 (N, {used.height}, {used.width}, 3) {used.color}, mean {used.mean}, std {used.std} inside",
-        f"  classes    {len(bundle.labels)}: {names}",
-        f"  built with {tools}",
-        "",
-        *(
-            f"  {name:<24} {bytes_text(entry.size):>10}  sha256 {entry.sha256[:16]}"
-            for name, entry in manifest.files.items()
-        ),
-        "",
-    ]
 
 
 def _executed(bundle: Bundle, precision: str | None) -> tuple[list[LayerInfo], str]:

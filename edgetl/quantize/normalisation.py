@@ -69,7 +69,7 @@ def _constant(graph: onnx.GraphProto, node: onnx.NodeProto) -> onnx.TensorProto 
     return found[0] if len(found) == 1 else None
 
 
-def _insert_shift(graph: onnx.GraphProto, scaling: onnx.NodeProto, values: np.ndarray) -> None:  # type: ignore[type-arg]
+def _insert_shift(graph: onnx.GraphProto, scaling: onnx.NodeProto, values: np.ndarray) -> None:
     name = f"{scaling.output[0]}_shift"
     shifted = f"{scaling.output[0]}_shifted"
     for node in graph.node:
