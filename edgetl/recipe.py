@@ -126,7 +126,7 @@ def build(
     )
     bundle = package.write(spec, recipe.profile, artifacts, outcome, recipe.source)
     recipe.token.unlink(missing_ok=True)
-    shown = {**outcome.data, "bundle": str(bundle.folder), "latest": str(bundle.latest)}
+    shown = {**outcome.data, "data": spec.data, "bundle": str(bundle.folder), "latest": str(bundle.latest)}
     if bundle.archive is not None:
         shown["archive"] = str(bundle.archive)
     return BuildResult(bundle.folder, {**shown, "next": results.next_commands(shown)}, outcome.failure)

@@ -158,21 +158,22 @@ def build(
         _print_plan(recipe.show_plan(spec, cache=env.cache_folder()), explain=explain, as_json=as_json)
         return
     sink = progress.sink(quiet=quiet or as_json)
-    if not (quiet or as_json):
-        print(recipe.headline(spec), file=sys.stderr)
+    headline = "" if quiet or as_json else recipe.headline(spec)
+    if headline:
+        print(headline, file=sys.stderr)
     result = recipe.build(spec, progress=sink, cache=env.cache_folder())
-    _print_result(result.data, as_json=as_json)
+    _print_result(result.data, headline, as_json=as_json)
     if result.failure is not None:
         _end_badly(result.failure, as_json=as_json)
 
 
-def _print_result(data: Mapping[str, Any], *, as_json: bool) -> None:
+def _print_result(data: Mapping[str, Any], headline: str, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(data, ensure_ascii=False))
         return
     from edgetl.report import summary
 
-    print("\n".join(summary.lines(data)))
+    print("\n".join(summary.lines(data, told=headline)))
 
 
 def _end_badly(failure: EdgetlError, *, as_json: bool) -> None:

@@ -55,10 +55,11 @@ def assemble(
         "outputs": [{"name": "logits", "kind": "classes", "labels": artifacts["check"].record["classes"]}],
         "latency_ms": timed["latency_ms"],
         "versus_default": timed["versus_default"],
+        "context": timed.get("context"),
         "int8_time_share": compiled["int8"]["int8_time_share"] if "int8" in compiled else None,
         "int8_layer_share": compiled["int8"]["int8_layer_share"] if "int8" in compiled else None,
         "size_bytes": {name: record["size_bytes"] for name, record in compiled.items()},
-        "remarks": {name: _remark(name, compiled, timed, precision) for name in candidates},
+        "remarks": {name: _remark(name, compiled, timed, chosen) for name in candidates},
         "stages": [
             {"name": name, **{key: artifact.record["_run"][key] for key in ("key", "cached", "seconds")}}
             for name, artifact in artifacts.items()
@@ -70,20 +71,26 @@ def assemble(
 
 
 def _remark(
-    name: str, compiled: Mapping[str, Mapping[str, Any]], timed: Mapping[str, Any], shipped: str
-) -> str:
+    name: str, compiled: Mapping[str, Mapping[str, Any]], timed: Mapping[str, Any], chosen: Mapping[str, Any]
+) -> list[str]:
+    """What the table says of a candidate: a phrase for its row, then lines below it."""
     record = compiled[name]
     if name == "default":
-        return str(record["executed"])
+        return [str(record["executed"])]
     if name != "int8":
-        return ""
+        return []
     share = record["int8_time_share"]
-    said = "" if share is None else f"{100 * share:.0f} % of the time in INT8"
-    versus = timed["versus_default"].get("int8")
-    if shipped == "int8" or versus is None or versus["verdict"] == "faster":
-        return said
+    inside = "" if share is None else f"{100 * share:.0f} % of the time in INT8"
+    if chosen["shipped"] == "int8" or not timed["versus_default"]:
+        return [inside]
     floats = ", ".join(f"{count} {kind}" for kind, count in sorted(record["float_layers"].items()))
-    return f"{said}; in float: {floats}; {record['reorders']} reorders"
+    executed = f"{inside}; in float: {floats or 'nothing'}; {record['reorders']} reorders"
+    times = compiled["default"]["size_bytes"] / record["size_bytes"]
+    return [
+        f"not shipped: {chosen['reason']}",
+        f"{executed} (edgetl inspect --precision int8 shows them)",
+        f"--precision int8 ships it anyway ({times:.1f} times smaller)",
+    ]
 
 
 def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[str, Any] | None) -> list[str]:
@@ -137,4 +144,9 @@ def next_commands(data: Mapping[str, Any]) -> list[str]:
     """What a user does with the bundle now."""
     if "pending" in data:
         return list(data["pending"]["next"])
-    return [f"edgetl predict {data['latest']} photo.jpg", f"edgetl inspect {data['latest']}"]
+    bundle = data["latest"]
+    return [
+        f"edgetl predict {bundle} photo.jpg",
+        f"edgetl verify {bundle} --data {data['data']}",
+        f"edgetl bench {bundle}",
+    ]

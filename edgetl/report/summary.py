@@ -38,11 +38,13 @@ def table(result: Mapping[str, Any]) -> list[str]:
             continue
         latency = result["latency_ms"].get(name) or {}
         mark = "▸" if result["shipped"].get("precision") == name else " "
+        phrase, *below = result["remarks"].get(name) or [""]
         rows.append(
             f"{mark} {name:<12} {_percent(result['accuracy'].get('fp32' if name == 'f32' else name)):>9} "
             f"{_ms(latency.get('p50')):>12} {_ms(latency.get('p90')):>12} "
-            f"{bytes_text(result['size_bytes'][name]):>10}     {result['remarks'].get(name, '')}".rstrip()
+            f"{bytes_text(result['size_bytes'][name]):>10}     {phrase}".rstrip()
         )
+        rows += [f"  {'':<12} {line}" for line in below]
     return rows
 
 
@@ -55,17 +57,22 @@ def accuracy_lines(result: Mapping[str, Any]) -> list[str]:
     return out
 
 
-def lines(result: Mapping[str, Any]) -> list[str]:
-    """The whole block, first line to last."""
+def lines(result: Mapping[str, Any], *, told: str = "") -> list[str]:
+    """The whole block, first line to last.
+
+    Parameters
+    ----------
+    told : what was printed before; a note that is part of it is not repeated.
+    """
     pending = result.get("pending")
     out = [""]
     if pending:
         out += [f"  engine: pending · {pending['reason']}", ""]
     out += table(result)
     out += accuracy_lines(result)
-    if result["shipped"].get("reason"):
+    if result["shipped"]["precision"] != "default":  # else the row of what did not ship says it
         out.append(f"  shipped {result['shipped']['precision']}: {result['shipped']['reason']}")
-    out += [f"  note    {note}" for note in result.get("notes", ())]
+    out += [f"  note    {note}" for note in result.get("notes", ()) if note not in told]
     out += ["", f"  bundle  {result['bundle']}   ({result['latest']})"]
     steps = pending["next"] if pending else result["next"]
     out += [f"  {'next' if index == 0 else '':<7} {step}" for index, step in enumerate(steps)]

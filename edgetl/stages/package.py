@@ -20,7 +20,7 @@ from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact
 from edgetl.report.result import Outcome
 from edgetl.runtime import archive, bundle
-from edgetl.stages import prepare, verify
+from edgetl.stages import bench, prepare, verify
 from edgetl.types import BuildSpec
 
 __all__ = ["Written", "write"]
@@ -91,6 +91,8 @@ def _fill(work: Path, artifacts: Mapping[str, Artifact], outcome: Outcome) -> No
         shutil.copyfile(artifacts["calibrate"].path / "calibration.json", work / "calibration.json")
     if "pending" not in outcome.data:
         shutil.copytree(artifacts[f"compile:{shipped}"].path / "engine", work / "engine")
+    if "bench" in artifacts:
+        shutil.copyfile(artifacts["bench"].path / bench.SAMPLES, work / bench.SAMPLES)
     (work / bundle.LABELS).write_bytes(digest.canonical_json(artifacts["check"].record["classes"]))
     (work / bundle.PREPROCESS).write_bytes(digest.canonical_json(artifacts["prepare"].record["preprocess"]))
     (work / bundle.RESULTS).write_bytes(digest.canonical_json(outcome.data))
