@@ -13,17 +13,16 @@ import cv2
 import msgspec
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
-from edgetl import digest
+from edgetl import digest, testing
 from edgetl.backends import seam
 from edgetl.data import layout
 from edgetl.devices import DeviceProfile
 from edgetl.runtime import bundle
-from edgetl.types import Engine, Preprocess
+from edgetl.types import Engine
 from edgetl.verify.accuracy import logits_of
 
-SIDE = 32
 CENTRES = {
     "blue": (0.2, 0.2, 0.7),
     "brown": (0.5, 0.35, 0.2),
@@ -36,7 +35,7 @@ CENTRES = {
 """Mean colour of each class, RGB where white is 1.0; sorted, as a scan sorts them.
 
 The ones in the middle are lost where the normalisation is another: the outer ones take them."""
-RULE = Preprocess(height=SIDE, width=SIDE, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+RULE = testing.RULE
 TEST_IMAGES = 16
 """Of each class."""
 
@@ -45,7 +44,7 @@ def picture(name: str, seed: int) -> np.ndarray:
     """A noisy picture of a class, uint8 RGB."""
     rng = np.random.default_rng((seed, list(CENTRES).index(name)))
     centre = np.array(CENTRES[name]) + rng.normal(0, 0.03, 3)
-    return (255 * np.clip(centre + rng.normal(0, 0.1, (SIDE, SIDE, 3)), 0, 1)).astype(np.uint8)
+    return (255 * np.clip(centre + rng.normal(0, 0.1, (RULE.height, RULE.width, 3)), 0, 1)).astype(np.uint8)
 
 
 def write_pictures(root: Path) -> Path:
@@ -61,36 +60,8 @@ def write_pictures(root: Path) -> Path:
 
 
 def write_model(file: Path, *, batch: int | str = 1) -> Path:
-    """The classifier as ONNX: transposition, cast, scale, shift, a 1 x 1 convolution, a mean, a Gemm."""
-    scale, shift = (np.array(values, np.float32).reshape(1, 3, 1, 1) for values in RULE.affine())
-    centres = np.array(list(CENTRES.values()), np.float32)
-    z = (centres - np.array(RULE.mean, np.float32)) / np.array(RULE.std, np.float32)
-    constants = {
-        "scale": scale,
-        "shift": shift,
-        "kernel": np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1),
-        "axes": np.array([2, 3], np.int64),
-        "weight": (2 * z).astype(np.float32),
-        "bias": -np.square(z).sum(axis=1).astype(np.float32),
-    }
-    nodes = [
-        helper.make_node("Transpose", ["input"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("Cast", ["planes"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["floats", "scale"], ["scaled"]),
-        helper.make_node("Add", ["scaled", "shift"], ["shifted"]),
-        helper.make_node("Conv", ["shifted", "kernel"], ["same"], name="conv"),
-        helper.make_node("ReduceMean", ["same", "axes"], ["mean"], keepdims=0),
-        helper.make_node("Gemm", ["mean", "weight", "bias"], ["logits"], transB=1),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "colours",
-        [helper.make_tensor_value_info("input", TensorProto.UINT8, [batch, SIDE, SIDE, 3])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, len(CENTRES)])],
-        [numpy_helper.from_array(values, name) for name, values in constants.items()],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), file)
-    return file
+    """The classifier as ONNX."""
+    return testing.tiny_model(file, rule=RULE, colours=list(CENTRES.values()), batch=batch)
 
 
 def write_bundle(

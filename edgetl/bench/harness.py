@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import statistics
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,9 @@ _NS = 1_000_000_000
 WINDOW_NS = 50_000_000
 WINDOW_RUNS = 3
 STEADY = 0.03
-"""Two windows of the warm-up in a row agree when their medians differ by less than this share."""
+"""Two windows of the warm-up agree when their medians differ by less than this share."""
+APART = 4
+"""So many windows lie between those two: neighbours agree even while the time still falls slowly."""
 
 
 @dataclass(frozen=True)
@@ -103,20 +106,21 @@ def measure_call(
 
 
 def warm_up(once: Call, clock: Clock, *, least_seconds: float = 0.2, most_seconds: float = 5.0) -> WarmUp:
-    """Run until two windows in a row take the same time, within limits of time."""
+    """Run until windows that lie apart take the same time, within limits of time."""
     begun = clock()
-    runs, before = 0, float("inf")
+    runs = 0
+    before: deque[float] = deque(maxlen=APART)
     while True:
         window: list[int] = []
         while len(window) < WINDOW_RUNS or sum(window) < WINDOW_NS:
             window += sample(once, 1, clock)
         runs += len(window)
         now = statistics.median(window)
-        steady = abs(now - before) < STEADY * now
+        steady = len(before) == APART and abs(now - before[0]) < STEADY * now
         spent = clock() - begun
         if (steady and spent >= least_seconds * _NS) or spent >= most_seconds * _NS:
             return WarmUp(runs, steady, now)
-        before = now
+        before.append(now)
 
 
 def sample(once: Call, runs: int, clock: Clock) -> list[int]:

@@ -188,7 +188,9 @@ def _conclusion(trials: Sequence[Trial], right: Array, labels: Array) -> Diagnos
             "those that were trained"
         )
     else:
-        sentence = "nothing that was tried is better: normalisation, channel order and labels are as in training"
+        sentence = (
+            "nothing that was tried is better: normalisation, channel order and labels are as in training"
+        )
     return Diagnosis(
         accuracy=accuracy,
         chance=chance,

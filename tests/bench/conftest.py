@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
-
-class FakeClock:
-    """Nanoseconds that calls add to."""
-
-    def __init__(self) -> None:
-        self.now = 0
-
-    def __call__(self) -> int:
-        return self.now
-
-    def call(self, times_ns: Iterator[int]) -> Callable[[], None]:
-        """A call that takes the next of these times."""
-
-        def once() -> None:
-            self.now += next(times_ns)
-
-        return once
+from edgetl.testing import RecordedClock
 
 
 @pytest.fixture
-def clock() -> FakeClock:
+def clock() -> RecordedClock:
     """A fresh clock at zero."""
-    return FakeClock()
+    return RecordedClock()

@@ -1,20 +1,20 @@
-"""What the comparison's tests time in child processes: spins of a known length."""
+"""What the comparison's tests time in child processes: calls that take a known time on a recorded clock."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from itertools import repeat
+
+from edgetl.bench import clock as clocks
+from edgetl.testing import RecordedClock
+
+_CLOCK = RecordedClock()
 
 
-def spin(microseconds: float) -> Callable[[], None]:
-    """Keeps the processor busy for so long."""
-
-    def once() -> None:
-        end = time.perf_counter_ns() + microseconds * 1000
-        while time.perf_counter_ns() < end:
-            pass
-
-    return once
+def recorded(microseconds: int) -> Callable[[], None]:
+    """Takes so long on a clock that the child measures with instead of its own."""
+    clocks.system = _CLOCK
+    return _CLOCK.call(repeat(1000 * microseconds))
 
 
 def refuse() -> Callable[[], None]:

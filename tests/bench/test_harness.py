@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgetl.bench import harness
-from tests.bench.conftest import FakeClock
+from edgetl.testing import RecordedClock
 
 MS = 1_000_000
 
@@ -41,7 +41,7 @@ class Session:
         return self.one
 
 
-def test_warm_up_goes_on_until_the_time_has_settled(clock: FakeClock) -> None:
+def test_warm_up_goes_on_until_the_time_has_settled(clock: RecordedClock) -> None:
     slow_start = chain((10 * MS - k * 40_000 for k in range(200)), repeat(2 * MS))
     warm = harness.warm_up(clock.call(slow_start), clock)
     assert warm.steady
@@ -49,19 +49,19 @@ def test_warm_up_goes_on_until_the_time_has_settled(clock: FakeClock) -> None:
     assert warm.median_ns == 2 * MS
 
 
-def test_warm_up_of_a_thing_that_never_settles_ends_and_says_so(clock: FakeClock) -> None:
+def test_warm_up_of_a_thing_that_never_settles_ends_and_says_so(clock: RecordedClock) -> None:
     growing = (MS + k * MS for k in range(10_000))
     warm = harness.warm_up(clock.call(growing), clock, most_seconds=1.0)
     assert not warm.steady
     assert clock.now < 3e9
 
 
-def test_warm_up_takes_its_least_time_even_when_steady_at_once(clock: FakeClock) -> None:
+def test_warm_up_takes_its_least_time_even_when_steady_at_once(clock: RecordedClock) -> None:
     harness.warm_up(clock.call(repeat(MS)), clock, least_seconds=0.5)
     assert clock.now >= 0.5e9
 
 
-def test_every_sample_is_kept_in_order_and_the_warm_up_is_not(clock: FakeClock) -> None:
+def test_every_sample_is_kept_in_order_and_the_warm_up_is_not(clock: RecordedClock) -> None:
     times = chain(repeat(2 * MS, 400), cycle([3 * MS, 5 * MS]))
     found = harness.measure_call(clock.call(times), min_seconds=0, min_runs=10, clock=clock)
     assert len(found.samples_ns) == 10
@@ -74,13 +74,13 @@ def test_every_sample_is_kept_in_order_and_the_warm_up_is_not(clock: FakeClock) 
 
 @pytest.mark.parametrize(("seconds", "runs", "expected"), [(1.0, 10, 500), (0.0, 700, 700)])
 def test_sampling_ends_when_both_the_time_and_the_runs_are_reached(
-    clock: FakeClock, seconds: float, runs: int, expected: int
+    clock: RecordedClock, seconds: float, runs: int, expected: int
 ) -> None:
     found = harness.measure_call(clock.call(repeat(2 * MS)), min_seconds=seconds, min_runs=runs, clock=clock)
     assert len(found.samples_ns) == expected
 
 
-def test_an_engine_is_timed_through_one_request_that_was_filled_once(clock: FakeClock) -> None:
+def test_an_engine_is_timed_through_one_request_that_was_filled_once(clock: RecordedClock) -> None:
     session = Session()
 
     def start() -> None:
@@ -94,7 +94,9 @@ def test_an_engine_is_timed_through_one_request_that_was_filled_once(clock: Fake
     assert found.what == "engine"
 
 
-def test_the_garbage_collector_is_off_while_sampling_and_on_again_after_a_failure(clock: FakeClock) -> None:
+def test_the_garbage_collector_is_off_while_sampling_and_on_again_after_a_failure(
+    clock: RecordedClock,
+) -> None:
     seen = []
 
     def once() -> None:
