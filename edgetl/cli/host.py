@@ -21,8 +21,9 @@ def devices_command(
     from edgetl import devices as profiles
     from edgetl.report import host
 
-    rows = host.profiles(profiles.load(devices))
+    catalog = profiles.load(devices)
     backends = host.backends()
+    rows = host.profiles(catalog, backends)
     if as_json:
         print(json.dumps({"devices": rows, "backends": backends}, ensure_ascii=False))
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import traceback
@@ -13,7 +14,8 @@ import typer
 
 import edgetl
 from edgetl.cli import build, engine, host, model
-from edgetl.errors import EdgetlError
+from edgetl.cli.grouped import Grouped
+from edgetl.errors import Cancelled, EdgetlError, InputError, did_you_mean
 
 __all__ = ["app", "run"]
 
@@ -28,6 +30,7 @@ From a folder of labelled pictures to a verified INT8 engine.
 
 app = typer.Typer(
     name="edgetl",
+    cls=Grouped,
     help=_EXAMPLES,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -51,8 +54,9 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback behind an error.")] = False,
 ) -> None:
-    """Options before the command."""
+    """Options before the command; ``--debug`` is taken off the line before it is parsed."""
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
@@ -76,12 +80,17 @@ def _tell(error: EdgetlError, as_json: bool) -> None:
 
 
 def _usage(error: Any, as_json: bool) -> int:
-    """What the option parser refused, told like any other bad input."""
-    problem = " ".join(str(error.format_message()).split())
+    """What the option parser refused, told like any other bad input; nothing asked for is answered with the help."""
     context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(context.get_help())
+        return 2
     command = context.command_path if context is not None else "edgetl"
-    from edgetl.errors import InputError
-
+    problem = " ".join(str(error.format_message()).split())
+    asked = getattr(error, "option_name", None)
+    if asked is not None and context is not None and type(error).__name__ == "NoSuchOption":
+        known = [name for option in context.command.params for name in option.opts if name.startswith("--")]
+        problem = f"{command} has no option {asked!r}.{did_you_mean(asked, known)}"
     _tell(InputError(problem, hint=f"{command} --help   lists what there is"), as_json)
     return 2
 
@@ -99,6 +108,9 @@ def main(arguments: list[str]) -> int:
     arguments = [a for a in arguments if a != "--debug"]
     try:
         code = app(args=arguments, prog_name="edgetl", standalone_mode=False)
+        sys.stdout.flush()
+        if code == Cancelled.exit_code:  # how some releases of typer answer an interrupt
+            return _interrupted(as_json)
         return code if isinstance(code, int) else 0
     except EdgetlError as error:
         if debug:
@@ -106,20 +118,30 @@ def main(arguments: list[str]) -> int:
         _tell(error, as_json)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        from edgetl.errors import Cancelled
-
-        _tell(
-            Cancelled("interrupted", hint="what was whole is kept: the same command goes on from there"),
-            as_json,
-        )
-        return 130
+        return _interrupted(as_json)
+    except SystemExit as ended:  # how the option parser's library answers a reader that left
+        return _reader_left() if isinstance(ended.__context__, BrokenPipeError) else int(ended.code or 0)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader left (| head): nothing is wrong, and nobody is there to tell
-        return 0
+        return _reader_left()
     except Exception as error:
         if hasattr(error, "format_message"):
             return _usage(error, as_json)
         return _bug(as_json)
+
+
+def _interrupted(as_json: bool) -> int:
+    told = Cancelled("interrupted", hint="what was whole is kept: the same command goes on from there")
+    _tell(told, as_json)
+    return told.exit_code
+
+
+def _reader_left() -> int:
+    """The reader went away (``| head``): what is still in the buffer goes nowhere, and the code is SIGPIPE's.
+
+    Not 0: a verdict that nobody read to its end must not pass for a yes.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def run() -> NoReturn:

@@ -30,8 +30,14 @@ NEEDED = ("train", "quantize", "openvino")
 TRAIN_DISK_GB = 8
 
 
-def profiles(catalog: devices.Catalog) -> list[dict[str, Any]]:
-    """One row a profile."""
+def profiles(catalog: devices.Catalog, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row a profile.
+
+    Parameters
+    ----------
+    found : what ``backends`` told: a usable backend knows which of its devices are here, such as no GPU.
+    """
+    answering = {row["backend"]: row["devices"] for row in found if row["usable"]}
     return [
         {
             "name": profile.name,
@@ -40,22 +46,25 @@ def profiles(catalog: devices.Catalog) -> list[dict[str, Any]]:
             "device": profile.device,
             "scheme": profile.scheme,
             "description": profile.description,
-            "this_host": devices.host_is(profile),
+            "this_host": devices.host_is(profile)
+            and profile.device in answering.get(profile.backend, (profile.device,)),
         }
         for profile in catalog.values()
     ]
 
 
 def profile_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The table of profiles."""
-    lines = [f"  {'device':<26} {'backend':<12} {'runs on':<9} description"]
+    """The table of profiles; the ones that this host is are marked."""
+    width = max(len(row["name"]) for row in rows)
+    lines = [f"  {'device':<{width}} {'backend':<11} {'runs on':<7} description"]
     for row in rows:
         mark = "▸" if row["this_host"] else " "
-        alias = f" ({', '.join(row['aliases'])})" if row["aliases"] else ""
+        also = f" (also {', '.join(row['aliases'])})" if row["aliases"] else ""
         lines.append(
-            f"{mark} {row['name'] + alias:<26} {row['backend']:<12} {row['device']:<9} {row['description']}".rstrip()
+            f"{mark} {row['name']:<{width}} {row['backend']:<11} {row['device']:<7} "
+            f"{row['description']}{also}".rstrip()
         )
-    return [*lines, "", "  ▸ this host; --devices FILE adds your own (docs/how-to/my-own-device.md)"]
+    return [*lines, "", "  ▸ this host; --devices FILE adds your own"]
 
 
 def backends() -> list[dict[str, Any]]:
@@ -91,7 +100,7 @@ def backend_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         lines.append(f"  {row['backend']:<12} {version:<12} {state}")
         if row["mend"]:
             lines.append(f"  {'':<12} {'':<12} mend: {row['mend']}")
-        lines += [f"  {'':<12} {'':<12} {device}: {why}" for device, why in row["absent"].items()]
+        lines += [f"  {'':<12} {'':<12} {device} not: {why}" for device, why in row["absent"].items()]
     return lines
 
 

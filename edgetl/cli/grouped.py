@@ -1,0 +1,47 @@
+"""Help of the whole command line on one screen: the commands by group, one line each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperGroup
+
+__all__ = ["GROUPS", "Grouped"]
+
+GROUPS: dict[str, dict[str, str]] = {
+    "main": {
+        "build": "labelled pictures to a verified engine",
+        "predict": "classify pictures with a bundle",
+        "verify": "prove a bundle: digests, golden vectors, accuracy",
+    },
+    "data": {"check": "unreadable pictures, duplicates, leakage between roles"},
+    "model": {
+        "models": "the backbones that can be named, their cost and input size",
+        "train": "fine-tune a backbone; writes a checkpoint",
+        "export": "a checkpoint to ONNX with its preprocessing inside",
+        "calibrate": "observe a float model on pictures; writes statistics",
+        "quantize": "a float ONNX model to INT8 (Q/DQ), for a device",
+    },
+    "engine": {
+        "compile": "an ONNX file or a bundle's model into an engine",
+        "inspect": "what is in a bundle, really: layers, precisions, digests",
+    },
+    "device": {
+        "devices": "the profiles, and what this host can use",
+        "doctor": "what is installed, and the command that mends what is not",
+    },
+    "measure": {"bench": "time an engine alone, and a frame to its result"},
+}
+"""Group -> command -> what it does, in so few words that a line of 80 columns holds them."""
+
+
+class Grouped(TyperGroup):
+    """Lists the commands by group; a command of no group would be left out, which a test refuses."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the groups, each named beside its first command."""
+        formatter.write("\n")
+        for group, commands in GROUPS.items():
+            for index, (name, does) in enumerate(commands.items()):
+                formatter.write(f"  {group if index == 0 else '':<8} {name:<10} {does}\n")
+        formatter.write("\n  edgetl COMMAND --help   lists its options with their units and defaults\n")
