@@ -67,19 +67,50 @@ def weight_scale(
 
     Parameters
     ----------
-    weights : finite floats of any rank.
-    reduce_range : use -64..64: on a processor without VNNI the sum of two products of 8 bits is kept in 16
-        bits and saturates with full-range weights.
+    weights : finite floats, (O, I, ...) or (I, O, ...).
+    axis : the one of the output channels, 0 or 1.
+    reduce_range : for a processor without VNNI. It multiplies bytes by ``vpmaddubsw``, which adds the products of two
+        neighbouring input channels in 16 bits: 255 times two full-range weights of one sign saturates. A channel's
+        scale is widened just so far that no such pair can; depthwise weights have no pairs and keep their range.
 
     Returns
     -------
-    (C,) float32, greater than zero, also for a channel of zeros.
+    (O,) float32, greater than zero, also for a channel of zeros.
+
+    Notes
+    -----
+    That pairs are the input channels 2k and 2k + 1 at one position was measured on OpenVINO 2026.4 (oneDNN's AVX2
+    convolutions, 1 x 1 and k x k, and matrix products) and on ONNX Runtime 1.31 (matrix products). The customary
+    remedy, half the range for every weight, gives away one bit everywhere.
+
+    >>> weights = np.float32([[127, 1], [127, 127]])
+    >>> weight_scale(weights, 0, reduce_range=True).round(3)
+    array([1.008, 2.   ], dtype=float32)
     """
-    others = tuple(i for i in range(weights.ndim) if i != axis % weights.ndim)
-    largest = 64 if reduce_range else 127
-    absmax = np.abs(weights.astype(np.float64)).max(axis=others)
-    scales: npt.NDArray[np.float32] = np.maximum((absmax / largest).astype(np.float32), _LEAST)
+    by_output = np.moveaxis(weights.astype(np.float64), axis, 0).reshape(weights.shape[axis], -1)
+    largest = np.abs(by_output).max(axis=1)
+    if reduce_range:
+        largest = np.maximum(largest, _pair_sums(weights, axis))
+    scales: npt.NDArray[np.float32] = np.maximum((largest / 127).astype(np.float32), _LEAST)
     return scales
+
+
+def _pair_sums(weights: npt.NDArray[Any], axis: int) -> npt.NDArray[np.float64]:
+    """The largest sum of one sign over two neighbouring input channels, for each output channel.
+
+    Rounding adds at most half a step to each weight: two that sum to 127 steps become at most 128, and
+    128 * 255 < 2**15.
+    """
+    channels = np.moveaxis(weights.astype(np.float64), axis, 0)
+    if channels.ndim < 2:
+        return np.abs(channels)
+    if channels.shape[1] % 2:
+        channels = np.concatenate([channels, np.zeros_like(channels[:, :1])], axis=1)
+    even, odd = channels[:, 0::2], channels[:, 1::2]
+    positive = np.maximum(even, 0) + np.maximum(odd, 0)
+    negative = np.maximum(-even, 0) + np.maximum(-odd, 0)
+    sums: npt.NDArray[np.float64] = np.maximum(positive, negative).reshape(len(channels), -1).max(axis=1)
+    return sums
 
 
 def _positive(scale: float) -> np.float32:

@@ -68,9 +68,12 @@ def entropy(stats: RangeStats, *, symmetric: bool = False) -> Range:
 
     Migacz, "8-bit Inference with TensorRT" (GTC 2017): values beyond the range count as its last bins in the
     reference; the quantized distribution spreads each level evenly over its occupied bins. Candidates shrink
-    both ends by one factor, so that it serves asymmetric ranges too.
+    both ends by one factor, so that it serves asymmetric ranges too. The bin of zero counts as its larger
+    neighbour: integers hold zero exactly, and the spike that a Relu puts there would otherwise be "spread evenly"
+    over a level and drown everything else.
     """
     bins = _check(stats).astype(np.float64)
+    bins[HALF] = min(bins[HALF], max(bins[HALF - 1], bins[HALF + 1]))
     low, high = _seen(stats, symmetric)
     levels = 128 if symmetric and low == 0.0 else 256  # a symmetric range spends half on what is below zero
     losses = [_divergence(bins, low * s / stats.width, high * s / stats.width, levels) for s in _SHRINKS]

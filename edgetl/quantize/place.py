@@ -79,7 +79,7 @@ def quantize(
     ----------
     stats : of the model's activations, by name, as ``observe`` gives them.
     method : how ranges are made from them: a name of ``calibration.ranges`` or ``default``.
-    reduce_range : weights in -64..64; ``None`` does as the scheme says.
+    reduce_range : weights whose sums fit 16 bits (``affine.weight_scale``); ``None`` does as the scheme says.
 
     Raises
     ------

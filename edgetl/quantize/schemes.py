@@ -24,7 +24,7 @@ class Scheme(Record, frozen=True, kw_only=True):
     residual : which inputs of an Add get a pair: both, or the skip connection alone.
     absorb : drop a Relu or Clip that the integers behind it imply.
     first_float, last_float : leave the first and the last weighted layer in float.
-    reduce_range : weights in -64..64, for processors without VNNI.
+    reduce_range : weights whose sums of products fit 16 bits, for processors without VNNI.
     unquantizable : weighted operators that the target has no integer kernel for, with the reason.
     """
 

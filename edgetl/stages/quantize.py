@@ -15,7 +15,7 @@ __all__ = ["stage"]
 
 
 def stage(scheme: str, method: str, *, reduce_range: bool) -> Stage:
-    """Place Q/DQ by a scheme; ``reduce_range`` halves the weights' range for CPUs without VNNI."""
+    """Place Q/DQ by a scheme; ``reduce_range`` keeps sums of weights within 16 bits for CPUs without VNNI."""
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         model = inputs["export"].path / "model.onnx"
@@ -26,4 +26,4 @@ def stage(scheme: str, method: str, *, reduce_range: bool) -> Stage:
         return {"summary": report.summary(), **msgspec.to_builtins(report)}
 
     options = {"scheme": scheme, "method": method, "reduce_range": reduce_range}
-    return Stage("quantize", 1, ("export", "calibrate"), options, place.tools(), run)
+    return Stage("quantize", 2, ("export", "calibrate"), options, place.tools(), run)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from edgetl.calibration.affine import Dtype, affine, limits, weight_scale
 from hypothesis import given
 from hypothesis import strategies as st
+
+Array = npt.NDArray[np.float32]
 
 ends = st.floats(-(2.0**40), 2.0**40, width=32)
 kinds = st.sampled_from([("uint8", False), ("int8", False), ("int8", True)])
@@ -61,23 +64,50 @@ def test_a_symmetric_uint8_range_below_zero_is_refused() -> None:
         affine(-1.0, 1.0, "uint8", symmetric=True)
 
 
-@given(
-    st.integers(0, 2**31),
-    st.sampled_from([(4, 3, 3, 3), (3, 4, 2, 2), (5, 7), (7, 5)]),
-    st.integers(0, 1),
-    st.booleans(),
-)
-def test_each_channel_of_weights_uses_its_integers_to_the_end(
-    seed: int, shape: tuple[int, ...], axis: int, reduce_range: bool
-) -> None:
+def channels_of(seed: int, shape: tuple[int, ...], axis: int) -> tuple[Array, Array]:
+    """Random weights whose channels differ in size, and the same as (O, I, rest)."""
     weights = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     weights *= np.float32(2.0) ** np.arange(shape[axis]).reshape([-1] + [1] * (len(shape) - 1 - axis))
-    scale = weight_scale(weights, axis, reduce_range=reduce_range)
+    by_output = np.moveaxis(weights, axis, 0)
+    return weights, by_output.reshape(by_output.shape[0], by_output.shape[1], -1)
+
+
+SHAPES = st.sampled_from([(4, 3, 3, 3), (3, 4, 2, 2), (5, 7), (7, 5), (6, 1, 3, 3)])
+
+
+@given(st.integers(0, 2**31), SHAPES, st.integers(0, 1))
+def test_each_channel_of_weights_uses_its_integers_to_the_end(
+    seed: int, shape: tuple[int, ...], axis: int
+) -> None:
+    weights, channels = channels_of(seed, shape, axis)
+    scale = weight_scale(weights, axis)
     assert scale.shape == (shape[axis],)
-    channels = np.moveaxis(weights, axis, 0).reshape(shape[axis], -1)
-    integers = np.rint(channels / scale[:, None])
-    assert np.array_equal(np.abs(integers).max(axis=1), np.full(shape[axis], 64 if reduce_range else 127))
-    assert np.all(np.abs(integers * scale[:, None] - channels) <= 0.5 * scale[:, None] * (1 + 1e-4))
+    integers = np.rint(channels / scale[:, None, None])
+    assert np.array_equal(np.abs(integers).max(axis=(1, 2)), np.full(shape[axis], 127))
+    assert np.all(
+        np.abs(integers * scale[:, None, None] - channels) <= 0.5 * scale[:, None, None] * (1 + 1e-4)
+    )
+
+
+@given(st.integers(0, 2**31), SHAPES, st.integers(0, 1))
+def test_with_a_reduced_range_no_pair_of_products_leaves_16_bits(
+    seed: int, shape: tuple[int, ...], axis: int
+) -> None:
+    weights, channels = channels_of(seed, shape, axis)
+    scale = weight_scale(weights, axis, reduce_range=True)
+    integers = np.rint(channels / scale[:, None, None]).astype(int)
+    inputs = integers.shape[1]
+    for first in range(0, inputs, 2):
+        pair = integers[:, first : first + 2]
+        assert 255 * np.maximum(pair, 0).sum(axis=1).max() < 2**15
+        assert -255 * np.minimum(pair, 0).sum(axis=1).min() <= 2**15
+    assert np.all(scale >= weight_scale(weights, axis))
+    assert np.all(scale <= 2 * weight_scale(weights, axis) * (1 + 1e-6))
+
+
+def test_depthwise_weights_keep_their_whole_range() -> None:
+    weights, _ = channels_of(0, (6, 1, 3, 3), 0)
+    assert np.array_equal(weight_scale(weights, 0, reduce_range=True), weight_scale(weights, 0))
 
 
 def test_a_channel_of_zero_weights_stays_zero() -> None:

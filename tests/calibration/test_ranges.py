@@ -137,3 +137,10 @@ def test_extremes_alone_serve_only_the_methods_that_say_so() -> None:
 def test_no_sample_gives_no_range(method: str) -> None:
     with pytest.raises(InputError, match="no sample"):
         ranges.find(method)(RangeStats())
+
+
+def test_the_spike_of_a_relu_at_zero_does_not_narrow_the_range_of_entropy() -> None:
+    rng = np.random.default_rng(0)
+    values = np.clip(rng.normal(0, 2, (8, 16, 400)), 0, 6).astype(np.float32)
+    _, high = ranges.entropy(stats_of(values))
+    assert high > 4.5

@@ -26,7 +26,7 @@ def load(tmp_path: Path) -> Load:
 
 def node_of(graph: Graph, op: str, place: int = 0) -> str:
     """The name of a node, which is also its output's."""
-    return [node.name for node in graph.model.graph.node if node.op_type == op][place]
+    return str([node.name for node in graph.model.graph.node if node.op_type == op][place])
 
 
 def test_tensorrt_gets_the_skip_connection_alone(load: Load) -> None:
