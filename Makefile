@@ -44,7 +44,7 @@ lint: $(VENV)/.all ## formatting, house rules, types, and which module may impor
 	@rm -rf build/lib build/bdist.* build/lint
 	$(INSTALL) --no-deps --no-build-isolation --no-compile --target build/lint .
 	@cp -Rp $(CHECKED) build/lint
-	cd build/lint && $(abspath $(BIN))/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache edgetl $(CHECKED)
+	cd build/lint && MYPYPATH=benchmarks $(abspath $(BIN))/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache edgetl $(CHECKED)
 	cd build/lint && PYTHONPATH=. $(abspath $(BIN))/lint-imports --cache-dir ../../.import_linter_cache ../../pyproject.toml
 
 fmt: $(VENV)/.all ## format, and mend what can be mended

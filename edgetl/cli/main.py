@@ -82,7 +82,7 @@ def _tell(error: EdgetlError, as_json: bool) -> None:
 def _usage(error: Any, as_json: bool) -> int:
     """What the option parser refused, told like any other bad input; nothing asked for is answered with the help."""
     context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError":
+    if context is not None and type(error).__name__ == "NoArgsIsHelpError":
         print(context.get_help())
         return 2
     command = context.command_path if context is not None else "edgetl"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from edgetl import bundles, errors
 from edgetl.bundles import Answer
@@ -80,7 +81,7 @@ def test_nothing_asked_for_is_answered_with_the_help(run: Run) -> None:
 def test_every_option_says_what_it_is_for(run: Run, command: str) -> None:
     told = run(command, "--help")
     assert told.code == 0
-    group: Any = main.typer.main.get_command(main.app)
+    group: Any = typer.main.get_command(main.app)
     for option in group.commands[command].params:
         assert option.help, f"{command} {option.name} has no help"
         if option.opts[0].startswith("-"):
