@@ -14,7 +14,7 @@ import platformdirs
 
 from edgetl import devices, digest, models, pipeline
 from edgetl.backends import seam
-from edgetl.cache import Cache
+from edgetl.cache import Cache, out_of_space
 from edgetl.data import demo, layout
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, InputError, did_you_mean
@@ -312,9 +312,13 @@ def _session(token: Path) -> str:
     try:
         return token.read_text()
     except OSError:
-        token.parent.mkdir(parents=True, exist_ok=True)
         name = uuid.uuid4().hex
         partial = token.with_suffix(f".{name}.partial")
-        partial.write_text(name)
-        partial.replace(token)
+        with out_of_space(token.parent.parent):
+            token.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                partial.write_text(name)
+                partial.replace(token)
+            finally:
+                partial.unlink(missing_ok=True)
         return name

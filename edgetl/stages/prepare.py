@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def stage(root: Path, *, preprocess_from: str = "backbone") -> Stage:
             array = np.lib.format.open_memmap(
                 out / f"{role}.npy", mode="w+", dtype=np.uint8, shape=(len(chosen), *shape)
             )
+            _allocate(out / f"{role}.npy")
             resized = load_images(root, [s.path for s in chosen], lambda image: rule.apply(image, preprocess))
             for index, image in enumerate(resized):
                 array[index] = image
@@ -47,6 +49,13 @@ def stage(root: Path, *, preprocess_from: str = "backbone") -> Stage:
         }
 
     return Stage("prepare", 1, ("check", preprocess_from), {}, rule.tools(), run)
+
+
+def _allocate(file: Path) -> None:
+    """Claim the space of a mapped file now: a disk that fills up under a mapping ends the process by a signal."""
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, os.fstat(opened.fileno()).st_size)
 
 
 def images(prepare: Artifact, role: Role) -> Array:
