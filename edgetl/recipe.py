@@ -119,6 +119,7 @@ def build(
     store = Cache(cache or _default_cache())
     ctx = Context(seed=spec.seed, progress=progress or Silent())
     recipe = plan_recipe(spec, store)
+    package.check_place(Path(spec.out))
     force = _forced(spec, recipe.stages)
     artifacts = pipeline.run(recipe.stages, store, ctx, force=force)
     outcome = results.assemble(

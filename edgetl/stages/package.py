@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from edgetl.runtime import archive, bundle
 from edgetl.stages import bench, prepare, verify
 from edgetl.types import BuildSpec
 
-__all__ = ["Written", "write"]
+__all__ = ["Written", "check_place", "write"]
 
 GOLDEN_IMAGES = 8
 ABANDONED_SECONDS = 3600.0
@@ -38,6 +39,20 @@ class Written:
     folder: Path
     latest: Path
     archive: Path | None
+
+
+def check_place(out: Path) -> None:
+    """Refuse a place that cannot be written now, not after the training.
+
+    Raises
+    ------
+    EnvironmentLacks : nothing can be written there.
+    """
+    place = out.absolute()
+    while not place.exists():
+        place = place.parent
+    with out_of_space(place), tempfile.TemporaryFile(dir=place):
+        pass
 
 
 def write(

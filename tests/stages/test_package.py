@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,24 @@ def test_a_disk_that_refuses_at_any_step_leaves_no_half_of_a_bundle(
         assert after == before
         assert (tmp_path / "runs/latest").resolve() == first.folder.resolve()
     assert not [name for name in after if "partial" in name or ".latest" in name]
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package.check_place(tmp_path / "not/yet/there")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EnvironmentLacks, match="cannot write to"):
+        package.check_place(tmp_path / "file/runs")
+
+    def read_only(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
+    with pytest.raises(EnvironmentLacks, match="Read-only") as caught:
+        package.check_place(tmp_path)
+    assert caught.value.exit_code == 5
 
 
 def test_a_place_below_a_file_is_an_error_with_the_mend(write: Write, tmp_path: Path) -> None:
