@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 import onnx
 
 from edgetl.quantize.graph import WEIGHTED, Graph
 from edgetl.quantize.schemes import SCHEMES, Scheme
 
-__all__ = ["Placement", "chain", "plan", "tensors_to_observe", "weight_axis"]
+__all__ = ["Placement", "plan", "tensors_to_observe", "weight_axis"]
 
 
 @dataclass
@@ -24,7 +25,6 @@ class Placement:
     layers : names of the weighted nodes that run in integers, in graph order.
     joins : names of the other nodes that do.
     left : weighted node that stays in float -> why.
-    absorbed : names of the Relu and Clip nodes that the integers behind them imply.
     equal : groups of tensors that share one scale.
     """
 
@@ -42,11 +42,12 @@ def plan(graph: Graph, scheme: Scheme) -> Placement:
     _choose_layers(graph, scheme, made)
     chosen = set(made.layers)
     inside = _behind_weights(graph)
+    depths = _depths(graph)
     for node in graph.model.graph.node:
         if node.name in chosen:
             _want(graph, scheme, made, node, [node.input[0]])
         elif node.op_type in scheme.joins:
-            joined = _join_inputs(graph, scheme, node)
+            joined = _join_inputs(graph, scheme, node, depths)
             if joined and all(name in inside for name in node.input if name in graph.floats):
                 made.joins.append(node.name)
                 _want(graph, scheme, made, node, joined)
@@ -57,7 +58,7 @@ def plan(graph: Graph, scheme: Scheme) -> Placement:
 
 def tensors_to_observe(graph: Graph) -> list[str]:
     """Activations that some scheme may put a pair on, in graph order."""
-    wanted = {name for scheme in SCHEMES.values() for name in plan(graph, _struct_replace(scheme)).pairs}
+    wanted = {name for scheme in SCHEMES.values() for name in plan(graph, _widest(scheme)).pairs}
     made = [name for node in graph.model.graph.node for name in node.output]
     return [name for name in [*(v.name for v in graph.model.graph.input), *made] if name in wanted]
 
@@ -71,9 +72,8 @@ def weight_axis(node: onnx.NodeProto) -> int:
     return 1 if node.op_type == "MatMul" else 0
 
 
-def _struct_replace(scheme: Scheme) -> Scheme:
-    import msgspec
-
+def _widest(scheme: Scheme) -> Scheme:
+    """The scheme with every layer and both inputs of an Add: no other setting of it wants more pairs."""
     return msgspec.structs.replace(scheme, first_float=False, last_float=False, residual="both")
 
 
@@ -118,26 +118,24 @@ def _behind_weights(graph: Graph) -> set[str]:
     return behind
 
 
-def _join_inputs(graph: Graph, scheme: Scheme, node: onnx.NodeProto) -> list[str]:
+def _join_inputs(graph: Graph, scheme: Scheme, node: onnx.NodeProto, depths: Mapping[str, int]) -> list[str]:
     """The inputs of a joining node that get a pair; empty where it is not one (an operand is constant)."""
     count = len(node.input) if node.op_type == "Concat" else 2 if node.op_type in ("Add", "Mul") else 1
     inputs = list(node.input[:count])
     if not all(name in graph.floats for name in inputs):
         return []
     if node.op_type == "Add" and scheme.residual == "skip":
-        return [min(inputs, key=lambda name: (_depth(graph, name), name))]
+        return [min(inputs, key=lambda name: (depths.get(name, 0), name))]
     return inputs
 
 
-def _depth(graph: Graph, name: str) -> int:
-    """Number of weighted layers on the longest way to a tensor."""
+def _depths(graph: Graph) -> dict[str, int]:
+    """Tensor -> number of weighted layers on the longest way to it."""
     depths: dict[str, int] = {}
     for node in graph.model.graph.node:
-        deepest = max((depths.get(i, 0) for i in node.input), default=0) + (node.op_type in WEIGHTED)
+        deepest = max((depths.get(name, 0) for name in node.input), default=0) + (node.op_type in WEIGHTED)
         depths.update(dict.fromkeys(node.output, deepest))
-        if name in node.output:
-            return deepest
-    return 0
+    return depths
 
 
 def _source(graph: Graph, scheme: Scheme, name: str) -> str:
@@ -157,10 +155,3 @@ def _want(graph: Graph, scheme: Scheme, made: Placement, node: onnx.NodeProto, n
                 break
             name, reader = before.input[0], before.name
         made.pairs.setdefault(name, set()).add(reader)
-
-
-def chain(graph: Graph, name: str) -> Iterator[onnx.NodeProto]:
-    """Nodes above a tensor, as long as each is the only reader of what it reads."""
-    while (node := graph.producer.get(name)) is not None and len(graph.consumers.get(name, ())) == 1:
-        yield node
-        name = node.input[0]
