@@ -128,7 +128,8 @@ def _accuracy(
             pictures,
             labels,
             bundle.preprocess,
-            bundle.labels,
+            classes=bundle.labels,
+            at_build=before["fp32"],
         )
         found["diagnosis"] = msgspec.to_builtins(told)
         lines += told.lines()

@@ -136,6 +136,9 @@ def mcnemar_exact(losses: int, gains: int) -> float:
     return min(1.0, doubled)
 
 
+_MOST_IMAGES = 10_000_000
+
+
 def images_needed(losses: int, gains: int, n: int, budget: float, level: float = 0.95) -> int | None:
     """How many images would prove a drop below a budget, if the rates seen stayed as they are.
 
@@ -147,7 +150,7 @@ def images_needed(losses: int, gains: int, n: int, budget: float, level: float =
     Returns
     -------
     The smallest number at which Tango's upper end is below ``budget``; ``None`` where the drop that was seen is
-    not below it, so that no number would do.
+    not below it, so that no number would do, or where it would take over ten million.
 
     >>> images_needed(0, 0, 122, 0.01)
     381
@@ -161,6 +164,8 @@ def images_needed(losses: int, gains: int, n: int, budget: float, level: float =
     high = 1
     while not proven(high):
         high *= 2
+        if high > _MOST_IMAGES:
+            return None
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2

@@ -71,6 +71,8 @@ def backends() -> list[dict[str, Any]]:
     """For each backend: usable or not, why not, and the command that mends it."""
     rows = []
     for name in seam.installed():
+        if name == "fake":  # for tests: no device is behind it
+            continue
         try:
             probe = msgspec.to_builtins(seam.find(name).probe())
         except (ImportError, EdgetlError) as error:

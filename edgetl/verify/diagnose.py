@@ -87,7 +87,13 @@ class Diagnosis(Record, frozen=True, kw_only=True):
 
 
 def diagnose(
-    answers: Answers, pictures: Array, labels: Array, preprocess: Preprocess, classes: Sequence[str]
+    answers: Answers,
+    pictures: Array,
+    labels: Array,
+    preprocess: Preprocess,
+    *,
+    classes: Sequence[str],
+    at_build: float,
 ) -> Diagnosis:
     """Undo each usual mistake, and name the one that explains the accuracy.
 
@@ -95,6 +101,7 @@ def diagnose(
     ----------
     answers : asks the float model; it is exact for any normalisation.
     pictures : uint8 (N, H, W, 3) as the bundle's rule makes them. labels : (N,), indices into ``classes``.
+    at_build : accuracy of the float model that the build measured, 0 to 1.
     """
     found = answers(pictures, preprocess).argmax(axis=1)
     right = found == labels
@@ -123,7 +130,7 @@ def diagnose(
     permuted = _permutation(found, labels, classes)
     trials += [permuted] if permuted is not None else []
     trials.sort(key=lambda trial: (trial.p_value, -trial.accuracy))
-    return _conclusion(trials, right, labels)
+    return _conclusion(trials, right, labels, at_build)
 
 
 def _text(values: Triple) -> str:
@@ -167,25 +174,22 @@ def _permutation(found: Array, labels: Array, classes: Sequence[str]) -> Trial |
     )
 
 
-def _conclusion(trials: Sequence[Trial], right: Array, labels: Array) -> Diagnosis:
+def _conclusion(trials: Sequence[Trial], right: Array, labels: Array, at_build: float) -> Diagnosis:
     accuracy = float(right.mean())
     chance = float(np.bincount(labels).max() / len(labels))
     best = trials[0]
+    mistake, hint = None, "look at some pictures and their labels"
     if best.p_value < SURE / len(trials):
-        return Diagnosis(
-            accuracy=accuracy,
-            chance=chance,
-            trials=tuple(trials),
-            mistake=best.what,
-            sentence=f"the mistake is named: {best.what} gives {100 * best.accuracy:.1f} % instead of "
-            f"{100 * best.before:.1f} % ({best.gain_pt:+.1f} points on {best.n} images)",
-            hint=best.mend,
-        )
-    if stats.wilson(int(right.sum()), len(right))[0] <= chance:
+        mistake, hint = best.what, best.mend
         sentence = (
-            f"no input that was tried explains it: {100 * accuracy:.1f} % is no better than always naming the "
-            f"commonest class ({100 * chance:.1f} %); the labels are not of these pictures, or the weights are not "
-            "those that were trained"
+            f"the mistake is named: {best.what} gives {100 * best.accuracy:.1f} % instead of "
+            f"{100 * best.before:.1f} % ({best.gain_pt:+.1f} points on {best.n} images)"
+        )
+    elif stats.wilson(int(right.sum()), len(right))[1] < at_build:
+        sentence = (
+            f"no input that was tried explains {100 * accuracy:.1f} % where the build measured "
+            f"{100 * at_build:.1f} % and the commonest class alone gives {100 * chance:.1f} %: "
+            "the labels are not of these pictures, or the weights not those that were trained"
         )
     else:
         sentence = (
@@ -195,7 +199,7 @@ def _conclusion(trials: Sequence[Trial], right: Array, labels: Array) -> Diagnos
         accuracy=accuracy,
         chance=chance,
         trials=tuple(trials),
-        mistake=None,
+        mistake=mistake,
         sentence=sentence,
-        hint="check some labels by eye",
+        hint=hint,
     )

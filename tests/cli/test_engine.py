@@ -1,0 +1,145 @@
+"""Commands on a bundle: what they print, for people and for programs, and how they end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+from edgetl import digest
+from edgetl.runtime import bundle as format_of
+from tests import handmade
+from tests.cli.conftest import Run
+
+
+def only(out: str) -> dict[str, Any]:
+    """The one JSON object on standard output."""
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def test_verify_passes_and_says_what_it_held_against_what(run: Run, bundle: Path, pictures: Path) -> None:
+    told = run("verify", bundle, "--data", pictures)
+    assert told.code == 0
+    for words in ("files are what was built", "golden", "at the build 100.0 %", "worst class"):
+        assert words in told.out
+    assert told.err == ""
+
+
+def test_verify_without_pictures_says_that_accuracy_was_not_measured(run: Run, bundle: Path) -> None:
+    told = run("verify", bundle)
+    assert told.code == 0
+    assert "not measured: --data DIR" in told.out
+
+
+def test_a_failing_verify_ends_with_1_and_json_holds_the_reason(
+    run: Run, bundle: Path, pictures: Path, tmp_path: Path
+) -> None:
+    broken = Path(shutil.copytree(bundle, tmp_path / "broken"))
+    flipped = msgspec.structs.replace(handmade.RULE, color="bgr")
+    (broken / format_of.PREPROCESS).write_bytes(digest.canonical_json(flipped))
+    handmade.reseal(broken)
+    told = run("verify", broken, "--data", pictures)
+    assert told.code == 1
+    assert "the build measured 100.0 %: more than chance explains" in told.err
+    assert "--diagnose" in told.err
+    told = run("verify", broken, "--data", pictures, "--diagnose", "--json")
+    assert told.code == 1
+    assert "red and blue swapped" in only(told.out)["failure"]
+
+
+def test_a_flipped_byte_ends_with_2_and_the_file_is_named(run: Run, bundle: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(bundle, tmp_path / "broken"))
+    body = bytearray((broken / "engine/model.onnx").read_bytes())
+    body[len(body) // 2] ^= 1
+    (broken / "engine/model.onnx").write_bytes(body)
+    for command in ("verify", "inspect", "bench"):
+        told = run(command, broken)
+        assert told.code == 2
+        assert "engine/model.onnx is not the file that was written" in told.err
+
+
+def test_an_engine_of_another_release_ends_with_4(run: Run, bundle: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(bundle, tmp_path / "other"))
+    record = json.loads((other / format_of.ENGINE).read_bytes())
+    record["built_with"] = {"onnxruntime": "0.1.0"}
+    (other / format_of.ENGINE).write_bytes(digest.canonical_json(record))
+    handmade.reseal(other)
+    told = run("verify", other)
+    assert told.code == 4
+    assert "was built with onnxruntime 0.1.0" in told.err
+
+
+def test_a_budget_that_cannot_be_proven_ends_with_3_where_strict(
+    run: Run, bundle: Path, pictures: Path
+) -> None:
+    assert run("verify", bundle, "--data", pictures, "--max-drop", "0.1%").code == 0
+    told = run("verify", bundle, "--data", pictures, "--max-drop", "0.1%", "--strict")
+    assert told.code == 3
+    assert "cannot prove it" in told.err
+
+
+def test_a_pending_bundle_cannot_be_timed_or_opened(run: Run, pictures: Path, tmp_path: Path) -> None:
+    waiting = format_of.Pending(reason="built on the board", next=("copy it there",))
+    place = handmade.write_bundle(tmp_path / "pending", pictures, pending=waiting)
+    for command in ("bench", "verify"):
+        told = run(command, place)
+        assert told.code == 5
+        assert "no engine yet: built on the board" in told.err
+    assert run("inspect", place).code == 0
+
+
+def test_bench_prints_percentiles_and_the_host(run: Run, bundle: Path) -> None:
+    told = run("bench", bundle, "--duration", "0.1", "--iterations", "64")
+    assert told.code == 0
+    for words in ("engine alone", "frame to result", "host", "governor", "versions"):
+        assert words in told.out
+    assert "engine" in told.err, "progress goes to standard error"
+    assert run("bench", bundle, "--duration", "0.1", "--iterations", "11", "--quiet").err == ""
+
+
+def test_bench_under_json_prints_one_object_and_nothing_else(run: Run, bundle: Path) -> None:
+    told = run("bench", bundle, "--duration", "0.1", "--iterations", "11", "--json")
+    found = only(told.out)
+    assert told.err == ""
+    assert set(found["latency_ms"]) == {"engine", "frame"}
+    assert {"target", "engine", "context", "doubts", "measurements"} <= set(found)
+
+
+def test_inspect_lists_files_layers_and_precisions(run: Run, bundle: Path) -> None:
+    told = run("inspect", bundle, "--layers")
+    assert told.code == 0
+    for words in ("sha256", "model.fp32.onnx", "layers executed", "runs in", "f32"):
+        assert words in told.out
+    executed = only(run("inspect", bundle, "--json").out)["executed"]
+    assert executed["layers"][0]["precision"]
+
+
+def test_predict_names_the_colour(run: Run, bundle: Path, tmp_path: Path) -> None:
+    for name in ("red", "blue"):
+        bgr = np.ascontiguousarray(handmade.picture(name, 9)[..., ::-1])
+        assert cv2.imwrite(str(tmp_path / f"{name}.png"), bgr)
+    told = run("predict", bundle, tmp_path / "red.png", tmp_path / "blue.png", "--json")
+    assert told.code == 0
+    assert [row["label"] for row in only(told.out)["results"]] == ["red", "blue"]
+    assert run("predict", bundle, tmp_path / "no.png").code == 2
+
+
+def test_compile_writes_an_engine_folder(run: Run, bundle: Path, tmp_path: Path) -> None:
+    told = run("compile", bundle / "model.fp32.onnx", "--out", tmp_path / "engine", "--json")
+    assert told.code == 0
+    assert only(told.out)["backend"] == "openvino"
+    assert (tmp_path / "engine" / "engine.json").is_file()
+
+
+@pytest.mark.parametrize("command", ["verify", "bench", "inspect", "compile"])
+def test_a_bundle_that_is_not_there_is_bad_input(run: Run, command: str) -> None:
+    told = run(command, "runs/latest")
+    assert told.code == 2
+    assert told.err.startswith("error: ")

@@ -1,0 +1,100 @@
+"""The three answers of ``--max-drop``, in words that hold their figures."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgetl import stats
+from edgetl.verify import budget
+from edgetl.verify.accuracy import PairedResult, paired
+
+
+def result(n: int, lost: int, gained: int) -> PairedResult:
+    """Two engines of which one loses and gains so many of ``n`` images."""
+    labels = np.zeros(n, np.int64)
+    right, wrong = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
+    reference, candidate = np.tile(right, (n, 1)), np.tile(right, (n, 1))
+    candidate[:lost] = wrong
+    reference[lost : lost + gained] = wrong
+    return paired(labels, reference, candidate)
+
+
+@pytest.mark.parametrize(
+    ("n", "lost", "gained", "limit", "verdict", "sentence"),
+    [
+        (
+            122,
+            0,
+            0,
+            1.0,
+            "unproven",
+            "drop 0.00 points, 95 % interval [-3.1, +3.1], budget 1.00: within; "
+            "122 images cannot prove it, about 381 would",
+        ),
+        (
+            700,
+            0,
+            0,
+            1.0,
+            "within",
+            "drop 0.00 points, 95 % interval [-0.5, +0.5], budget 1.00: within, proven on 700 images",
+        ),
+        (
+            122,
+            3,
+            0,
+            1.0,
+            "over",
+            "drop 2.46 points, 95 % interval [-0.7, +7.0], budget 1.00: over; 122 images",
+        ),
+        (
+            122,
+            3,
+            0,
+            math.inf,
+            "within",
+            "drop 2.46 points, 95 % interval [-0.7, +7.0], no budget; 122 images",
+        ),
+        (
+            100,
+            1,
+            0,
+            1.0,
+            "unproven",
+            "drop 1.00 points, 95 % interval [-2.7, +5.4], budget 1.00: within; 100 images cannot prove it",
+        ),
+    ],
+)
+def test_each_answer_says_its_figures(
+    n: int, lost: int, gained: int, limit: float, verdict: str, sentence: str
+) -> None:
+    found = budget.judge(result(n, lost, gained), max_drop_pt=limit)
+    assert (found.verdict, found.sentence) == (verdict, sentence)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(10, 2000), st.integers(0, 5), st.integers(0, 5), st.floats(0, 20, allow_subnormal=False))
+def test_over_is_the_point_estimate_and_proven_is_the_interval(
+    n: int, lost: int, gained: int, limit: float
+) -> None:
+    seen = result(n, lost, gained)
+    found = budget.judge(seen, max_drop_pt=limit).verdict
+    assert (found == "over") == (seen.drop_pt > limit)
+    assert (found == "within") == (seen.drop_pt <= limit and seen.drop_ci95_pt[1] <= limit)
+
+
+def test_the_images_that_are_named_would_prove_it() -> None:
+    needed = stats.images_needed(1, 0, 300, 0.01)
+    assert needed is not None
+    assert stats.tango(needed / 300, 0, needed)[1] < 0.01
+
+
+def test_a_budget_that_no_number_of_images_could_prove_names_none() -> None:
+    found = budget.judge(result(100, 4, 4), max_drop_pt=1e-9)
+    assert found.verdict == "unproven"
+    assert found.sentence.endswith("100 images cannot prove it")
