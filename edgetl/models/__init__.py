@@ -30,7 +30,7 @@ class ModelCard(Record, frozen=True, kw_only=True):
     mean, std : of its training, where white is 1.0.
     weights : name of the pretrained weights; empty where there are none.
     weights_file : name of the file, as it lies in the download cache; weights_mb : its size.
-    licence : of the weights, where it is stated.
+    licence : of the weights, where it is stated. source : what they were made from, where they ship with the package.
     head : name of its last linear layer. signature : of its other tensors' names and shapes, to recognise a file.
     """
 
@@ -45,6 +45,7 @@ class ModelCard(Record, frozen=True, kw_only=True):
     weights_file: str = ""
     weights_mb: float = 0.0
     licence: str = ""
+    source: str = ""
     head: str = ""
     signature: str = ""
 

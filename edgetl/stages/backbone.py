@@ -29,7 +29,7 @@ def identity(spec: BuildSpec) -> dict[str, Any]:
     if spec.weights == "DEFAULT" and card is not None and not card.weights:
         weights = f"DEFAULT, which are random, seed {spec.seed}"
     elif spec.weights == "DEFAULT":
-        weights = f"DEFAULT {card.weights_file if card else spec.model}"
+        weights = f"DEFAULT {card.weights_file} {card.weights}" if card else f"DEFAULT {spec.model}"
     elif spec.weights == "none":
         weights = f"none, seed {spec.seed}"
     else:
