@@ -7,10 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgetl import digest
 from edgetl.data.decode import WORKERS, read_header, read_image
 from edgetl.data.layout import Dataset, Sample
 from edgetl.errors import InputError
@@ -19,8 +19,18 @@ from edgetl.types import ROLES, Record
 __all__ = ["CheckReport", "inspect"]
 
 TINY_PIXELS = 32
-NEAR_BITS = 4
-"""Perceptual hashes (64 bits) that differ in at most so many are called near-duplicates."""
+NEAR_BITS = 6
+"""Perceptual hashes (64 bits) that differ in at most so many propose a pair of near-duplicates."""
+NEAR = 0.05
+"""Thumbnails that differ by at most so much of their contrast are of one picture: encoded again, resized or
+brightened copies come to 0.00 to 0.05, different photographs of one thing to 0.3 and more."""
+SIDE = 16
+LEAST_CONTRAST = 4.0
+BRIGHTER = 32.0
+"""Grey levels by which the mean of a copy may be moved."""
+ROUNDING = 0.01
+BLOCK = 256
+PAIRS = 4096
 IMBALANCE = 10.0
 SHOWN = 20
 """Names listed of each fault; the count is always whole."""
@@ -32,7 +42,8 @@ class CheckReport(Record, frozen=True, kw_only=True):
     Attributes
     ----------
     usable : the samples that can be decoded.
-    unreadable : path and fault of each that cannot. near_duplicates : pairs across roles.
+    unreadable : path and fault of each that cannot. near_duplicates : a picture outside train and the
+        nearest one of another role that looks the same, the nearest pair first.
     odd_modes : count by mode (CMYK, 16-bit, alpha, EXIF rotation). tiny : pictures under 32 pixels.
     warnings : what a user should read, one line each.
     """
@@ -53,18 +64,25 @@ class CheckReport(Record, frozen=True, kw_only=True):
         if self.unreadable:
             parts.append(f"{len(self.unreadable)} unreadable (listed in check.json)")
         if self.near_duplicates:
-            parts.append(f"{len(self.near_duplicates)} near-duplicate pairs across roles")
-        return " · ".join([*parts, "no leakage"])
+            count = len(self.near_duplicates)
+            parts.append(f"{count} near-duplicates across roles (listed in check.json)")
+        else:
+            parts.append("no leakage")
+        return " · ".join(parts)
 
 
 class _Look:
     """What one decoded picture showed."""
 
-    def __init__(self, fault: str, mode: str, short_side: int, code: int) -> None:
+    def __init__(self, fault: str, mode: str = "", image: npt.NDArray[np.uint8] | None = None) -> None:
         self.fault = fault
         self.mode = mode
-        self.short_side = short_side
-        self.code = code
+        if image is None:
+            return
+        grey = image[..., 1]  # green carries most of the brightness
+        self.short_side = min(grey.shape)
+        self.code = _difference_hash(grey)
+        self.thumbnail = _thumbnail(grey)
 
 
 def inspect(
@@ -85,7 +103,7 @@ def inspect(
             if on_progress is not None:
                 on_progress(len(looks), len(paths))
     kept = tuple(s for s in dataset.samples if not looks[s.path].fault)
-    usable = Dataset(classes=dataset.classes, samples=kept, layout=dataset.layout)
+    usable = msgspec.structs.replace(dataset, samples=kept)
     counts = _counts(usable)
     near = _near_duplicates(kept, looks)
     unreadable = {path: look.fault for path, look in looks.items() if look.fault}
@@ -109,27 +127,36 @@ def _look(file: Path, name: str) -> _Look:
         data = file.read_bytes()
         image = read_image(data, name)
     except OSError as error:
-        return _Look(error.strerror or "cannot be read", "", 0, 0)
+        return _Look(error.strerror or "cannot be read")
     except InputError as error:
-        return _Look(error.problem.removeprefix(f"{name} "), "", 0, 0)
+        return _Look(error.problem.removeprefix(f"{name} "))
     header = read_header(data)
     mode = header.mode if header is not None and header.mode not in ("RGB", "grey", "palette") else ""
     if header is not None and (header.width, header.height) != image.shape[1::-1]:
         mode = f"{mode} EXIF rotation".strip()
-    return _Look("", mode, min(image.shape[:2]), _difference_hash(image))
+    return _Look("", mode, image)
 
 
-def _difference_hash(image: npt.NDArray[np.uint8]) -> int:
+def _difference_hash(grey: npt.NDArray[np.uint8]) -> int:
     """64 bits: whether brightness rises from cell to cell along each row of an 8 x 9 grid of means."""
-    grey = image[..., 1]  # green carries most of the brightness
-    rows = np.linspace(0, grey.shape[0], 9).astype(int)
-    columns = np.linspace(0, grey.shape[1], 10).astype(int)
-    if grey.shape[0] < 8 or grey.shape[1] < 9:
-        return int(digest.of_bytes(grey.tobytes())[:16], 16)  # too small for a grid: equal or not
-    sums = np.add.reduceat(np.add.reduceat(grey, rows[:-1], axis=0, dtype=np.int64), columns[:-1], axis=1)
-    means = sums / (np.diff(rows)[:, None] * np.diff(columns)[None, :])
-    bits = (means[:, 1:] > means[:, :-1]).ravel()
+    means = _means(grey, 8, 9)
+    bits = (means[:, 1:] > means[:, :-1] + ROUNDING).ravel()
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def _means(grey: npt.NDArray[np.uint8], rows: int, columns: int) -> npt.NDArray[np.float32]:
+    """Mean of each cell of a grid, in grey levels; a pixel on an edge counts by its share in each cell."""
+    pixels = grey.astype(np.float32)
+    means: npt.NDArray[np.float32] = _shares(grey.shape[0], rows) @ pixels @ _shares(grey.shape[1], columns).T
+    return means
+
+
+def _shares(pixels: int, cells: int) -> npt.NDArray[np.float32]:
+    """What each of the pixels along an axis gives to each cell, (cells, pixels); a row sums to 1."""
+    edges = np.linspace(0, pixels, cells + 1)
+    start = np.arange(pixels)
+    overlap = np.minimum(edges[1:, None], start + 1) - np.maximum(edges[:-1, None], start)
+    return (np.maximum(overlap, 0) * (cells / pixels)).astype(np.float32)
 
 
 def _refuse_leakage(dataset: Dataset) -> None:
@@ -174,23 +201,46 @@ def _duplicates(samples: tuple[Sample, ...]) -> list[list[str]]:
 
 
 def _near_duplicates(samples: tuple[Sample, ...], looks: dict[str, _Look]) -> list[list[str]]:
-    """Pairs across roles whose hashes differ in at most ``NEAR_BITS`` bits, nearest first.
+    """For each picture outside train, the nearest one of another role that looks the same; the nearest pair first.
 
-    Compared in blocks: two thousand pictures against all others at a time.
+    The hash proposes, the thumbnails decide. Compared in blocks, so that memory does not grow with the square
+    of the pictures.
     """
-    held = [s for s in samples if s.role != "train"]
     codes = np.array([looks[s.path].code for s in samples], dtype=np.uint64)
-    roles = np.array([s.role for s in samples])
-    found: list[tuple[int, str, str]] = []
-    for start in range(0, len(held), 2000):
-        block = held[start : start + 2000]
-        mine = np.array([looks[s.path].code for s in block], dtype=np.uint64)
-        distance = _bits(mine[:, None] ^ codes[None, :])
-        other = roles[None, :] != np.array([s.role for s in block])[:, None]
-        for row, column in zip(*np.nonzero((distance <= NEAR_BITS) & other)):
-            pair = sorted((block[row].path, samples[column].path))
-            found.append((int(distance[row, column]), pair[0], pair[1]))
-    return [[a, b] for _, a, b in sorted(set(found))]
+    thumbnails = np.array([looks[s.path].thumbnail for s in samples], dtype=np.float32)
+    roles = np.array([ROLES.index(s.role) for s in samples])
+    held = np.nonzero(roles != ROLES.index("train"))[0]
+    nearest: dict[int, tuple[float, int]] = {}
+    for start in range(0, len(held), BLOCK):
+        mine = held[start : start + BLOCK]
+        alike = _bits(codes[mine, None] ^ codes[None, :]) <= NEAR_BITS
+        rows, others = np.nonzero(alike & (roles[mine, None] != roles[None, :]))
+        for first in range(0, len(rows), PAIRS):
+            one, two = mine[rows[first : first + PAIRS]], others[first : first + PAIRS]
+            distance = _distance(thumbnails[one], thumbnails[two])
+            for at in np.nonzero(distance <= NEAR)[0]:
+                nearest[int(one[at])] = min(
+                    nearest.get(int(one[at]), (np.inf, 0)), (float(distance[at]), int(two[at]))
+                )
+    pairs = {(d, *sorted((samples[one].path, samples[two].path))) for one, (d, two) in nearest.items()}
+    return [[first, second] for _, first, second in sorted(pairs)]
+
+
+def _thumbnail(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Brightness of a 16 x 16 grid of means in grey levels, (256,)."""
+    return _means(grey, SIDE, SIDE).ravel()
+
+
+def _distance(one: npt.NDArray[np.float32], two: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Mean difference of pairs of thumbnails (N, 256), in units of contrast; infinite where one is much brighter.
+
+    Brightness and contrast are taken out first: a copy that was brightened a little is still a copy.
+    """
+    shift = one.mean(axis=1) - two.mean(axis=1)
+    level = [side - side.mean(axis=1, keepdims=True) for side in (one, two)]
+    scaled = [side / np.maximum(side.std(axis=1, keepdims=True), LEAST_CONTRAST) for side in level]
+    found = np.abs(scaled[0] - scaled[1]).mean(axis=1)
+    return np.where(np.abs(shift) <= BRIGHTER, found, np.inf).astype(np.float32)
 
 
 def _bits(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
@@ -215,9 +265,12 @@ def _warnings(
     if unreadable:
         first = next(iter(unreadable.items()))
         lines.append(f"{len(unreadable)} files left out, the first {first[0]}: {first[1]}")
+    if usable.empty:
+        lines.append(f"class folders without a picture are left out: {', '.join(usable.empty)}")
     if near:
         lines.append(
-            f"{len(near)} near-duplicate pairs across roles, the nearest {near[0][0]} and {near[0][1]}"
+            f"{len(near)} pictures look like one of another role, the nearest {near[0][0]} and {near[0][1]}: "
+            "if they are copies, accuracy is flattered"
         )
     if duplicates:
         lines.append(f"{len(duplicates)} pictures are there more than once in one role")

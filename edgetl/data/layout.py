@@ -46,16 +46,18 @@ class Dataset(Record, frozen=True, kw_only=True):
     ----------
     classes : names, sorted; a label is an index into them.
     layout : how the source was read, in words.
+    empty : class folders without a picture; they are no classes.
     """
 
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]
     layout: str
+    empty: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """sha256 over the classes and every sample."""
-        return digest.of_json({"classes": self.classes, "samples": self.samples})
+        return digest.of_json({"classes": self.classes, "samples": self.samples, "empty": self.empty})
 
     def role_digests(self) -> dict[str, str]:
         """sha256 of each role's samples, so that a later run can tell that its test images are the same."""
@@ -109,15 +111,28 @@ def scan(source: Path, *, seed: int) -> Dataset:
         Sample(path=path, label=index[label], role=roles[path], sha256=contents[path])
         for path, label, _ in rows
     )
-    return Dataset(classes=classes, samples=samples, layout=layout)
+    empty = () if source.is_file() else tuple(_empty(source, classes))
+    return Dataset(classes=classes, samples=samples, layout=layout, empty=empty)
+
+
+def _empty(root: Path, classes: tuple[str, ...]) -> list[str]:
+    """Names of class folders that gave no picture in any role."""
+    below = _below(root)
+    if any(ROLE_FOLDERS.get(folder.name.lower()) == "train" for folder in below):
+        below = [c for f in below if f.name.lower() in ROLE_FOLDERS for c in _below(f)]
+    return sorted({folder.name for folder in below} - set(classes))
 
 
 Row = tuple[str, str, "Role | None"]
 
 
+def _below(root: Path) -> list[Path]:
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
 def _folders(root: Path) -> tuple[list[Row], str]:
-    below = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    named = {name: ROLE_FOLDERS[name.lower()] for name in below if name.lower() in ROLE_FOLDERS}
+    names = [folder.name for folder in _below(root)]
+    named = {name: ROLE_FOLDERS[name.lower()] for name in names if name.lower() in ROLE_FOLDERS}
     if "train" not in named.values():
         return _classes(root, Path(), None), "class folders"
     if "test" not in named.values():  # train and val alone: val is what the report is on
@@ -128,7 +143,7 @@ def _folders(root: Path) -> tuple[list[Row], str]:
 
 def _classes(root: Path, below: Path, role: Role | None) -> list[Row]:
     rows: list[Row] = []
-    for folder in sorted(p for p in (root / below).iterdir() if p.is_dir() and not p.name.startswith(".")):
+    for folder in _below(root / below):
         rows += [(file.relative_to(root).as_posix(), folder.name, role) for file in pictures_in(folder)]
     return rows
 

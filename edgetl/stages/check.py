@@ -37,7 +37,7 @@ def stage(dataset: Dataset, root: Path) -> Stage:
             "warnings": list(report.warnings),
         }
 
-    return Stage("check", 1, (), {"data": dataset.digest}, {}, run)
+    return Stage("check", 2, (), {"data": dataset.digest}, {}, run)
 
 
 def dataset_of(check: Artifact) -> Dataset:
