@@ -135,7 +135,7 @@ def check_parity(net: nn.Module, preprocess: Preprocess, graph: Path, pictures: 
     step = rows if isinstance(rows, int) else 8
     expected, found = [], []
     for start in range(0, len(pictures) - len(pictures) % step, step):
-        part = np.ascontiguousarray(pictures[start : start + step])
+        part = np.array(pictures[start : start + step])  # a copy: torch wants to own it
         with torch.inference_mode():
             expected.append(deployed(torch.from_numpy(part)).numpy())
         found.append(session.run(None, {"input": part})[0])

@@ -72,9 +72,12 @@ def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> S
     """Time one training step in each arithmetic and layout; a stage, so that a resumed build keeps the choice."""
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
+        size = inputs["backbone"].record["preprocess"]["height"]
+        # the speed of a step does not depend on the weights, and the size they want is known by now
+        timed = msgspec.structs.replace(spec, weights="none", image_size=size)
         told = isolate.call(
             "edgetl.transfer.fastpath:choose_json",
-            {"spec": msgspec.to_builtins(spec), "classes": 2, "threads": threads},
+            {"spec": msgspec.to_builtins(timed), "classes": 2, "threads": threads},
             env=MALLOC,
             on_tick=ctx.advance,
         )
@@ -83,14 +86,8 @@ def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> S
         )
         return {"summary": f"{told['said']} (a step: {seconds})", "choice": told["choice"]}
 
-    options = {
-        **backbone.identity(spec),
-        "weights": "any",  # the speed of a step does not depend on them
-        "batch_size": spec.batch_size,
-        "threads": threads,
-        "host": dict(host),
-    }
-    return Stage("fastpath", 1, (), options, backbone.versions(spec), run)
+    options = {"model": spec.model, "batch_size": spec.batch_size, "threads": threads, "host": dict(host)}
+    return Stage("fastpath", 2, ("backbone",), options, backbone.versions(spec), run)
 
 
 def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, str], threads: int) -> Stage:
@@ -125,9 +122,7 @@ def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, st
                 "root": str(root.resolve()),
                 "prepared": str(inputs["prepare"].path),
                 "out": str(out),
-                "state": str(
-                    scratch / f"train-{inputs['prepare'].digest[:16]}-{digest.of_json(wanted)[:16]}"
-                ),
+                "state": str(scratch / digest.of_json(stage.key_parts(inputs))),
                 "threads": threads,
             },
             env=MALLOC,
@@ -141,9 +136,9 @@ def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, st
         }
 
     options = {**backbone.identity(spec), **wanted, "host": dict(host)}
-    return Stage(
-        "train", 1, ("check", "backbone", "prepare", "fastpath"), options, backbone.versions(spec), run
-    )
+    needs = ("check", "backbone", "prepare", "fastpath")
+    stage = Stage("train", 1, needs, options, backbone.versions(spec), run)
+    return stage
 
 
 def _record(spec: BuildSpec, inputs: Mapping[str, Artifact], method: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from edgetl import isolate
 from edgetl.data.layout import Dataset
-from edgetl.errors import GateFailed
+from edgetl.errors import GateFailed, InputError
 from edgetl.transfer import backbone, checkpoint
 from edgetl.transfer.augment import Batches, normalise
 from edgetl.transfer.backbone import Net
@@ -125,7 +126,7 @@ class Trainer:
                     f"the loss is {loss.item()} in epoch {number + 1}, step {step + 1}: training diverged",
                     hint="a lower --lr, or check --mean and --std",
                 )
-            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            self._scaler.scale(loss).backward()
             self._scaler.step(self._optimizer)
             self._scaler.update()
             self._optimizer.zero_grad()
@@ -149,7 +150,7 @@ class Trainer:
 
     def _save(self, done: Progress) -> None:
         self._state.mkdir(parents=True, exist_ok=True)
-        partial = self._state / f"{STATE}.partial"
+        partial = self._state / f"{STATE}.{os.getpid()}.partial"  # an orphan of a killed build may write too
         whole = {
             "progress": vars(done),
             "net": self._net.state_dict(),
@@ -208,6 +209,11 @@ def run_json(
     samples = [
         s for s in msgspec.json.decode(Path(dataset).read_bytes(), type=Dataset).samples if s.role == "train"
     ]
+    held = (np.load(f"{prepared}/select.npy", mmap_mode="r"), np.load(f"{prepared}/select.labels.npy"))
+    if not len(held[1]):
+        raise InputError("no picture is left to select on", hint="--method full stops by them: add some")
+    if min(request.batch_size, len(samples)) < 2:
+        raise InputError("a training step takes at least two pictures", hint="--batch-size 32")
     net = backbone.create(request, len(facts.classes)).net
     batches = Batches(
         Path(root),
@@ -218,7 +224,6 @@ def run_json(
         flip=request.flip,
         seed=request.seed,
     )
-    held = (np.load(f"{prepared}/select.npy", mmap_mode="r"), np.load(f"{prepared}/select.labels.npy"))
     trainer = Trainer(
         net,
         Full(request.lr),
