@@ -79,6 +79,10 @@ def _extract(tar: tarfile.TarFile, work: Path, limit: int) -> None:
         seen.add(member.name)
         source = tar.extractfile(member)
         target = work / member.name
+        if target.exists() or any(str(place) in seen for place in PurePosixPath(member.name).parents):
+            raise BundleError(
+                f"{member.name} is a file and a folder", hint="do not trust it", file=member.name
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as file:
             shutil.copyfileobj(source or io.BytesIO(), file)

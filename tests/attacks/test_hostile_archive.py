@@ -85,8 +85,8 @@ def test_a_member_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_also_a_folder_is_refused(tmp_path: Path) -> None:
-    refused(written(tmp_path / "x.tar", member("a"), member("a/b")), "x.tar")
-    refused(written(tmp_path / "y.tar", member("a/b"), member("a")), "y.tar")
+    refused(written(tmp_path / "x.tar", member("a"), member("a/b")), "file and a folder")
+    refused(written(tmp_path / "y.tar", member("a/b"), member("a")), "file and a folder")
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "nul\0l"])
@@ -140,7 +140,7 @@ def test_a_byte_flipped_anywhere_never_opens_as_another_bundle(sealed: Sealed, t
     packed = archive.pack(sealed(), tmp_path / "x.tar")
     whole = packed.read_bytes()
     expected = digest.of_tree(sealed())
-    for at in range(0, len(whole), 97):
+    for at in range(0, len(whole), 211):
         damaged = bytearray(whole)
         damaged[at] ^= 4
         packed.write_bytes(damaged)

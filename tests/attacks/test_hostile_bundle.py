@@ -65,11 +65,10 @@ def test_a_bit_flipped_at_every_place_of_the_manifest_is_found(copied: Sealed) -
     file = folder / bundle.MANIFEST
     body = file.read_bytes()
     for at in range(len(body)):
-        for bit in (0, 5):
-            damaged = bytearray(body)
-            damaged[at] ^= 1 << bit
-            file.write_bytes(damaged)
-            refused(folder)
+        damaged = bytearray(body)
+        damaged[at] ^= 1 << at % 8
+        file.write_bytes(damaged)
+        refused(folder)
     file.write_bytes(body)
     open_bundle(folder)
 
