@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetl import digest
 from edgetl.types import TensorSpec
 
+NO_DEADLINE = settings(deadline=None, max_examples=50)
 PLAIN = st.recursive(
     st.none()
     | st.booleans()
@@ -30,6 +31,7 @@ def test_the_spelling_is_fixed() -> None:
     assert digest.canonical_json(value) == '{"a":"é\\n","b":[1,2.5,true,null]}\n'.encode()
 
 
+@NO_DEADLINE
 @given(PLAIN)
 def test_what_is_read_back_is_spelt_the_same(value: Any) -> None:
     told = digest.canonical_json(value)
@@ -37,6 +39,7 @@ def test_what_is_read_back_is_spelt_the_same(value: Any) -> None:
     assert digest.canonical_json(json.loads(told)) == told
 
 
+@NO_DEADLINE
 @given(st.dictionaries(st.text("abc", min_size=1), st.integers(), min_size=2))
 def test_the_order_of_keys_does_not_matter_and_the_values_do(value: dict[str, int]) -> None:
     assert digest.of_json(value) == digest.of_json(dict(reversed(value.items())))

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgetl
@@ -76,6 +76,7 @@ def test_the_answer_is_ranked_with_probabilities(predictor: Predictor) -> None:
     assert len(predictor.predict(picture("green"), top_k=99).top_k) == len(LABELS)
 
 
+@settings(deadline=None)
 @given(
     shares=st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0]), min_size=1, max_size=40),
     count=st.integers(1, 45),
