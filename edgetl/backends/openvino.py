@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -200,13 +203,23 @@ class OpenVINORequest:
 
 
 def write_ir(model: str, folder: str, device: str, config: dict[str, str]) -> dict[str, Any]:
-    """Convert and prove, in a process that does nothing else; what the engine takes and gives."""
+    """Convert and prove, in a process that does nothing else; what the engine takes and gives.
+
+    Raises
+    ------
+    BackendError : the library refused the graph. OSError : the disk is full.
+    """
     core = ov.Core()
     try:
         graph = core.read_model(model)
         ov.save_model(graph, Path(folder) / XML, compress_to_fp16=False)
         compiled = core.compile_model(core.read_model(Path(folder) / XML), device, config)
     except Exception as error:
+        free = shutil.disk_usage(folder).free
+        if (
+            "iostream error" in str(error) and free < Path(model).stat().st_size
+        ):  # all that it says of a full disk
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder) from error
         raise BackendError(
             f"OpenVINO's {device} plugin refuses {Path(model).name}: {_plain(error)}",
             hint="edgetl quantize makes graphs that it takes; --debug shows all it said",

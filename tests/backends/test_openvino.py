@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -141,3 +143,19 @@ def test_closing_lets_go_of_the_compiled_model(tmp_path: Path) -> None:
     opened = OpenVINO().open(engine, tmp_path / "engine")
     opened.close()
     assert opened._compiled is None
+
+
+def test_a_full_disk_is_not_blamed_on_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library says "iostream error" and no more; with space left it stays the library's own failure."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    (tmp_path / "model.onnx").write_bytes(b"x" * 1000)
+    monkeypatch.setattr(module.ov, "Core", lambda: SimpleNamespace(read_model=lambda _: None))
+    monkeypatch.setattr(module.ov, "save_model", fail)
+    with pytest.raises(BackendError, match="iostream"):
+        module.write_ir(str(tmp_path / "model.onnx"), str(tmp_path), "CPU", {})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=999))
+    with pytest.raises(OSError, match="No space left"):
+        module.write_ir(str(tmp_path / "model.onnx"), str(tmp_path), "CPU", {})
