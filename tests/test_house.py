@@ -74,9 +74,11 @@ def problems(tree: ast.Module) -> list[str]:
 
 
 def _settles(method: ast.FunctionDef) -> bool:
-    """A property's setter, or an overload: explained once, elsewhere."""
+    """A property's setter or an overload, explained once and elsewhere; or a test, whose name is a sentence."""
     marks = [ast.unparse(mark) for mark in method.decorator_list]
-    return any(mark.endswith((".setter", "overload", "override")) for mark in marks)
+    return method.name.startswith("test_") or any(
+        mark.endswith((".setter", "overload", "override")) for mark in marks
+    )
 
 
 def offenders(files: list[Path], rule: Callable[[Path], object]) -> dict[str, object]:

@@ -24,7 +24,7 @@ from edgetl.types import Engine, LayerInfo, TensorSpec
 if TYPE_CHECKING:
     from edgetl.devices import DeviceProfile
 
-__all__ = ["Fake", "FakeSession"]
+__all__ = ["Fake", "FakeRequest", "FakeSession"]
 
 Array = npt.NDArray[Any]
 

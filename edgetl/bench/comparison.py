@@ -22,7 +22,7 @@ from edgetl.bench import clock as clocks
 from edgetl.bench import context
 from edgetl.bench.context import Context
 from edgetl.bench.instance import Blocks, Pace
-from edgetl.bench.measurement import percentiles_ms
+from edgetl.bench.measurement import Percentiles, percentiles_ms
 from edgetl.errors import InputError
 from edgetl.types import Record
 
@@ -102,7 +102,7 @@ class Comparison(Record, frozen=True, kw_only=True):
         """The ratio of every contender but the baseline."""
         return {name: self.ratio(name) for name in self.names() if name != self.baseline}
 
-    def latency_ms(self, name: str) -> dict[str, float | int | None]:
+    def latency_ms(self, name: str) -> Percentiles:
         """``p50``, ``p90``, ``p99`` over all instances, ``None`` without support, and ``n`` (runs)."""
         return percentiles_ms([ns for blocks in self.instances for block in blocks[name] for ns in block])
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from edgetl import stats
 from edgetl.bench.context import Context
 from edgetl.types import Record
 
-__all__ = ["PERCENTILES", "Measurement", "percentiles_ms"]
+__all__ = ["PERCENTILES", "Measurement", "Percentiles", "percentiles_ms"]
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 _NS_IN_MS = 1e6
+
+
+class Percentiles(TypedDict):
+    """Percentiles in milliseconds, ``None`` where there are too few samples, and the number of samples."""
+
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    n: int
 
 
 class Measurement(Record, frozen=True, kw_only=True):
@@ -43,17 +53,21 @@ class Measurement(Record, frozen=True, kw_only=True):
         interval = stats.quantile_interval(self.samples_ns, q)
         return (interval[0] / _NS_IN_MS, interval[1] / _NS_IN_MS) if interval else None
 
-    def summary(self) -> dict[str, float | int | None]:
+    def summary(self) -> Percentiles:
         """``p50``, ``p90`` and ``p99`` in milliseconds, ``None`` without support, and ``n``."""
         return percentiles_ms(self.samples_ns)
 
 
-def percentiles_ms(samples_ns: Sequence[int]) -> dict[str, float | int | None]:
+def percentiles_ms(samples_ns: Sequence[int]) -> Percentiles:
     """``p50``, ``p90`` and ``p99`` in milliseconds, ``None`` where there are too few samples, and ``n``."""
-    found: dict[str, float | int | None] = {
-        name: stats.quantile(samples_ns, q) / _NS_IN_MS
-        if len(samples_ns) >= stats.percentile_support(q)
-        else None
-        for name, q in PERCENTILES.items()
+
+    def at(q: float) -> float | None:
+        enough = len(samples_ns) >= stats.percentile_support(q)
+        return stats.quantile(samples_ns, q) / _NS_IN_MS if enough else None
+
+    return {
+        "p50": at(PERCENTILES["p50"]),
+        "p90": at(PERCENTILES["p90"]),
+        "p99": at(PERCENTILES["p99"]),
+        "n": len(samples_ns),
     }
-    return {**found, "n": len(samples_ns)}
