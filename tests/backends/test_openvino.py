@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
+import openvino
 import pytest
 
 from edgetl import digest, testing
@@ -152,8 +153,8 @@ def test_a_full_disk_is_not_blamed_on_the_graph(tmp_path: Path, monkeypatch: pyt
         raise RuntimeError("basic_ios::clear: iostream error")
 
     (tmp_path / "model.onnx").write_bytes(b"x" * 1000)
-    monkeypatch.setattr(module.ov, "Core", lambda: SimpleNamespace(read_model=lambda _: None))
-    monkeypatch.setattr(module.ov, "save_model", fail)
+    monkeypatch.setattr(openvino, "Core", lambda: SimpleNamespace(read_model=lambda _: None))
+    monkeypatch.setattr(openvino, "save_model", fail)
     with pytest.raises(BackendError, match="iostream"):
         module.write_ir(str(tmp_path / "model.onnx"), str(tmp_path), "CPU", {})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=999))
