@@ -89,7 +89,7 @@ def _contenders(folder: Path, weights: Path, pictures: Array) -> dict[str, Calla
         "ours": engine(_peers.ours(pixels, pictures, folder), planar=False),
         "NNCF default": engine(_peers.nncf_default(planes, images, folder), planar=True),
         "ORT static": engine(_peers.ort_static(planes, images, folder), planar=True),
-        "ORT static, per channel, range as ours": engine(
+        "ORT static, per channel, half range without VNNI": engine(
             _peers.ort_static(planes, images, folder, **narrow), planar=True
         ),
     }
