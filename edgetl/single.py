@@ -42,7 +42,7 @@ def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
     InputError : leakage, one class, no pictures: what a build would refuse.
     """
     store = Cache(cache)
-    source = demo.write(store.root / "demo") if data == "demo" else Path(data)
+    source = _place(data, cache)
     stage = check_stage.stage(layout.scan(source, seed=seed), layout.source_root(source))
     artifact = pipeline.run([stage], store, Context(seed=seed, progress=progress))["check"]
     found = json.loads((artifact.path / check_stage.REPORT).read_bytes())
@@ -56,6 +56,10 @@ def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
     return Answer(
         {"summary": artifact.record["summary"], "digest": artifact.record["data_digest"], **shown}, lines
     )
+
+
+def _place(data: str, cache: Path) -> Path:
+    return demo.write(cache / "demo") if data == "demo" else Path(data)
 
 
 def train(spec: BuildSpec, out: Path, *, cache: Path, progress: Progress) -> dict[str, Any]:
@@ -101,7 +105,7 @@ def export(source: Path, out: Path, *, batch: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CalibrationSource:
-    """Pictures to calibrate with, and how a float NCHW model wants them."""
+    """Pictures to calibrate with, and how a float NCHW model wants them; ``cache`` is where ``demo`` is kept."""
 
     data: str
     samples: int
@@ -109,6 +113,7 @@ class CalibrationSource:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     crop: tuple[int, int]
+    cache: Path
 
 
 def calibrate(
@@ -227,7 +232,7 @@ def _observe(model: Path, source: CalibrationSource, method: str, folder: Path, 
 
 def _draw(source: CalibrationSource) -> tuple[list[Path], list[int], str]:
     """Pictures, which of them to take, and their digest: the train role of labelled data, else any below a folder."""
-    place = Path(source.data)
+    place = _place(source.data, source.cache)
     try:
         dataset = layout.scan(place, seed=source.seed)
     except InputError:

@@ -27,10 +27,14 @@ CalibData = Annotated[
 ]
 
 
-def _show(found: Mapping[str, Any], where: Path | None, *, as_json: bool, then: str = "") -> None:
+def _show(
+    found: Mapping[str, Any], where: Path | None, *, as_json: bool, then: str = "", summary: str = ""
+) -> None:
     if as_json:
         print(json.dumps({**found, **({"out": str(where)} if where else {})}, ensure_ascii=False))
         return
+    if summary:
+        print(f"  {summary}")
     if where is not None:
         print(f"  written to {where}")
     if then:
@@ -127,7 +131,9 @@ def export(
     from edgetl import single
 
     found = single.export(source, out, batch=batch)
-    _show(found, out, as_json=as_json, then=f"edgetl quantize {out} --calib-data DIR")
+    _show(
+        found, out, as_json=as_json, then=f"edgetl quantize {out} --calib-data DIR", summary=found["summary"]
+    )
 
 
 def _source(
@@ -146,6 +152,7 @@ def _source(
         mean=options.triple(mean, "--mean") or (0.485, 0.456, 0.406),
         std=options.triple(std, "--std") or (0.229, 0.224, 0.225),
         crop=options.crop_fraction(crop) or (1, 1),
+        cache=env.cache_folder(),
     )
 
 
@@ -172,7 +179,9 @@ def calibrate(
         out,
         progress=progress.sink(quiet=quiet or as_json),
     )
-    _show(found, out, as_json=as_json, then=f"edgetl quantize {model} --stats {out}")
+    _show(
+        found, out, as_json=as_json, then=f"edgetl quantize {model} --stats {out}", summary=found["summary"]
+    )
 
 
 def quantize(
@@ -216,7 +225,13 @@ def quantize(
         devices_file=devices,
         progress=progress.sink(quiet=quiet or as_json),
     )
-    _show(found, out, as_json=as_json, then=f"edgetl compile {out} --device {device} --precision int8")
+    _show(
+        found,
+        out,
+        as_json=as_json,
+        then=f"edgetl compile {out} --device {device} --precision int8",
+        summary=found["summary"],
+    )
 
 
 def register(app: typer.Typer) -> None:

@@ -156,7 +156,8 @@ def _shares(pixels: int, cells: int) -> npt.NDArray[np.float32]:
     edges = np.linspace(0, pixels, cells + 1)
     start = np.arange(pixels)
     overlap = np.minimum(edges[1:, None], start + 1) - np.maximum(edges[:-1, None], start)
-    return (np.maximum(overlap, 0) * (cells / pixels)).astype(np.float32)
+    shares: npt.NDArray[np.float32] = (np.maximum(overlap, 0) * (cells / pixels)).astype(np.float32)
+    return shares
 
 
 def _refuse_leakage(dataset: Dataset) -> None:
@@ -222,8 +223,8 @@ def _near_duplicates(samples: tuple[Sample, ...], looks: dict[str, _Look]) -> li
                 nearest[int(one[at])] = min(
                     nearest.get(int(one[at]), (np.inf, 0)), (float(distance[at]), int(two[at]))
                 )
-    pairs = {(d, *sorted((samples[one].path, samples[two].path))) for one, (d, two) in nearest.items()}
-    return [[first, second] for _, first, second in sorted(pairs)]
+    found = {(d, frozenset((samples[one].path, samples[two].path))) for one, (d, two) in nearest.items()}
+    return [pair for _, pair in sorted((d, sorted(pair)) for d, pair in found)]
 
 
 def _thumbnail(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle  # noqa: TID251 (for the name of its error only: nothing is unpickled)
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -133,12 +134,7 @@ def fit(module: nn.Module, state: State, head: str, *, called: str, model: str) 
 
 def preprocessing_of(path: Path) -> Mapping[str, Any] | None:
     """What the file says of its preprocessing: ``FILE.json`` beside it, then the safetensors header."""
-    beside = path.with_suffix(".json")
-    texts = [beside.read_text(encoding="utf-8")] if beside.is_file() else []
-    if path.suffix == ".safetensors":
-        with safe_open(path, framework="pt") as file:
-            texts += list((file.metadata() or {}).values())
-    for text in texts:
+    for text in _metadata(path):
         try:
             found = json.loads(text)
         except ValueError:
@@ -147,6 +143,16 @@ def preprocessing_of(path: Path) -> Mapping[str, Any] | None:
             told: Mapping[str, Any] = found["preprocessing"]
             return told
     return None
+
+
+def _metadata(path: Path) -> list[str]:
+    """The texts that come with weights: ``FILE.json`` beside them, then the values of the safetensors header."""
+    beside = path.with_suffix(".json")
+    texts = [beside.read_text(encoding="utf-8")] if beside.is_file() else []
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt") as file:
+            texts += list((file.metadata() or {}).values())
+    return texts
 
 
 def download(card: ModelCard, *, offline: bool, on_note: Callable[[str], None]) -> State:
@@ -195,29 +201,52 @@ def match(path: Path) -> list[str]:
     known = [
         card.name for card in models.cards().values() if models.signature(shapes, card.head) == card.signature
     ]
-    return known or _timm_matches(shapes)
+    return known or _timm_matches(shapes, _words(path))
 
 
 FAMILIES = {"conv_stem.weight": "*net*", "patch_embed.proj.weight": "*it*", "conv1.weight": "*res*"}
 """A tensor that shows the family of a timm network, and how the family is called there."""
 
 
-def _timm_matches(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """timm's models of the same signature, built without memory on torch's meta device."""
+def _timm_matches(shapes: Mapping[str, tuple[int, ...]], words: frozenset[str]) -> list[str]:
+    """timm's models of the same signature, the likeliest first.
+
+    Networks that the file speaks of, and those whose names hold such a name, are tried first; the rest of the
+    family, which takes minutes, only where none of them fits.
+    """
     try:
         import timm
     except ImportError:
         return []
+    names = timm.list_models()
+    spoken = sorted((name for name in names if name in words), key=len, reverse=True)
+    near = [name for name in names if any(word in name for word in spoken)]
     patterns = [pattern for stem, pattern in FAMILIES.items() if stem in shapes] or ["*"]
-    found = []
-    for name in dict.fromkeys(name for pattern in patterns for name in timm.list_models(pattern)):
-        try:
-            with torch.device("meta"):
-                module = timm.create_model(name, pretrained=False)
-        except (RuntimeError, NotImplementedError, AssertionError, ValueError, TypeError):
-            continue  # a few networks compute with their weights while they are built
-        layers = [n for n, layer in module.named_modules() if type(layer) is nn.Linear] or [""]
-        own = {n: tuple(t.shape) for n, t in module.state_dict().items()}
-        if models.signature(own, layers[-1]) == models.signature(shapes, layers[-1]):
-            found.append(f"timm/{name}")
-    return found
+    family = [name for pattern in patterns for name in timm.list_models(pattern)]
+    for candidates in ([*spoken, *near], family):
+        found = [f"timm/{name}" for name in dict.fromkeys(candidates) if _timm_fits(name, shapes)]
+        if found:
+            return found
+    return []
+
+
+def _timm_fits(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a timm network has these tensors; it is built without memory, on torch's meta device."""
+    import timm
+
+    try:
+        with torch.device("meta"):
+            module = timm.create_model(name, pretrained=False)
+    except (RuntimeError, NotImplementedError, AssertionError, ValueError, TypeError):
+        return False  # a few networks compute with their weights while they are built
+    layers = [n for n, layer in module.named_modules() if type(layer) is nn.Linear] or [""]
+    own = {n: tuple(t.shape) for n, t in module.state_dict().items()}
+    return models.signature(own, layers[-1]) == models.signature(shapes, layers[-1])
+
+
+def _words(path: Path) -> frozenset[str]:
+    """What could be a network's name in a weights file's name, with and without its ending, and in its metadata."""
+    texts = [path.stem, *_metadata(path)]
+    parts = path.stem.split("_")
+    starts = ("_".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return frozenset([*re.findall(r"\w+", " ".join(texts)), *starts])

@@ -1,0 +1,100 @@
+"""The commands that do one stage at a time, chained as a user would type them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Ran, run_edgetl
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("chain")
+
+
+def told(home: Path, *arguments: object) -> Ran:
+    ran = run_edgetl(*arguments, cwd=home, cache=home / "cache")
+    assert ran.code == 0, ran.err
+    assert "Warning" not in ran.err
+    return ran
+
+
+@pytest.fixture(scope="module")
+def chain(home: Path) -> dict[str, Ran]:
+    """Every command of the chain, run once."""
+    commands = {
+        "train": "train --data demo --model tiny --weights none --out ckpt",
+        "export": "export ckpt",
+        "calibrate": "calibrate model.onnx --calib-data demo --calib-samples 40",
+        "quantize": "quantize model.onnx --stats calibration --device intel-cpu",
+        "compile": "compile model.int8.onnx --device intel-cpu --precision int8 --out engine --json",
+    }
+    return {name: told(home, *words.split()) for name, words in commands.items()}
+
+
+def test_the_chain_ends_with_an_int8_engine(chain: dict[str, Ran], home: Path) -> None:
+    assert chain["compile"].data["precision"] == "int8"
+    assert (home / "engine/engine.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("train", ["written to ckpt", "edgetl export ckpt"]),
+        ("export", ["parity", "written to model.onnx", "edgetl quantize model.onnx"]),
+        ("calibrate", ["40 images", "edgetl quantize model.onnx --stats calibration"]),
+        ("quantize", ["written to model.int8.onnx", "edgetl compile model.int8.onnx"]),
+    ],
+)
+def test_each_command_says_what_it_did_and_what_comes_next(
+    chain: dict[str, Ran], name: str, words: list[str]
+) -> None:
+    for word in words:
+        assert word in chain[name].out
+
+
+def test_a_checkpoint_is_safetensors_and_json(chain: dict[str, Ran], home: Path) -> None:
+    record = json.loads((home / "ckpt/checkpoint.json").read_text())
+    assert record["method"] == "feature"
+    assert len(record["classes"]) == 10
+    assert (home / "ckpt/model.safetensors").is_file()
+    assert not list((home / "ckpt").glob("*.pt*"))
+
+
+def test_statistics_of_another_model_are_refused(chain: dict[str, Ran], home: Path) -> None:
+    told(home, "export", "ckpt", "--batch", "2", "--out", "two.onnx")
+    ran = run_edgetl("quantize", "two.onnx", "--stats", "calibration", cwd=home, cache=home / "cache")
+    assert ran.code == 2
+    assert "error: " in ran.err
+
+
+def test_a_changed_checkpoint_is_refused(chain: dict[str, Ran], home: Path) -> None:
+    weights = home / "ckpt/model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    ran = run_edgetl("export", "ckpt", "--out", "bad.onnx", cwd=home, cache=home / "cache")
+    weights.write_bytes(whole)
+    assert ran.code == 2
+    assert "not the file that was written" in ran.err
+    assert not (home / "bad.onnx").exists()
+
+
+def test_check_prints_counts_and_the_next_command(home: Path) -> None:
+    ran = told(home, "check", "demo")
+    assert "1 797 images, 10 classes · no leakage" in ran.out
+    assert "edgetl build --data demo" in ran.out
+
+
+def test_a_folder_that_is_not_ours_is_never_replaced(home: Path, chain: dict[str, Ran]) -> None:
+    (home / "mine").mkdir()
+    (home / "mine/thesis.txt").write_text("precious")
+    ran = run_edgetl(
+        "calibrate", "model.onnx", "--calib-data", "demo", "--calib-samples", "3", "--out", "mine",
+        cwd=home, cache=home / "cache",
+    )  # fmt: skip
+    assert ran.code == 2
+    assert (home / "mine/thesis.txt").read_text() == "precious"
+    assert sorted(p.name for p in (home / "mine").iterdir()) == ["thesis.txt"]
