@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
+from threadpoolctl import threadpool_limits
 
 from edgetl.errors import GateFailed
 
@@ -94,7 +95,7 @@ def _choose(standard: Array, labels: npt.NDArray[np.int64], seed: int) -> tuple[
         return STRENGTHS[len(STRENGTHS) // 2], {}
     split = StratifiedKFold(folds, shuffle=True, random_state=seed)
     scores = {}
-    with _unconverged_ignored():
+    with _fitting():
         for strength in STRENGTHS:
             model = LogisticRegression(C=strength, max_iter=ITERATIONS)
             scores[strength] = float(cross_val_score(model, standard, labels, cv=split).mean())
@@ -103,13 +104,17 @@ def _choose(standard: Array, labels: npt.NDArray[np.int64], seed: int) -> tuple[
 
 
 def _fitted(standard: Array, labels: npt.NDArray[np.int64], strength: float) -> Any:
-    with _unconverged_ignored():
+    with _fitting():
         return LogisticRegression(C=strength, max_iter=ITERATIONS).fit(standard, labels)
 
 
 @contextmanager
-def _unconverged_ignored() -> Iterator[None]:
-    """A fit that stops at the iteration limit is judged by its accuracy like any other."""
-    with warnings.catch_warnings():
+def _fitting() -> Iterator[None]:
+    """One thread, and a fit that stops at the iteration limit is judged by its accuracy like any other.
+
+    The matrices are small: on a busy processor, threads that spin for each other took many times longer, and
+    their number would change bits.
+    """
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
