@@ -38,13 +38,14 @@ test-slow: $(VENV)/.all ## the slow tests
 	$(BIN)/python -m pytest -m slow -rs $(PYTEST_ARGS)
 
 # The map from calibration/ to edgetl.calibration holds in a wheel only, so what ships is what is checked.
+# mypy keeps no cache: with one it reports imports of edgetl.calibration as missing after a change to that folder.
 lint: $(VENV)/.all ## formatting, house rules, types, and which module may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@rm -rf build/lib build/bdist.* build/lint
 	$(INSTALL) --no-deps --no-build-isolation --no-compile --target build/lint .
 	@cp -Rp $(CHECKED) build/lint
-	cd build/lint && MYPYPATH=benchmarks $(abspath $(BIN))/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache edgetl $(CHECKED)
+	cd build/lint && MYPYPATH=benchmarks $(abspath $(BIN))/mypy --config-file ../../pyproject.toml --cache-dir /dev/null edgetl $(CHECKED)
 	cd build/lint && PYTHONPATH=. $(abspath $(BIN))/lint-imports --cache-dir ../../.import_linter_cache ../../pyproject.toml
 
 fmt: $(VENV)/.all ## format, and mend what can be mended

@@ -205,7 +205,7 @@ def card(file: Path, sha256: str) -> dict[str, Any]:
     counted: list[int] = []
 
     def count(layer: nn.Module, _: Any, out: Tensor) -> None:
-        counted.append(layer.weight.numel() * math.prod(out.shape[2:]))
+        counted.append(layer.get_parameter("weight").numel() * math.prod(out.shape[2:]))
 
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

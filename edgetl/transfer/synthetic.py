@@ -8,6 +8,7 @@ turned and scaled, for its background and for the things before it. The two phot
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,8 +47,8 @@ def scene(rng: Generator, textures: Sequence[Image], photos: Sequence[Image]) ->
 
     def cut() -> Image:
         if photos and rng.random() < PHOTOGRAPH_SHARE:
-            return _cut(rng, photos[rng.integers(len(photos))])
-        return _cut(rng, textures[rng.integers(len(textures))])
+            return _cut(rng, photos[int(rng.integers(len(photos)))])
+        return _cut(rng, textures[int(rng.integers(len(textures)))])
 
     picture = cut().astype(np.float32)
     for _ in range(rng.integers(0, MOST_THINGS + 1)):
@@ -107,7 +108,7 @@ def _outline(rng: Generator) -> Field:
         places = centre + np.stack([np.cos(angles), np.sin(angles)], 1) * reach[:, None]
         cv2.fillPoly(mask, [places.astype(np.int32)], 255)
     soft = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 1.5)))
-    return np.asarray(soft, np.float32) / 255
+    return np.asarray(soft, np.float32) / np.float32(255)
 
 
 def _light(rng: Generator) -> Field:
@@ -119,7 +120,7 @@ def _light(rng: Generator) -> Field:
     )[..., None]
 
 
-def _finish(rng: Generator, picture: Field) -> Image:
+def _finish(rng: Generator, picture: npt.NDArray[Any]) -> Image:
     """What a camera adds: light, colour, contrast, blur, noise."""
     picture = picture * _light(rng) if rng.random() < 0.5 else picture
     picture = picture * rng.normal(1, 0.1, 3).astype(np.float32)
