@@ -108,7 +108,8 @@ def _outline(rng: Generator) -> Field:
         places = centre + np.stack([np.cos(angles), np.sin(angles)], 1) * reach[:, None]
         cv2.fillPoly(mask, [places.astype(np.int32)], 255)
     soft = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 1.5)))
-    return np.asarray(soft, np.float32) / np.float32(255)
+    field: Field = np.asarray(soft, np.float32) / np.float32(255)
+    return field
 
 
 def _light(rng: Generator) -> Field:
