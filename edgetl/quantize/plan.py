@@ -25,7 +25,7 @@ class Placement:
     layers : names of the weighted nodes that run in integers, in graph order.
     joins : names of the other nodes that do.
     left : weighted node that stays in float -> why.
-    equal : groups of tensors that share one scale.
+    equal : groups of tensors that share one scale; no tensor is in two.
     """
 
     pairs: dict[str, set[str]] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Placement:
     layers: list[str] = field(default_factory=list)
     joins: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
-    equal: list[tuple[str, ...]] = field(default_factory=list)
+    equal: list[set[str]] = field(default_factory=list)
 
 
 def plan(graph: Graph, scheme: Scheme) -> Placement:
@@ -52,8 +52,16 @@ def plan(graph: Graph, scheme: Scheme) -> Placement:
                 made.joins.append(node.name)
                 _want(graph, scheme, made, node, joined)
                 if node.op_type == "Concat":
-                    made.equal.append(tuple(_source(graph, scheme, name) for name in joined))
+                    _join_groups(made.equal, {_source(graph, scheme, name) for name in joined})
     return made
+
+
+def _join_groups(groups: list[set[str]], names: set[str]) -> None:
+    """Add a group, merged with every group that it shares a tensor with."""
+    for group in [group for group in groups if group & names]:
+        names = names | group
+        groups.remove(group)
+    groups.append(names)
 
 
 def tensors_to_observe(graph: Graph) -> list[str]:

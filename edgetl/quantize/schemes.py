@@ -20,12 +20,10 @@ class Scheme(Record, frozen=True, kw_only=True):
     weighted : operators whose weights are int8, one scale for each output channel, zero point 0.
     joins : operators that run in integers when all their inputs do.
     passing : operators that move values without computing: a pair before them serves what comes after.
-    fused : activations that become part of the operator before them: no pair goes between the two.
     residual : which inputs of an Add get a pair: both, or the skip connection alone.
     absorb : drop a Relu or Clip that the integers behind it imply.
     first_float, last_float : leave the first and the last weighted layer in float.
     reduce_range : weights whose sums of products fit 16 bits, for processors without VNNI.
-    unquantizable : weighted operators that the target has no integer kernel for, with the reason.
     """
 
     name: str
@@ -43,16 +41,6 @@ class Scheme(Record, frozen=True, kw_only=True):
         "Slice",
         "Gather",
     )
-    fused: tuple[str, ...] = (
-        "Relu",
-        "Clip",
-        "LeakyRelu",
-        "PRelu",
-        "HardSwish",
-        "Sigmoid",
-        "HardSigmoid",
-        "Gelu",
-    )
     residual: Literal["both", "skip"] = "both"
     absorb: bool = False
     first_float: bool = False
@@ -62,29 +50,20 @@ class Scheme(Record, frozen=True, kw_only=True):
 
 _POOLS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
 
+_OPENVINO = ("openvino-cpu", "openvino-gpu", "openvino-npu")
+
 SCHEMES = {
     scheme.name: scheme
     for scheme in (
-        Scheme(
-            name="openvino-cpu",
-            activation="uint8",
-            symmetric=False,
-            joins=("Add", "Mul", "Concat", *_POOLS),
-            absorb=True,
-        ),
-        Scheme(
-            name="openvino-gpu",
-            activation="uint8",
-            symmetric=False,
-            joins=("Add", "Mul", "Concat", *_POOLS),
-            absorb=True,
-        ),
-        Scheme(
-            name="openvino-npu",
-            activation="uint8",
-            symmetric=False,
-            joins=("Add", "Mul", "Concat", *_POOLS),
-            absorb=True,
+        *(
+            Scheme(
+                name=name,
+                activation="uint8",
+                symmetric=False,
+                joins=("Add", "Mul", "Concat", *_POOLS),
+                absorb=True,
+            )
+            for name in _OPENVINO
         ),
         Scheme(
             name="tensorrt",

@@ -97,6 +97,14 @@ def _concat(b: Builder) -> str:
     return b.conv(b.node("Concat", left, right, axis=1), 16, 8)
 
 
+def _dense(b: Builder) -> str:
+    """Two concatenations that share a tensor, as in a dense block."""
+    source = b.relu_conv()
+    left, middle, right = (b.node("Relu", b.conv(source, 8, 8, kernel=k)) for k in (1, 3, 1))
+    both = [b.node("Concat", *pair, axis=1) for pair in ((left, middle), (middle, right))]
+    return b.node("Add", b.conv(both[0], 16, 8), b.conv(both[1], 16, 8))
+
+
 def _maxpool(b: Builder) -> str:
     pooled = b.node("MaxPool", b.relu_conv(), kernel_shape=[2, 2], strides=[2, 2])
     return b.conv(pooled, 8, 8)
@@ -147,6 +155,7 @@ CASES: Mapping[str, Callable[[Builder], str]] = {
     "residual": _residual,
     "depthwise-clip": _depthwise,
     "concat": _concat,
+    "dense": _dense,
     "maxpool": _maxpool,
     "gemm": _gemm,
     "matmul": _matmul,

@@ -88,3 +88,9 @@ def test_symmetric_targets_ask_for_int8_and_the_others_for_uint8() -> None:
 def test_an_unknown_scheme_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match="openvino-cpu"):
         schemes.find("openvino-cqu")
+
+
+def test_concatenations_that_share_a_tensor_share_one_scale(load: Load) -> None:
+    graph = load("dense")
+    (group,) = plan(graph, SCHEMES["openvino-cpu"]).equal
+    assert len(group) == 3
