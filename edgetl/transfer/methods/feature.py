@@ -23,6 +23,12 @@ Array = npt.NDArray[np.float32]
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Candidates for scikit-learn's C on standardised features."""
+LEAST_SPREAD = 0.2
+"""Features that hardly move are standardised as if they moved so much of the typical feature's spread.
+
+Blown up to unit spread they get weights a hundred times the others', and in INT8 the others, which share their
+scale, then round to nothing.
+"""
 FOLDS = 5
 MOST_FOR_CHOICE = 5000
 """Rows that the strength is chosen on; more do not change the choice and cost time."""
@@ -67,7 +73,8 @@ def fit_head(features: Array, labels: npt.NDArray[np.int64], classes: int, seed:
             hint="check the weights and --mean, --std",
         )
     mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-    spread[spread < 1e-6] = 1.0  # a feature that never moves carries nothing: it must not be blown up
+    typical = float(np.sqrt(np.square(spread).mean()))
+    spread = np.maximum(spread, LEAST_SPREAD * typical if typical > 0 else 1.0)
     standard = ((features - mean) / spread).astype(np.float32)
     strength, scores = _choose(standard, labels, seed)
     model = _fitted(standard, labels, strength)
