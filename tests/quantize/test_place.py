@@ -18,7 +18,7 @@ from edgetl.quantize.schemes import SCHEMES, Scheme
 from tests.quantize import graphs
 
 CPU = SCHEMES["openvino-cpu"]
-LAYERS = {case: 3 for case in ("residual", "depthwise-clip", "squeeze-excite")} | {"concat": 4}
+LAYERS = {case: 3 for case in ("residual", "depthwise-clip", "squeeze-excite")} | {"concat": 4, "dense": 6}
 every_case = pytest.mark.parametrize("case", graphs.CASES)
 
 
