@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -136,6 +136,7 @@ def compare(
     instances: int = 12,
     most_instances: int = 20,
     seconds: float = 240.0,
+    until: Collection[str] | None = None,
     pace: Pace | None = None,
     seed: int = 0,
     env: Mapping[str, str] | None = None,
@@ -150,6 +151,7 @@ def compare(
     instances : fresh instances of each at which the result is looked at first; 2 at least.
     most_instances : more are drawn, up to so many, while a verdict is "cannot tell" ...
     seconds : ... and so much time has not passed.
+    until : contenders whose verdict must be told; all of them where it is ``None``.
     pace : how long each process measures.
     seed : of the order in which each process opens and times them.
     env : variables set for the processes.
@@ -176,7 +178,8 @@ def compare(
         if len(done) < instances or (len(done) - instances) % LOOK_EVERY:
             continue
         found = Comparison(baseline=baseline, instances=tuple(done), context=(before, context.read()))
-        told = all(ratio.verdict != "cannot tell" for ratio in found.versus().values())
+        verdicts = {name: ratio.verdict for name, ratio in found.versus().items()}
+        told = "cannot tell" not in [verdicts[name] for name in until or verdicts]
         if told or len(done) >= most_instances or clocks.system() - begun > seconds * 1e9:
             return found
 

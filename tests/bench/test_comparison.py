@@ -99,6 +99,19 @@ def test_more_instances_are_drawn_only_while_it_cannot_tell(monkeypatch: pytest.
     assert len(once.instances) == 12
 
 
+def test_a_contender_that_decides_nothing_draws_no_more_instances(monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy = np.random.default_rng(0)
+
+    def fresh(*_: object) -> Blocks:
+        wide = [[int(MS * math.exp(noisy.normal(0, 0.3)))] * 5 for _ in range(4)]
+        return {"a": [[MS] * 5] * 4, "b": wide, "c": [[MS // 2] * 5] * 4}
+
+    monkeypatch.setattr(comparison, "_fresh", fresh)
+    three = {name: Contender(opener="x:y") for name in "abc"}
+    assert len(comparison.compare(three, baseline="a", until=["c"]).instances) == 12
+    assert len(comparison.compare(three, baseline="a").instances) == 20
+
+
 @pytest.mark.parametrize(
     ("names", "baseline", "instances"), [(["a"], "a", 12), (["a", "b"], "c", 12), (["a", "b"], "a", 1)]
 )
