@@ -31,7 +31,7 @@ def instance(rng: np.random.Generator, slower: float) -> Blocks:
 
 def drawn(seed: int, slower: float, instances: int = 12) -> Comparison:
     """A comparison of simulated instances."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([7, seed])
     rounds = tuple(instance(rng, slower) for _ in range(instances))
     return Comparison(baseline="a", instances=rounds, context=(Context(), Context()))
 
@@ -44,12 +44,12 @@ def test_a_net_against_itself_is_not_called_faster_or_slower() -> None:
 @pytest.mark.parametrize(("slower", "answer"), [(1.06, "slower"), (0.94, "faster")])
 def test_a_planted_difference_is_found(slower: float, answer: str) -> None:
     answers = [drawn(seed, slower).ratio("b").verdict for seed in range(200)]
-    assert sum(found == answer for found in answers) >= 185
+    assert sum(found == answer for found in answers) >= 188
 
 
 def test_the_interval_covers_the_true_ratio() -> None:
     intervals = [drawn(seed, 1.03).ratio("b").ci95 for seed in range(400)]
-    assert np.mean([low <= 1.03 <= high for low, high in intervals]) >= 0.91
+    assert np.mean([low <= 1.03 <= high for low, high in intervals]) >= 0.93
 
 
 def test_one_lucky_instance_does_not_move_the_ratio() -> None:
