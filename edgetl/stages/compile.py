@@ -53,6 +53,7 @@ def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str], *, so
         "backend": profile.backend,
         "device": profile.device,
         "threads": profile.threads,
+        "scheme": profile.scheme,
         "candidate": candidate,
         "host": dict(host),
     }

@@ -27,7 +27,7 @@ class TestONNXRuntime(BackendContract):
     def test_threads_of_a_profile_are_those_of_the_engine(self, model: Path, tmp_path: Path) -> None:
         asked = DeviceProfile(name="here", backend="onnxruntime", precision="f32", threads=1)
         engine = ONNXRuntime().compile(model, asked, tmp_path)
-        assert module._opened(engine).intra_op_num_threads == 1
+        assert module._options(engine.config).intra_op_num_threads == 1
 
     def test_float_layers_are_told_as_float_in_the_order_they_run(self, built: tuple[Engine, Path]) -> None:
         layers = ONNXRuntime().explain(*built)
@@ -89,3 +89,17 @@ def test_whatever_the_library_raises_becomes_an_error_of_ours(error: Exception) 
     assert caught.value.__cause__ is error
     assert "ONNXRuntimeError" not in caught.value.problem
     assert "/opt" not in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("scheme", "fused"), [("openvino-cpu", True), ("tensorrt", False), ("tensorrt-dla", False)]
+)
+def test_a_graph_for_another_device_is_computed_as_onnx_defines_it(
+    scheme: str, fused: bool, tmp_path: Path
+) -> None:
+    file = quantized.write(tmp_path / "quantized.onnx")
+    asked = DeviceProfile(name="there", backend="onnxruntime", precision="int8", scheme=scheme)
+    (tmp_path / "engine").mkdir()
+    engine = ONNXRuntime().compile(file, asked, tmp_path / "engine")
+    kinds = {layer.kind for layer in ONNXRuntime().explain(engine, tmp_path / "engine")}
+    assert ("QLinearConv" in kinds) == fused
