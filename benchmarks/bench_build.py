@@ -4,7 +4,8 @@ By hand: the torchvision transfer tutorial's "ConvNet as fixed feature extractor
 favourable one to the peer: only the head is trained), 25 epochs of SGD with its rate, momentum and schedule; export;
 NNCF's default post-training quantization with 300 samples (all of train where there are fewer); ``benchmark_app`` for
 15 seconds on the result. Every part is timed; both sides are judged on the same test pictures, with their INT8 or
-shipped engine.
+shipped engine. The peer is favoured: its pictures are decoded and resized once and only mirrored, and neither its
+libraries, which our build has loaded by then, nor the time of whoever writes the program count.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from _results import Results, parser, shared_data
@@ -23,6 +25,7 @@ from _results import Results, parser, shared_data
 import edgetl
 from edgetl.data import layout
 from edgetl.data.decode import load_images
+from edgetl.pipeline import Silent
 from edgetl.runtime import preprocess as rule
 from edgetl.transfer import backbone
 from edgetl.transfer.augment import normalise
@@ -31,6 +34,14 @@ from edgetl.types import BuildSpec
 EPOCHS = 25
 SAMPLES = 300
 SECONDS = 15
+
+
+class Told(Silent):
+    """Says which stage of our build runs."""
+
+    def started(self, stage: str) -> None:
+        """A stage begins."""
+        print(f"ours: {stage}", flush=True)
 
 
 def pictures_of(root: Path, spec: BuildSpec, role: str, step: int) -> tuple[Any, Any]:
@@ -50,12 +61,13 @@ def tutorial(spec: BuildSpec, train: Any, labels: Any, epochs: int) -> tuple[tor
     optimizer = torch.optim.SGD(net.head.parameters(), lr=0.001, momentum=0.9)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
     targets = torch.from_numpy(labels)
-    for _ in range(epochs):
+    for epoch in range(epochs):
+        print(f"by hand: epoch {epoch + 1} of {epochs}", flush=True)
         net.train()
         for rows in torch.randperm(len(targets)).split(4):
             pictures = torch.from_numpy(train[rows.numpy()]).permute(0, 3, 1, 2)
-            if torch.rand(()) < 0.5:
-                pictures = pictures.flip(3)
+            mirrored = torch.rand(len(rows)) < 0.5
+            pictures[mirrored] = pictures[mirrored].flip(3)
             optimizer.zero_grad()
             answers = net(normalise(pictures, made.preprocess))
             torch.nn.functional.cross_entropy(answers, targets[rows]).backward()  # type: ignore[no-untyped-call]
@@ -78,6 +90,7 @@ def by_hand(
     begun = time.perf_counter()
     net, wanted = tutorial(spec, train, labels, epochs)
     parts["train"] = time.perf_counter() - begun
+    print("by hand: export, quantization, benchmark_app", flush=True)
     begun = time.perf_counter()
     example = torch.zeros(1, 3, wanted.height, wanted.width)
     torch.onnx.export(net, (example,), folder / "model.onnx", dynamo=True, verbose=False)
@@ -128,10 +141,7 @@ def main() -> None:
         place = Path(scratch)
         begun = time.perf_counter()
         made = edgetl.build(
-            BuildSpec(
-                **{**{f: getattr(spec, f) for f in spec.__struct_fields__}, "out": str(place / "runs")}
-            ),
-            cache=place / "cache",
+            msgspec.structs.replace(spec, out=str(place / "runs")), cache=place / "cache", progress=Told()
         )
         ours = time.perf_counter() - begun
         torch.manual_seed(0)
@@ -150,7 +160,7 @@ def main() -> None:
         n=1,
         target="<= 0.5, accuracy no lower",
         met=ratio <= 0.5 and shipped >= accuracy - 1e-9,
-        note=f"{ours:.0f} s against {theirs:.0f} s (frozen body, the variant of the tutorial that favours it); "
+        note=f"{ours:.0f} s against {theirs:.0f} s (favours the peer: frozen body, pictures decoded once, no crops); "
         f"accuracy {100 * shipped:.1f} against {100 * accuracy:.1f} % on {len(right)} images",
     )
     results.write()

@@ -2,7 +2,9 @@
 
 Both start from pictures that are decoded and resized, with the efficientnet_lite0 weights, and end with a trained
 head that is judged on the same test pictures. Ours compiles the backbone, runs it once and fits the head; the peer is
-the loop of the torchvision transfer tutorial with a frozen backbone in eval mode, 20 epochs of AdamW.
+the loop of the torchvision transfer tutorial with a frozen backbone in eval mode, 20 epochs of AdamW. The peer is
+favoured: its pictures are decoded and resized once, are not augmented, and come in the batch size that is fastest.
+Libraries are loaded by a round on a few pictures that is not counted.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ EPOCHS = 20
 BATCH = 8
 """The fastest for torch on a CPU: larger batches wait for memory."""
 RATE = 1e-3
+ROUNDS = 2
+WARM = 16
+"""Pictures of the round that is not counted."""
 
 
 def ours(spec: BuildSpec, train: Any, labels: Any, test: Any, classes: int) -> tuple[float, Any]:
@@ -100,12 +105,16 @@ def main() -> None:
         images = load_images(root, [s.path for s in chosen], lambda image: rule.apply(image, preprocess))
         sets[role] = (np.stack(list(images)), np.array([s.label for s in chosen], np.int64))
     (train, labels), (test, truth) = sets["train"], sets["test"]
-    epochs, rounds = (1, 1) if options.quick else (EPOCHS, 3)
+    epochs, rounds = (1, 1) if options.quick else (EPOCHS, ROUNDS)
+    few = np.linspace(0, len(train) - 1, WARM).astype(int)
+    ours(spec, train[few], labels[few], test[:1], len(found.classes))
     fast, slow = [], []
     for number in range(rounds):
         torch.manual_seed(number)
         fast.append(ours(spec, train, labels, test, len(found.classes)))
+        print(f"round {number + 1} of {rounds}: feature {fast[-1][0]:.1f} s; the loop ...", flush=True)
         slow.append(peer(spec, train, labels, test, len(found.classes), epochs))
+        print(f"round {number + 1} of {rounds}: loop {slow[-1][0]:.1f} s", flush=True)
     scores = [[100 * float((answers == truth).mean()) for _, answers in side] for side in (fast, slow)]
     seconds = [[taken for taken, _ in side] for side in (fast, slow)]
     results.keep("seconds", {"feature": seconds[0], "loop": seconds[1]})
@@ -122,7 +131,8 @@ def main() -> None:
         met=ratio >= 10 and gain >= 0,
         note=f"{np.median(seconds[0]):.1f} s with the export, "
         f"against {np.median(seconds[1]):.1f} s of {epochs} epochs; "
-        f"accuracy {np.mean(scores[0]):.1f} against {np.mean(scores[1]):.1f} % on {len(truth)} images",
+        f"accuracy {np.mean(scores[0]):.1f} against {np.mean(scores[1]):.1f} % on {len(truth)} images; "
+        "favours the peer: it neither decodes nor augments in its epochs",
     )
     results.write()
 
