@@ -70,7 +70,7 @@ def tutorial(spec: BuildSpec, train: Any, labels: Any, epochs: int) -> tuple[tor
             pictures[mirrored] = pictures[mirrored].flip(3)
             optimizer.zero_grad()
             answers = net(normalise(pictures, made.preprocess))
-            torch.nn.functional.cross_entropy(answers, targets[rows]).backward()  # type: ignore[no-untyped-call]
+            torch.nn.functional.cross_entropy(answers, targets[rows]).backward()
             optimizer.step()
         schedule.step()
     return net.eval(), made.preprocess

@@ -75,7 +75,7 @@ def peer(spec: BuildSpec, train: Any, labels: Any, test: Any, classes: int, epoc
             pictures = torch.from_numpy(train[rows.numpy()]).permute(0, 3, 1, 2)
             loss = torch.nn.functional.cross_entropy(net(normalise(pictures, made.preprocess)), targets[rows])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
     seconds = time.perf_counter() - begun
     with torch.inference_mode():
