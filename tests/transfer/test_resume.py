@@ -26,12 +26,12 @@ COMMAND = (
 )
 
 
-def trained(home: Path) -> dict[str, str]:
-    """Train in a folder with a cache of its own; digests of the checkpoint's files."""
+def trained(home: Path) -> str:
+    """Train in a folder with a cache of its own; digest of the checkpoint."""
     home.mkdir(exist_ok=True)
     ran = run_edgetl(*COMMAND.split(), cwd=home, cache=home / "cache")
     assert ran.code == 0, ran.err
-    return digest.tree_files(home / "ckpt")
+    return digest.of_tree(home / "ckpt")[0]
 
 
 def untrained(calm: Path, home: Path) -> None:
