@@ -13,13 +13,13 @@ from edgetl.types import Preprocess
 
 __all__ = ["renormalise"]
 
-VIEWS = frozenset({"Transpose", "Cast"})
+VIEWS = frozenset({"Transpose", "Cast", "Reshape"})
 
 
 def renormalise(model: Path, preprocess: Preprocess, target: Path) -> None:
     """Write a model with the mean and std of ``preprocess`` in place of its own.
 
-    A model of ours begins with a transposition and a cast, in either order, then a scale and a shift per channel.
+    A model of ours begins with views and a cast, then a scale and a shift: one a channel, or repeated along a row.
 
     Raises
     ------
@@ -36,14 +36,14 @@ def renormalise(model: Path, preprocess: Preprocess, target: Path) -> None:
             f"{model.name} does not begin with a scale and a shift: its normalisation is not inside",
             hint="edgetl export writes models that do",
         )
-    scale, shift = preprocess.affine()
     shape = list(held.dims)
-    if int(np.prod(shape)) != len(scale):
-        shape = [1, len(scale), 1, 1]  # one scale for all channels: ours is NCHW here
+    if int(np.prod(shape)) == 1:
+        shape = [1, 3, 1, 1]  # one scale for all channels, which are before the pixels then
+    scale, shift = (np.tile(np.float32(values), int(np.prod(shape)) // 3) for values in preprocess.affine())
     shifting = _after(graph, scaling.output[0])
     offset = _constant(graph, shifting) if shifting is not None and shifting.op_type == "Add" else None
-    held.CopyFrom(numpy_helper.from_array(np.array(scale, np.float32).reshape(shape), held.name))
-    values = np.array(shift, np.float32).reshape(shape)
+    held.CopyFrom(numpy_helper.from_array(scale.reshape(shape), held.name))
+    values = shift.reshape(shape)
     if offset is not None:
         offset.CopyFrom(numpy_helper.from_array(values, offset.name))
     else:  # a mean of zero: the exporter left the addition out
@@ -52,8 +52,8 @@ def renormalise(model: Path, preprocess: Preprocess, target: Path) -> None:
 
 
 def _after(graph: onnx.GraphProto, tensor: str) -> onnx.NodeProto | None:
-    """The one node that reads a tensor."""
-    readers = [node for node in graph.node if tensor in node.input]
+    """The one node that reads a tensor's values; ``Shape`` reads none."""
+    readers = [node for node in graph.node if tensor in node.input and node.op_type != "Shape"]
     return readers[0] if len(readers) == 1 else None
 
 

@@ -95,4 +95,4 @@ def stage(spec: BuildSpec, *, with_features: bool) -> Stage:
         }
 
     options = {**identity(spec), "features": with_features, "dynamic": spec.batch == "dynamic"}
-    return Stage("backbone", 1, (), options, versions(spec), run)
+    return Stage("backbone", 2, (), options, versions(spec), run)

@@ -58,4 +58,4 @@ def stage(batch: int | Literal["dynamic"], *, from_backbone: bool) -> Stage:
         }
 
     needs = ("train", "prepare", "backbone") if from_backbone else ("train", "prepare")
-    return Stage("export", 1, needs, {"batch": batch}, versions_of("torch", "onnx", "onnxscript"), run)
+    return Stage("export", 2, needs, {"batch": batch}, versions_of("torch", "onnx", "onnxscript"), run)
