@@ -39,7 +39,9 @@ def renormalise(model: Path, preprocess: Preprocess, target: Path) -> None:
     shape = list(held.dims)
     if int(np.prod(shape)) == 1:
         shape = [1, 3, 1, 1]  # one scale for all channels, which are before the pixels then
-    scale, shift = (np.tile(np.float32(values), int(np.prod(shape)) // 3) for values in preprocess.affine())
+    scale, shift = (
+        np.tile(np.array(values, np.float32), int(np.prod(shape)) // 3) for values in preprocess.affine()
+    )
     shifting = _after(graph, scaling.output[0])
     offset = _constant(graph, shifting) if shifting is not None and shifting.op_type == "Add" else None
     held.CopyFrom(numpy_helper.from_array(scale.reshape(shape), held.name))
