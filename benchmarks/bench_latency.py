@@ -28,7 +28,8 @@ from edgetl.stages.select import choose
 OURS = ("f32", "default", "int8")
 CALIBRATE = 32
 """Pictures that ranges are taken from: latency does not depend on them."""
-INSTANCES = 16
+INSTANCES = 12
+PACE = Pace(rounds=3, block_ms=50.0, least_runs=4)
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
     for net in nets:
         with tempfile.TemporaryDirectory() as place:
             contenders = _contenders(net, Path(place))
-            count, pace = (2, Pace(rounds=1, block_ms=10)) if options.quick else (INSTANCES, Pace())
+            count, pace = (2, Pace(rounds=1, block_ms=10)) if options.quick else (INSTANCES, PACE)
             found = compare(
                 contenders,
                 baseline="default",
