@@ -25,7 +25,7 @@ from edgetl.devices import DeviceProfile
 from edgetl.runtime import preprocess
 from edgetl.stages.select import choose
 
-OURS = ("f32", "default", "int8")
+OURS = ("default", "int8")
 CALIBRATE = 32
 """Pictures that ranges are taken from: latency does not depend on them."""
 INSTANCES = 12

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,8 @@ def observe(
     session, feed_name = _session(graph, names, model.name)
     stats = {name: RangeStats(histogram=ranges.needs_histogram(method)) for name in names}
     done = 0
-    for image in images:
-        for name, array in zip(names, _run(session, names, feed_name, image, done), strict=True):
+    for arrays in _answers(session, names, feed_name, images):
+        for name, array in zip(names, arrays, strict=True):
             try:
                 stats[name].update(array)
             except InputError as error:
@@ -91,6 +92,21 @@ def _session(graph: graphs.Graph, names: list[str], model: str) -> tuple[onnxrun
     if len(inputs) != 1:
         raise InputError(f"{model} has {len(inputs)} inputs ({', '.join(inputs)}), calibration feeds one")
     return session, inputs[0]
+
+
+def _answers(
+    session: onnxruntime.InferenceSession, names: list[str], feed: str, images: Iterable[Array]
+) -> Iterator[list[Array]]:
+    """Activations of each image, in order; the next image runs while one is being counted."""
+    waiting: Future[list[Array]] | None = None
+    with ThreadPoolExecutor(1) as pool:
+        for number, image in enumerate(images):
+            running = pool.submit(_run, session, names, feed, image, number)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = running
+        if waiting is not None:
+            yield waiting.result()
 
 
 def _run(

@@ -66,12 +66,16 @@ def test_a_class_with_one_image(edgetl: Edgetl, data: Path) -> None:
     refused(edgetl(*with_data(data)), 2, "c")
 
 
-def test_files_that_are_no_pictures_are_listed_and_left_out(edgetl: Edgetl, data: Path) -> None:
-    (data / "a/zero.jpg").write_bytes(b"")
-    (data / "a/text.jpg").write_text("this is not a picture")
-    whole = (data / "a/1.jpg").read_bytes()
-    (data / "a/cut.jpg").write_bytes(whole[: len(whole) // 2])
-    told = edgetl("check", data, "--json")
+def test_files_that_are_no_pictures_are_listed_and_left_out(edgetl: Edgetl, tmp_path: Path) -> None:
+    for role in ("train", "val"):
+        for name in ("a", "b"):
+            pictures(tmp_path / "data" / role / name, 8, seed=len(role))
+    folder = tmp_path / "data/train/a"
+    (folder / "zero.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("this is not a picture")
+    whole = (folder / "1.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    told = edgetl("check", tmp_path / "data", "--json")
     assert told.code == 0, told.err
     body = json.dumps(told.data)
     for name in ("zero.jpg", "text.jpg", "cut.jpg"):
