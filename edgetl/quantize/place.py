@@ -19,6 +19,7 @@ from edgetl.calibration.range_stats import RangeStats
 from edgetl.errors import InputError
 from edgetl.quantize import graph as graphs
 from edgetl.quantize.graph import Graph
+from edgetl.quantize.linear import as_convolutions
 from edgetl.quantize.plan import Placement, plan
 from edgetl.quantize.schemes import Scheme
 from edgetl.types import Record
@@ -79,7 +80,8 @@ def quantize(
     ----------
     stats : of the model's activations, by name, as ``observe`` gives them.
     method : how ranges are made from them: a name of ``calibration.ranges`` or ``default``.
-    reduce_range : weights whose sums fit 16 bits (``affine.weight_scale``); ``None`` does as the scheme says.
+    reduce_range : for a processor without VNNI: weights whose sums fit 16 bits (``affine.weight_scale``), and linear
+        layers as convolutions (``linear``); ``None`` does as the scheme says.
 
     Raises
     ------
@@ -88,6 +90,8 @@ def quantize(
     if reduce_range is not None:
         scheme = msgspec.structs.replace(scheme, reduce_range=reduce_range)
     graph = graphs.load(model)
+    if scheme.reduce_range:
+        graph = as_convolutions(graph)
     placement = plan(graph, scheme)
     parameters = _parameters(placement, stats, scheme, method)
     absorbed = _absorb(graph, placement, parameters) if scheme.absorb else 0

@@ -244,3 +244,16 @@ def test_statistics_of_another_model_are_refused_and_nothing_is_written(tmp_path
         place.quantize(model, stats, CPU, "default", tmp_path / "int8.onnx")
     assert lost in caught.value.problem
     assert sorted(path.name for path in tmp_path.iterdir()) == [model.name]
+
+
+@pytest.mark.parametrize("case", ["gemm", "dynamo-mean"])
+def test_without_vnni_a_linear_layer_becomes_a_convolution_and_answers_the_same(
+    case: str, tmp_path: Path
+) -> None:
+    model = graphs.write(case, tmp_path)
+    stats = observe(model, graphs.pictures(8))
+    report = place.quantize(model, stats, CPU, "default", tmp_path / "conv.onnx", reduce_range=True)
+    kinds = [node.op_type for node in onnx.load(tmp_path / "conv.onnx").graph.node]
+    assert "Gemm" not in kinds
+    assert report.quantized == report.quantizable == 2
+    assert worst_snr(model, tmp_path / "conv.onnx") > 25.0
