@@ -30,6 +30,9 @@ def as_convolutions(graph: Graph) -> Graph:
         return graph
     tensors = {tensor.name: tensor for tensor in proto.initializer}
     proto.initializer.append(numpy_helper.from_array(np.array([2, 3], np.int64), AXES))
+    reshaped = {node.input[1] for node in found}
+    for value in [value for value in proto.value_info if value.name in reshaped]:
+        proto.value_info.remove(value)  # an exporter may state the shape of a constant, too
     for node in found:
         weight = tensors[node.input[1]]
         weight.dims.extend([1, 1])

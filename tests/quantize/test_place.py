@@ -251,6 +251,11 @@ def test_without_vnni_a_linear_layer_becomes_a_convolution_and_answers_the_same(
     case: str, tmp_path: Path
 ) -> None:
     model = graphs.write(case, tmp_path)
+    proto = onnx.load(model)
+    for tensor in proto.graph.initializer:  # as torch's exporter states them
+        shape = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+        proto.graph.value_info.append(shape)
+    onnx.save(proto, model)
     stats = observe(model, graphs.pictures(8))
     report = place.quantize(model, stats, CPU, "default", tmp_path / "conv.onnx", reduce_range=True)
     kinds = [node.op_type for node in onnx.load(tmp_path / "conv.onnx").graph.node]
