@@ -8,6 +8,7 @@ numpy functions here, which are the definition.
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -79,19 +80,36 @@ def apply(
         return apply_numpy(frame, preprocess, out, box=box, swap=swap)
     image, halvings = _cut(frame, preprocess, box)
     result = _target(preprocess, out)
-    for _ in range(halvings):
-        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    for step in range(halvings):
+        half = (image.shape[1] // 2, image.shape[0] // 2)
+        image = cv2.resize(image, half, dst=_scratch(step, half), interpolation=cv2.INTER_AREA)
     fits = image.shape == result.shape
     if not fits and not swap:
         cv2.resize(image, result.shape[1::-1], dst=result, interpolation=cv2.INTER_LINEAR_EXACT)
         return result
     if not fits:
-        image = cv2.resize(image, result.shape[1::-1], interpolation=cv2.INTER_LINEAR_EXACT)
+        size = result.shape[1::-1]
+        image = cv2.resize(image, size, dst=_scratch(-1, size), interpolation=cv2.INTER_LINEAR_EXACT)
     if swap:
         cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=result)
     else:
         result[...] = image
     return result
+
+
+_held = threading.local()
+
+
+def _scratch(step: int, size: tuple[int, ...]) -> Image:
+    """An array (height, width, 3) of this thread for a step between frame and result.
+
+    Frames of one source have one size, and a fresh array costs its page faults: a third of the first halving.
+    """
+    arrays: dict[int, Image] = _held.__dict__
+    array = arrays.get(step)
+    if array is None or array.shape[1::-1] != size:
+        array = arrays[step] = np.empty((size[1], size[0], 3), np.uint8)
+    return array
 
 
 def apply_numpy(
