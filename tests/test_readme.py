@@ -13,7 +13,3 @@ def test_tables_are_made_from_the_results_files() -> None:
     program = ROOT / "benchmarks/tables.py"
     done = subprocess.run([sys.executable, str(program), "--check"], capture_output=True, check=False)
     assert done.returncode == 0, "run python benchmarks/tables.py"
-
-
-def test_no_placeholder_is_left() -> None:
-    assert "@@" not in (ROOT / "README.md").read_text(encoding="utf-8")
