@@ -97,7 +97,14 @@ def apply(
     return result
 
 
-_held = threading.local()
+class _Held(threading.local):
+    """Arrays of one thread, by step."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[int, Image] = {}
+
+
+_held = _Held()
 
 
 def _scratch(step: int, size: tuple[int, ...]) -> Image:
@@ -105,10 +112,9 @@ def _scratch(step: int, size: tuple[int, ...]) -> Image:
 
     Frames of one source have one size, and a fresh array costs its page faults: a third of the first halving.
     """
-    arrays: dict[int, Image] = _held.__dict__
-    array = arrays.get(step)
+    array = _held.arrays.get(step)
     if array is None or array.shape[1::-1] != size:
-        array = arrays[step] = np.empty((size[1], size[0], 3), np.uint8)
+        array = _held.arrays[step] = np.empty((size[1], size[0], 3), np.uint8)
     return array
 
 
