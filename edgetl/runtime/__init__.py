@@ -7,6 +7,7 @@
 """
 
 from edgetl.runtime.bundle import Bundle, open_bundle
-from edgetl.runtime.predictor import Prediction, Predictor, load
+from edgetl.runtime.prediction import Prediction
+from edgetl.runtime.predictor import Predictor, load
 
 __all__ = ["Bundle", "Prediction", "Predictor", "load", "open_bundle"]

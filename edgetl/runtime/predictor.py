@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,13 @@ import numpy.typing as npt
 from edgetl.errors import BundleError, EdgetlError, GateFailed, InputError
 from edgetl.runtime import preprocess
 from edgetl.runtime.bundle import Bundle, open_bundle
+from edgetl.runtime.prediction import Prediction, of_logits
 from edgetl.types import Engine
 
 if TYPE_CHECKING:
     from edgetl.backends.seam import Request, Session
 
-__all__ = ["Prediction", "Predictor", "load"]
+__all__ = ["Predictor", "load"]
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -32,21 +33,6 @@ Color = Literal["bgr", "rgb"]
 GOLDEN_TOLERANCE = 0.05
 """Largest difference of a logit to the golden ones, as a share of the largest: another CPU rounds otherwise, and
 INT8 moves by a level here and there; a broken engine is off by its whole range."""
-
-
-class Prediction(NamedTuple):
-    """What the engine says of one picture.
-
-    Attributes
-    ----------
-    label, probability : the likeliest class. top_k : the likeliest classes with their probability.
-    logits : float32 (classes,).
-    """
-
-    label: str
-    probability: float
-    top_k: tuple[tuple[str, float], ...]
-    logits: Floats
 
 
 class _Slot:
@@ -119,7 +105,7 @@ class Predictor:
         slot.start()
         logits = slot.logits()
         self._give_back(slot)
-        return self._answer(logits[0], top_k)
+        return of_logits(logits[0], self.bundle.labels, top_k)
 
     def predict_batch(
         self, sources: Sequence[Image | Path | str], *, color: Color = "bgr", top_k: int = 5
@@ -147,6 +133,7 @@ class Predictor:
         self, sources: Iterator[Image | Path | str], color: Color, top_k: int, ahead: int
     ) -> Iterator[Prediction]:
         flying: deque[tuple[_Slot, int]] = deque()
+        labels = self.bundle.labels
         try:
             while group := list(islice(sources, self._rows)):
                 answers = self._land(flying) if len(flying) == ahead else ()
@@ -155,9 +142,9 @@ class Predictor:
                     self._write(picture, source, color)
                 slot.start()
                 flying.append((slot, len(group)))
-                yield from (self._answer(logits, top_k) for logits in answers)
+                yield from (of_logits(logits, labels, top_k) for logits in answers)
             while flying:
-                yield from (self._answer(logits, top_k) for logits in self._land(flying))
+                yield from (of_logits(logits, labels, top_k) for logits in self._land(flying))
         finally:
             while flying:  # nobody wants the rest, but a request must not outlive its buffers
                 with contextlib.suppress(EdgetlError):
@@ -259,27 +246,6 @@ class Predictor:
         logits = slot.logits()
         self._give_back(slot)
         return logits
-
-    def _answer(self, logits: Floats, top_k: int) -> Prediction:
-        if not np.isfinite(logits).all():
-            raise GateFailed(
-                "the engine answers NaN or infinity", hint="edgetl verify BUNDLE says whether it is whole"
-            )
-        powers = np.exp(logits - logits.max())
-        shares = powers / powers.sum()
-        labels = self.bundle.labels
-        ranked = tuple((labels[index], float(shares[index])) for index in _likeliest(shares, top_k))
-        return Prediction(ranked[0][0], ranked[0][1], ranked, logits)
-
-
-def _likeliest(shares: Floats, count: int) -> list[int]:
-    """Indices of the largest shares, the largest first and the earlier first among equals."""
-    if count < len(shares):  # sorting a thousand classes for five costs more than the softmax
-        able = np.flatnonzero(shares >= np.partition(shares, -count)[-count])
-    else:
-        able = np.arange(len(shares))
-    order = able[np.argsort(-shares[able], kind="stable")]
-    return [int(index) for index in order[:count]]
 
 
 def _check_options(color: str, top_k: int) -> None:

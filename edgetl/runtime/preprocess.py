@@ -9,7 +9,7 @@ numpy functions here, which are the definition.
 from __future__ import annotations
 
 import threading
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -81,40 +81,44 @@ def apply(
     image, halvings = _cut(frame, preprocess, box)
     result = _target(preprocess, out)
     for step in range(halvings):
-        half = (image.shape[1] // 2, image.shape[0] // 2)
-        image = cv2.resize(image, half, dst=_scratch(step, half), interpolation=cv2.INTER_AREA)
-    fits = image.shape == result.shape
-    if not fits and not swap:
-        cv2.resize(image, result.shape[1::-1], dst=result, interpolation=cv2.INTER_LINEAR_EXACT)
-        return result
-    if not fits:
-        size = result.shape[1::-1]
-        image = cv2.resize(image, size, dst=_scratch(-1, size), interpolation=cv2.INTER_LINEAR_EXACT)
-    if swap:
+        half = _scratch(step, (image.shape[0] // 2, image.shape[1] // 2, 3))
+        image = cv2.resize(image, half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)
+    if image.shape != result.shape:
+        _interpolate(cv2, image, result, swap=swap)
+    elif swap:
         cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=result)
     else:
         result[...] = image
     return result
 
 
+def _interpolate(cv2: Any, image: Image, result: Image, *, swap: bool) -> None:
+    """Bilinear, through four channels: OpenCV has vector code for those and not for three, and swaps on the way."""
+    four = _scratch("four", (*image.shape[:2], 4))
+    resized = _scratch("resized", (*result.shape[:2], 4))
+    cv2.cvtColor(image, cv2.COLOR_BGR2RGBA if swap else cv2.COLOR_BGR2BGRA, dst=four)
+    cv2.resize(four, result.shape[1::-1], dst=resized, interpolation=cv2.INTER_LINEAR_EXACT)
+    cv2.cvtColor(resized, cv2.COLOR_BGRA2BGR, dst=result)
+
+
 class _Held(threading.local):
     """Arrays of one thread, by step."""
 
     def __init__(self) -> None:
-        self.arrays: dict[int, Image] = {}
+        self.arrays: dict[int | str, Image] = {}
 
 
 _held = _Held()
 
 
-def _scratch(step: int, size: tuple[int, ...]) -> Image:
-    """An array (height, width, 3) of this thread for a step between frame and result.
+def _scratch(step: int | str, shape: tuple[int, ...]) -> Image:
+    """An array of this thread for a step between frame and result.
 
     Frames of one source have one size, and a fresh array costs its page faults: a third of the first halving.
     """
     array = _held.arrays.get(step)
-    if array is None or array.shape[1::-1] != size:
-        array = _held.arrays[step] = np.empty((size[1], size[0], 3), np.uint8)
+    if array is None or array.shape != shape:
+        array = _held.arrays[step] = np.empty(shape, np.uint8)
     return array
 
 
@@ -151,16 +155,23 @@ def _cut(frame: npt.NDArray[Any], preprocess: Preprocess, box: Box | None) -> tu
             f"a frame is {frame.dtype} of shape {frame.shape}, expected uint8 (height, width, 3)",
             hint="pass pixels from 0 to 255; a grey or four-channel picture must be converted to three channels",
         )
-    top, left, side = centre_box(frame.shape[0], frame.shape[1], preprocess.crop) if box is None else box
-    if top < 0 or left < 0 or side < 1 or top + side > frame.shape[0] or left + side > frame.shape[1]:
-        raise InputError(f"the box {(top, left, side)} is not inside a frame of {frame.shape[:2]}")
+    top, left, kept, halvings = _geometry(frame.shape[:2], preprocess, box)
+    return frame[top : top + kept, left : left + kept], halvings
+
+
+@lru_cache  # the frames of a camera have one size, and after an inference Python itself is slow: its code is cold
+def _geometry(shape: tuple[int, int], preprocess: Preprocess, box: Box | None) -> tuple[int, int, int, int]:
+    """Top, left and side of the square that is halved, and how often."""
+    height, width = shape
+    top, left, side = centre_box(height, width, preprocess.crop) if box is None else box
+    if top < 0 or left < 0 or side < 1 or top + side > height or left + side > width:
+        raise InputError(f"the box {(top, left, side)} is not inside a frame of {shape}")
     target = max(preprocess.height, preprocess.width)
     halvings = 0
     while side >> (halvings + 1) >= target:
         halvings += 1
     kept = (side >> halvings) << halvings
-    top, left = top + (side - kept) // 2, left + (side - kept) // 2
-    return frame[top : top + kept, left : left + kept], halvings
+    return top + (side - kept) // 2, left + (side - kept) // 2, kept, halvings
 
 
 def _target(preprocess: Preprocess, out: Image | None) -> Image:

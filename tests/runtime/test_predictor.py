@@ -15,15 +15,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import edgetl
 from edgetl import digest
 from edgetl.backends.seam import Request
 from edgetl.errors import BundleError, EnvironmentLacks, GateFailed, InputError
 from edgetl.runtime import Predictor, archive, bundle, load, preprocess
-from edgetl.runtime.predictor import _likeliest
 from tests.runtime.conftest import Sealed
 from tests.runtime.sealed import LABELS, SIDE, Kind, manifest, picture
 
@@ -74,18 +71,6 @@ def test_the_answer_is_ranked_with_probabilities(predictor: Predictor) -> None:
     assert [label for label, _ in found.top_k] == ["green", "red"]
     assert found.probability == pytest.approx(1.0)
     assert len(predictor.predict(picture("green"), top_k=99).top_k) == len(LABELS)
-
-
-@settings(deadline=None)
-@given(
-    shares=st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0]), min_size=1, max_size=40),
-    count=st.integers(1, 45),
-)
-def test_the_likeliest_are_those_of_a_full_sort_and_equals_keep_their_order(
-    shares: list[float], count: int
-) -> None:
-    array = np.array(shares, np.float32)
-    assert _likeliest(array, count) == np.argsort(-array, kind="stable")[:count].tolist()
 
 
 @pytest.mark.parametrize(

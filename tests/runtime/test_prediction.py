@@ -1,0 +1,52 @@
+"""Logits to labels: softmax, ranking, and what is no answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgetl.errors import GateFailed
+from edgetl.runtime.prediction import of_logits
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@settings(deadline=None)
+@given(
+    values=st.lists(st.sampled_from([-3.0, -0.5, 0.0, 0.25, 7.0]), min_size=1, max_size=40),
+    count=st.integers(1, 45),
+)
+def test_the_likeliest_are_those_of_a_full_sort_and_equals_keep_their_order(
+    values: list[float], count: int
+) -> None:
+    logits = np.array(values, np.float32)
+    found = of_logits(logits, [str(index) for index in range(len(values))], count)
+    assert [int(label) for label, _ in found.top_k] == np.argsort(-logits, kind="stable")[:count].tolist()
+    assert (found.label, found.probability) == found.top_k[0]
+
+
+@settings(deadline=None)
+@given(values=st.lists(st.floats(-200, 200, width=32), min_size=1, max_size=30))
+def test_the_shares_are_the_softmax(values: list[float]) -> None:
+    exact = np.exp(np.array(values, np.float64) - max(values))
+    exact /= exact.sum()
+    found = of_logits(np.array(values, np.float32), [str(index) for index in range(len(values))], len(values))
+    given = [share for _, share in sorted(found.top_k, key=lambda pair: int(pair[0]))]
+    np.testing.assert_allclose(given, exact, rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 2])
+def test_what_is_not_finite_is_no_answer(bad: float, place: int) -> None:
+    logits = np.zeros(3, np.float32)
+    logits[place] = bad
+    with pytest.raises(GateFailed, match="NaN or infinity"):
+        of_logits(logits, ["a", "b", "c"], 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_largest_numbers_are_still_numbers() -> None:
+    assert of_logits(np.array([LARGEST, LARGEST], np.float32), ["a", "b"], 2).probability == 0.5
