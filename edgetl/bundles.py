@@ -25,7 +25,8 @@ from edgetl.pipeline import Progress
 from edgetl.report import contents
 from edgetl.runtime import Bundle, Predictor, archive, load, open_bundle
 from edgetl.runtime import preprocess as rule
-from edgetl.stages.compile import CANDIDATES, int8_share
+from edgetl.stages.compile import CANDIDATES
+from edgetl.stages.explain import int8_share
 from edgetl.types import LayerInfo, Preprocess
 from edgetl.verify import budget
 from edgetl.verify import diagnose as diagnosis

@@ -25,6 +25,7 @@ from edgetl.stages import (
     bench,
     calibrate,
     check,
+    explain,
     export,
     features,
     package,
@@ -260,6 +261,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
         stages.append(
             compile_stage.stage(name, runs_on, host, source="quantize" if name == "int8" else "export")
         )
+    stages += [explain.stage(name, runs_on, host) for name in candidates]
     stages += [verify.stage(name, runs_on, host) for name in candidates]
     token = (
         store.root / "resume" / digest.of_json(msgspec.to_builtins(spec, str_keys=True) | {"max_drop": None})

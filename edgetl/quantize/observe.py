@@ -80,7 +80,7 @@ def _session(graph: graphs.Graph, names: list[str], model: str) -> tuple[onnxrun
         onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names
     )
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # keeps the names
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # counting needs the cores, too
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(

@@ -39,7 +39,8 @@ def assemble(
     """
     chosen = artifacts["select"].record
     timed = artifacts["bench"].record if "bench" in artifacts else {"latency_ms": {}, "versus_default": {}}
-    compiled = {name: artifacts[f"compile:{name}"].record for name in candidates}
+    executed = {name: artifacts[f"explain:{name}"].record for name in candidates}
+    sizes = {name: artifacts[f"compile:{name}"].record["size_bytes"] for name in candidates}
     precision = chosen["shipped"]
     data = {
         "device": profile.name,
@@ -56,10 +57,10 @@ def assemble(
         "latency_ms": timed["latency_ms"],
         "versus_default": timed["versus_default"],
         "context": timed.get("context"),
-        "int8_time_share": compiled["int8"]["int8_time_share"] if "int8" in compiled else None,
-        "int8_layer_share": compiled["int8"]["int8_layer_share"] if "int8" in compiled else None,
-        "size_bytes": {name: record["size_bytes"] for name, record in compiled.items()},
-        "remarks": {name: _remark(name, compiled, timed, chosen) for name in candidates},
+        "int8_time_share": executed["int8"]["int8_time_share"] if "int8" in executed else None,
+        "int8_layer_share": executed["int8"]["int8_layer_share"] if "int8" in executed else None,
+        "size_bytes": sizes,
+        "remarks": {name: _remark(name, executed[name], sizes, timed, chosen) for name in candidates},
         "stages": [
             {"name": name, **{key: artifact.record["_run"][key] for key in ("key", "cached", "seconds")}}
             for name, artifact in artifacts.items()
@@ -71,24 +72,27 @@ def assemble(
 
 
 def _remark(
-    name: str, compiled: Mapping[str, Mapping[str, Any]], timed: Mapping[str, Any], chosen: Mapping[str, Any]
+    name: str,
+    executed: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    timed: Mapping[str, Any],
+    chosen: Mapping[str, Any],
 ) -> list[str]:
     """What the table says of a candidate: a phrase for its row, then lines below it."""
-    record = compiled[name]
     if name == "default":
-        return [str(record["executed"])]
+        return [str(executed["executed"])]
     if name != "int8":
         return []
-    share = record["int8_time_share"]
+    share = executed["int8_time_share"]
     inside = "" if share is None else f"{100 * share:.0f} % of the time in INT8"
     if chosen["shipped"] == "int8" or not timed["versus_default"]:
         return [inside]
-    floats = ", ".join(f"{count} {kind}" for kind, count in sorted(record["float_layers"].items()))
-    executed = f"{inside}; in float: {floats or 'nothing'}; {record['reorders']} reorders"
-    times = compiled["default"]["size_bytes"] / record["size_bytes"]
+    floats = ", ".join(f"{count} {kind}" for kind, count in sorted(executed["float_layers"].items()))
+    layers = f"{inside}; in float: {floats or 'nothing'}; {executed['reorders']} reorders"
+    times = sizes["default"] / sizes["int8"]
     return [
         f"not shipped: {chosen['reason']}",
-        f"{executed} (edgetl inspect --precision int8 shows them)",
+        f"{layers} (edgetl inspect --precision int8 shows them)",
         f"--precision int8 ships it anyway ({times:.1f} times smaller)",
     ]
 
