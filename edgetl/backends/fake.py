@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edgetl import digest
 from edgetl.backends.checks import check_inputs, check_stamp, noise
-from edgetl.backends.pool import PooledSession
+from edgetl.backends.pool import HeldInputs, PooledSession
 from edgetl.backends.seam import Probe
 from edgetl.errors import BackendError, EnvironmentLacks
 from edgetl.types import Engine, LayerInfo, TensorSpec
@@ -114,34 +114,20 @@ class FakeSession(PooledSession):
         self.weights = {}
 
 
-class FakeRequest:
+class FakeRequest(HeldInputs):
     """One pretended inference."""
 
     def __init__(self, owner: FakeSession) -> None:
+        super().__init__(owner.inputs)
         self._weights = owner.weights
         self._outputs = owner.outputs
-        self._arrays: dict[str, Array] = {
-            spec.name: np.zeros([dim or 0 for dim in spec.shape], spec.dtype)
-            for spec in owner.inputs
-            if None not in spec.shape
-        }
-        self.inputs: Mapping[str, Array] = self._arrays
-
-    def fill(self, inputs: Mapping[str, Array]) -> None:
-        """Copy arrays in."""
-        for name, array in inputs.items():
-            held = self._arrays.get(name)
-            if held is not None and held.shape == array.shape:
-                held[...] = array
-            else:
-                self._arrays[name] = np.array(array)
 
     def start(self) -> None:
         """Nothing yet."""
 
     def wait(self) -> dict[str, Array]:
         """The projections."""
-        cells = _cells(next(iter(self._arrays.values())))
+        cells = _cells(next(iter(self.inputs.values())))
         return {
             spec.name: (cells @ self._weights[spec.name]).astype(spec.dtype).reshape(len(cells), -1)
             for spec in self._outputs

@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import onnxruntime as ort
 
 from edgetl import digest
 from edgetl.backends.checks import check_inputs, check_stamp, noise, without_paths
-from edgetl.backends.pool import PooledSession
+from edgetl.backends.pool import HeldInputs, PooledSession
 from edgetl.backends.seam import Probe
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 from edgetl.types import Engine, LayerInfo, TensorSpec
@@ -124,44 +125,38 @@ class ORTSession(PooledSession):
     def __init__(self, engine: Engine, session: ort.InferenceSession) -> None:
         super().__init__(engine.inputs, engine.outputs)
         self._session: ort.InferenceSession | None = session
+        self._workers = ThreadPoolExecutor(thread_name_prefix="edgetl-onnxruntime")
 
     def _make_request(self) -> ORTRequest:
         assert self._session is not None
-        return ORTRequest(self, self._session)
+        return ORTRequest(self, self._session, self._workers)
 
     def _release(self) -> None:
-        self._session = None
+        self._session = None  # the workers end with the last request that has them: it may still be running
 
 
-class ORTRequest:
-    """One inference: the work is done in ``wait``, for this runtime's asynchronous call gains nothing on two cores."""
+class ORTRequest(HeldInputs):
+    """One inference in flight, on a thread of the session's: the runtime's own call blocks, its ``run_async``
+    works only where it may use several threads.
+    """
 
-    def __init__(self, owner: ORTSession, session: ort.InferenceSession) -> None:
+    def __init__(self, owner: ORTSession, session: ort.InferenceSession, workers: ThreadPoolExecutor) -> None:
+        super().__init__(owner.inputs)
         self._session = session
+        self._workers = workers
         self._names = [spec.name for spec in owner.outputs]
-        self._arrays: dict[str, Array] = {
-            spec.name: np.zeros([int(dim or 0) for dim in spec.shape], spec.dtype)
-            for spec in owner.inputs
-            if None not in spec.shape
-        }
-        self.inputs: Mapping[str, Array] = self._arrays
-
-    def fill(self, inputs: Mapping[str, Array]) -> None:
-        """Copy arrays in."""
-        for name, array in inputs.items():
-            held = self._arrays.get(name)
-            if held is not None and held.shape == array.shape:
-                held[...] = array
-            else:
-                self._arrays[name] = np.array(array)
+        self._running: Future[list[Array]] | None = None
 
     def start(self) -> None:
-        """Nothing yet."""
+        """Begin, and return at once."""
+        with _mapped("the model"):
+            self._running = self._workers.submit(self._session.run, self._names, self.inputs)
 
     def wait(self) -> dict[str, Array]:
-        """Run, and give the outputs."""
+        """The outputs."""
+        assert self._running is not None, "start comes before wait"
         with _mapped("the model"):
-            return dict(zip(self._names, self._session.run(self._names, self._arrays)))
+            return dict(zip(self._names, self._running.result()))
 
 
 def _config(profile: DeviceProfile) -> dict[str, str]:

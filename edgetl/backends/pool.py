@@ -15,7 +15,7 @@ from edgetl.backends.seam import Request
 from edgetl.errors import InputError
 from edgetl.types import TensorSpec
 
-__all__ = ["PooledSession"]
+__all__ = ["HeldInputs", "PooledSession"]
 
 Array = npt.NDArray[Any]
 
@@ -72,3 +72,33 @@ class PooledSession(ABC):
         self._closed = True
         self._idle.clear()
         self._release()
+
+
+class HeldInputs:
+    """The inputs of a request as plain arrays, for a runtime that reads them when the work begins.
+
+    Parameters
+    ----------
+    specs : of the session's inputs; those of fixed shape get an array to write into.
+
+    Attributes
+    ----------
+    inputs : the arrays, by name; ``fill`` adds those whose shape changes.
+    """
+
+    def __init__(self, specs: tuple[TensorSpec, ...]) -> None:
+        self._arrays: dict[str, Array] = {
+            spec.name: np.zeros([dim or 0 for dim in spec.shape], spec.dtype)
+            for spec in specs
+            if None not in spec.shape
+        }
+        self.inputs: Mapping[str, Array] = self._arrays
+
+    def fill(self, inputs: Mapping[str, Array]) -> None:
+        """Copy arrays in; an input of another size than last time gets a new array."""
+        for name, array in inputs.items():
+            held = self._arrays.get(name)
+            if held is not None and held.shape == array.shape:
+                held[...] = array
+            else:
+                self._arrays[name] = np.array(array)

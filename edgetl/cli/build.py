@@ -30,22 +30,8 @@ def build(
     device: options.Device = "local",
     model: options.Model = "mobilenet_v2",
     weights: options.Weights = "DEFAULT",
-    method: Annotated[
-        str,
-        typer.Option(
-            "--method",
-            metavar="feature|full",
-            help="feature trains a head on frozen features; full trains all weights.",
-        ),
-    ] = "feature",
-    max_drop: Annotated[
-        str | None,
-        typer.Option(
-            "--max-drop",
-            metavar="POINTS",
-            help="Accuracy budget: 1% is 1.0 point of top-1; none lifts it (default: the profile's).",
-        ),
-    ] = None,
+    method: options.Method = "feature",
+    max_drop: options.MaxDrop = None,
     precision: Annotated[
         str,
         typer.Option(
@@ -59,23 +45,10 @@ def build(
     std: options.Std = None,
     imgsz: options.ImageSize = None,
     crop: options.Crop = None,
-    epochs: Annotated[
-        int, typer.Option("--epochs", min=1, metavar="N", help="Most epochs of --method full.")
-    ] = 30,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, metavar="N", help="Images a training step of --method full.")
-    ] = 32,
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            "--lr",
-            metavar="RATE",
-            help="Learning rate of the head in --method full (default: the method's own).",
-        ),
-    ] = None,
-    flip: Annotated[
-        bool, typer.Option("--flip/--no-flip", help="Mirror pictures left-right in training.")
-    ] = True,
+    epochs: options.Epochs = 30,
+    batch_size: options.BatchSize = 32,
+    lr: options.LearningRate = None,
+    flip: options.Flip = True,
     batch: options.Batch = "1",
     calib_samples: options.CalibSamples = 300,
     calib_method: options.CalibMethod = "default",
@@ -85,10 +58,7 @@ def build(
             "--instances", min=2, metavar="N", help="Fresh engine instances the latency comparison draws."
         ),
     ] = 12,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Exit 3 where the drop is within the budget but not proven to be."),
-    ] = False,
+    strict: options.Strict = False,
     require_engine: Annotated[
         bool, typer.Option("--require-engine", help="Exit 5 where the engine can only be built elsewhere.")
     ] = False,

@@ -64,24 +64,14 @@ def verify(
             help="Measure the accuracy again on the test images of this data.",
         ),
     ] = None,
-    max_drop: Annotated[
-        str | None,
-        typer.Option(
-            "--max-drop",
-            metavar="POINTS",
-            help="Accuracy budget: 1% is 1.0 point of top-1 (default: what the bundle was built with).",
-        ),
-    ] = None,
+    max_drop: options.MaxDrop = None,
     diagnose: Annotated[
         bool,
         typer.Option(
             "--diagnose", help="Also try other normalisations and swapped channels, and name the mistake."
         ),
     ] = False,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Exit 3 where the drop is within the budget but not proven to be."),
-    ] = False,
+    strict: options.Strict = False,
     as_json: options.Json = False,
 ) -> None:
     """Prove a bundle: digests, golden vectors and, with --data, the accuracy of the compiled engine."""

@@ -62,35 +62,15 @@ def train(
     data: options.Data,
     model: options.Model = "mobilenet_v2",
     weights: options.Weights = "DEFAULT",
-    method: Annotated[
-        str,
-        typer.Option(
-            "--method",
-            metavar="feature|full",
-            help="feature trains a head on frozen features; full trains all weights.",
-        ),
-    ] = "feature",
+    method: options.Method = "feature",
     mean: options.Mean = None,
     std: options.Std = None,
     imgsz: options.ImageSize = None,
     crop: options.Crop = None,
-    epochs: Annotated[
-        int, typer.Option("--epochs", min=1, metavar="N", help="Most epochs of --method full.")
-    ] = 30,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, metavar="N", help="Images a training step of --method full.")
-    ] = 32,
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            "--lr",
-            metavar="RATE",
-            help="Learning rate of the head in --method full (default: the method's own).",
-        ),
-    ] = None,
-    flip: Annotated[
-        bool, typer.Option("--flip/--no-flip", help="Mirror pictures left-right in training.")
-    ] = True,
+    epochs: options.Epochs = 30,
+    batch_size: options.BatchSize = 32,
+    lr: options.LearningRate = None,
+    flip: options.Flip = True,
     seed: options.Seed = 0,
     offline: options.Offline = False,
     out: options.Out = Path("checkpoint"),

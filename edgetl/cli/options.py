@@ -12,21 +12,28 @@ from edgetl.errors import InputError
 
 __all__ = [
     "Batch",
+    "BatchSize",
     "CalibMethod",
     "CalibSamples",
     "Crop",
     "Data",
     "Device",
     "DevicesFile",
+    "Epochs",
+    "Flip",
     "ImageSize",
     "Json",
+    "LearningRate",
+    "MaxDrop",
     "Mean",
+    "Method",
     "Model",
     "Offline",
     "Out",
     "Quiet",
     "Seed",
     "Std",
+    "Strict",
     "Weights",
     "crop_fraction",
     "drop_budget",
@@ -110,6 +117,39 @@ CalibMethod = Annotated[
         metavar="NAME",
         help="How ranges are made: default, minmax, percentile, entropy, mse.",
     ),
+]
+Method = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        metavar="feature|full",
+        help="feature trains a head on frozen features; full trains all weights.",
+    ),
+]
+Epochs = Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Most epochs of --method full.")]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, metavar="N", help="Images a training step of --method full.")
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(
+        "--lr",
+        metavar="RATE",
+        help="Learning rate of the head in --method full (default: the method's own).",
+    ),
+]
+Flip = Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror pictures left-right in training.")]
+MaxDrop = Annotated[
+    str | None,
+    typer.Option(
+        "--max-drop",
+        metavar="POINTS",
+        help="Accuracy budget: 1% is 1.0 point of top-1; none lifts it (default: the profile's or the bundle's).",
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Exit 3 where the drop is within the budget but not proven to be."),
 ]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, metavar="N", help="Seed of the splits, the sampling and the training.")
