@@ -1,9 +1,10 @@
 """What an engineer does without edgetl, each step as its own documentation shows it; seconds of each are kept.
 
 Training is the torchvision transfer tutorial ("ConvNet as fixed feature extractor", of its two variants the one that
-costs less): its transforms, batches, rate, momentum, schedule and epochs, and its choice of the best epoch by the very
-pictures that judge it here. The loader has a worker a core, as torch advises: the tutorial's four are slower on two
-cores. Then export, NNCF's default post-training quantization, ``benchmark_app``.
+costs less): its transforms, batches, rate, momentum, schedule and epochs, and its choice of the best epoch; by the
+pictures that ours chooses by, for the tutorial's own choice by those that judge would be no accuracy to compare with.
+The loader has a worker a core, as torch advises: the tutorial's four are slower on two cores. Then export, NNCF's
+default post-training quantization, ``benchmark_app``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +22,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Subset
-from torchvision import datasets, transforms
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset, Subset
+from torchvision import transforms
 
+from edgetl.data import layout
 from edgetl.transfer import backbone
-from edgetl.types import BuildSpec, Preprocess
+from edgetl.types import BuildSpec, Preprocess, Role
 
 __all__ = ["Amount", "Work"]
 
@@ -38,6 +41,24 @@ class Amount:
     samples: int = 300
     seconds: int = 15
     step: int = 1
+
+
+class Pictures(Dataset[tuple[torch.Tensor, int]]):
+    """Files and labels, decoded by Pillow on each access, as torchvision's ``ImageFolder`` does."""
+
+    def __init__(self, files: list[tuple[Path, int]], chain: Callable[[Any], torch.Tensor]) -> None:
+        self._files = files
+        self._chain = chain
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        if index >= len(self._files):
+            raise IndexError(index)  # ends a plain loop
+        file, label = self._files[index]
+        with Image.open(file) as opened:
+            return self._chain(opened.convert("RGB")), label
 
 
 @dataclass
@@ -62,18 +83,15 @@ class Work:
         torch.manual_seed(0)
         made = backbone.create(self.spec, 2)
         rule = made.preprocess
-        train, judged = (
-            self._pictures(rule, "train", augment=True),
-            self._pictures(rule, "val", augment=False),
-        )
+        train, judged = self._pictures(rule, "train", augment=True), self._pictures(rule, "test")
         with self._timed("train"):
-            net = self._train(made.net, train, judged)
+            net = self._train(made.net, train, self._pictures(rule, "select"))
         with self._timed("export"):
             example = torch.zeros(1, 3, rule.height, rule.width)
             torch.onnx.export(net, (example,), self.folder / "model.onnx", dynamo=True, verbose=False)
             model = ov.Core().read_model(self.folder / "model.onnx")
         with self._timed("quantize"):
-            self._quantize(model, self._pictures(rule, "train", augment=False))
+            self._quantize(model, self._pictures(rule, "train"))
         with self._timed("benchmark_app"):
             self._benchmark()
         with self._timed("verify"):
@@ -86,8 +104,8 @@ class Work:
         yield
         self.seconds[part] = time.perf_counter() - begun
 
-    def _pictures(self, rule: Preprocess, role: str, *, augment: bool) -> Any:
-        """The tutorial's data set: random boxes and mirrors to train on, the centre of 256 to judge."""
+    def _pictures(self, rule: Preprocess, role: Role, *, augment: bool = False) -> Pictures:
+        """The tutorial's transforms: random boxes and mirrors to train on, the centre of 256 to judge."""
         size = rule.height
         first = (
             [transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip()]
@@ -95,18 +113,18 @@ class Work:
             else [transforms.Resize(size * 256 // 224), transforms.CenterCrop(size)]
         )
         chain = transforms.Compose([*first, transforms.ToTensor(), transforms.Normalize(rule.mean, rule.std)])
-        found = datasets.ImageFolder(str(self.root / role), chain)
-        return Subset(found, range(0, len(found), self.amount.step))
+        found = [s for s in layout.scan(self.root, seed=self.spec.seed).samples if s.role == role]
+        return Pictures([(self.root / s.path, s.label) for s in found[:: self.amount.step]], chain)
 
-    def _train(self, net: Any, train: Any, judged: Any) -> torch.nn.Module:
-        """The tutorial's ``train_model``: a training and a judging phase each epoch, the best epoch is kept."""
+    def _train(self, net: Any, train: Pictures, chosen_by: Pictures) -> torch.nn.Module:
+        """The tutorial's ``train_model``: after each epoch the network is tried, and the best epoch is kept."""
         for parameter in net.body.parameters():
             parameter.requires_grad_(False)
         optimizer = torch.optim.SGD(net.head.parameters(), lr=0.001, momentum=0.9)
         schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
         loaders = {
             phase: DataLoader(data, batch_size=4, shuffle=True, num_workers=os.cpu_count() or 1)
-            for phase, data in (("train", train), ("judge", judged))
+            for phase, data in (("train", train), ("choose", chosen_by))
         }
         best, best_right = copy.deepcopy(net.state_dict()), -1
         for epoch in range(self.amount.epochs):
@@ -130,7 +148,7 @@ class Work:
         net.load_state_dict(best)
         return net.eval()
 
-    def _quantize(self, model: Any, pictures: Any) -> None:
+    def _quantize(self, model: Any, pictures: Pictures) -> None:
         import nncf
         import openvino as ov
 

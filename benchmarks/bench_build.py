@@ -71,7 +71,7 @@ def main() -> None:
         n=1,
         target="<= 0.5, accuracy no lower",
         met=ratio <= 0.5 and shipped >= accuracy - 1e-9,
-        note=f"{ours:.0f} s against {theirs:.0f} s (the peer's body is frozen, its epoch picked on the test pictures); "
+        note=f"{ours:.0f} s against {theirs:.0f} s (the peer's body is frozen, too); "
         f"accuracy {100 * shipped:.1f} against {100 * accuracy:.1f} % on {len(right)} images",
     )
     results.write()

@@ -28,8 +28,8 @@ from edgetl.stages.select import choose
 OURS = ("default", "int8")
 CALIBRATE = 32
 """Pictures that ranges are taken from: latency does not depend on them."""
-INSTANCES = 12
-PACE = Pace(rounds=3, block_ms=50.0, least_runs=4)
+INSTANCES = 20
+PACE = Pace(rounds=2, block_ms=50.0, least_runs=4)
 
 
 def main() -> None:

@@ -138,7 +138,9 @@ LearningRate = Annotated[
         help="Learning rate of the head in --method full (default: the method's own).",
     ),
 ]
-Flip = Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror pictures left-right in training.")]
+Flip = Annotated[
+    bool, typer.Option("--flip/--no-flip", help="Mirror half of the pictures left-right in --method full.")
+]
 MaxDrop = Annotated[
     str | None,
     typer.Option(

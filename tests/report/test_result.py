@@ -1,0 +1,142 @@
+"""What a build came to: the one JSON object, its verdict, and the block that is printed from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgetl.devices import Budgets, DeviceProfile
+from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive
+from edgetl.pipeline import Artifact
+from edgetl.report import summary
+from edgetl.report.result import Outcome, assemble, next_commands
+from edgetl.types import BuildSpec
+
+HERE = DeviceProfile(name="local", backend="openvino", device="CPU")
+PENDING = {"reason": "built on the board", "next": ["copy it", "trtexec ..."]}
+ALL = ("f32", "default", "int8")
+
+
+def records(**changed: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the stages of a good build leave, with single values changed by stage."""
+    accuracy = {
+        "fp32": 0.942,
+        "default": 0.942,
+        "int8": 0.939,
+        "shipped": 0.939,
+        "n": 412,
+        "drop_pt": 0.24,
+        "drop_ci95_pt": [-0.6, 1.1],
+        "budget_pt": 1.0,
+        "verdict": "unproven",
+        "sentence": "drop 0.24 points: within, unproven",
+        "worst_class": "worst class ants",
+    }
+    found: dict[str, dict[str, Any]] = {
+        "check": {"classes": ["ants", "bees"], "warnings": ["two look alike"]},
+        "backbone": {},
+        "bench": {
+            "latency_ms": {name: {"p50": 2.0, "p90": 2.1, "p99": None, "n": 70} for name in ALL},
+            "versus_default": {"int8": {"ratio": 0.9, "ci95": [0.88, 0.92], "verdict": "faster"}},
+            "context": {"cpu": "a CPU"},
+        },
+        "select": {"shipped": "int8", "reason": "the fastest", "accuracy": accuracy},
+        **{f"compile:{name}": {"size_bytes": 1_800_000 if name == "int8" else 6_100_000} for name in ALL},
+        **{
+            f"explain:{name}": {
+                "executed": "bf16",
+                "int8_time_share": 0.91,
+                "int8_layer_share": 0.8,
+                "reorders": 3,
+                "float_layers": {"Pooling": 1},
+            }
+            for name in ALL
+        },
+    }
+    for stage, values in changed.items():
+        found[stage] = {**found[stage], **values}
+    return found
+
+
+def outcome(
+    spec: BuildSpec | None = None,
+    profile: DeviceProfile = HERE,
+    pending: dict[str, Any] | None = None,
+    accuracy: dict[str, Any] | None = None,
+    **changed: dict[str, Any],
+) -> Outcome:
+    made = records(**changed)
+    made["select"]["accuracy"] = {**made["select"]["accuracy"], **(accuracy or {})}
+    candidates = ("f32", "int8") if pending else ALL
+    left = {"bench", *(f"{verb}:default" for verb in ("compile", "explain"))} if pending else set()
+    run = {"key": "k", "cached": False, "seconds": 1.0}
+    artifacts = {
+        name: Artifact(Path(), {**record, "_run": run}, "0")
+        for name, record in made.items()
+        if name not in left
+    }
+    return assemble(spec or BuildSpec(data="parts"), profile, artifacts, candidates, pending, "")
+
+
+def text(found: Outcome) -> str:
+    where = {"bundle": "runs/parts/1", "latest": "runs/latest", "data": "parts"}
+    shown = {**found.data, **where}
+    return "\n".join(summary.lines({**shown, "next": next_commands(shown)}))
+
+
+def test_a_good_build_says_what_ships_why_and_what_to_do_next() -> None:
+    found = outcome()
+    assert found.failure is None
+    assert found.data["int8_time_share"] == 0.91
+    assert found.data["size_bytes"] == {"f32": 6_100_000, "default": 6_100_000, "int8": 1_800_000}
+    shown = text(found)
+    assert "▸ int8" in shown
+    assert "91 % of the time in INT8" in shown
+    assert "bf16" in shown
+    assert "two look alike" in shown
+    assert "edgetl predict runs/latest photo.jpg" in shown
+
+
+def test_int8_that_does_not_ship_says_the_reason_the_layers_in_float_and_how_to_insist() -> None:
+    shown = text(outcome(select={"shipped": "default", "reason": "int8 is 7 % slower"}))
+    assert "▸ default" in shown
+    assert "not shipped: int8 is 7 % slower" in shown
+    assert "1 Pooling" in shown
+    assert "3 reorders" in shown
+    assert "--precision int8 ships it anyway (3.4 times smaller)" in shown
+
+
+def test_over_the_accuracy_budget_the_answer_is_no() -> None:
+    found = outcome(accuracy={"verdict": "over", "drop_pt": 2.0})
+    assert isinstance(found.failure, GateFailed)
+
+
+def test_an_unproven_drop_is_inconclusive_for_those_who_ask() -> None:
+    strict = BuildSpec(data="parts", strict=True)
+    assert isinstance(outcome(strict).failure, Inconclusive)
+    assert outcome(strict, accuracy={"verdict": "proven"}).failure is None
+
+
+@pytest.mark.parametrize(("limit", "fails"), [(1.9, True), (2.0, False)])
+def test_a_latency_budget_holds_on_the_device_it_is_for(limit: float, fails: bool) -> None:
+    profile = DeviceProfile(name="local", backend="openvino", device="CPU", budgets=Budgets(p50_ms=limit))
+    assert isinstance(outcome(profile=profile).failure, GateFailed) == fails
+
+
+def test_a_latency_budget_of_another_device_is_not_judged_here() -> None:
+    elsewhere = DeviceProfile(name="box", backend="openvino", device="CPU", budgets=Budgets(p50_ms=0.1))
+    assert outcome(profile=elsewhere).failure is None
+
+
+@pytest.mark.parametrize(("required", "expected"), [(False, type(None)), (True, EnvironmentLacks)])
+def test_a_pending_engine_is_said_first_and_fails_only_where_it_is_required(
+    required: bool, expected: type[EdgetlError | None]
+) -> None:
+    found = outcome(BuildSpec(data="parts", require_engine=required), pending=PENDING)
+    assert isinstance(found.failure, expected)
+    shown = text(found)
+    assert shown.split("\n")[1] == "  engine: pending · built on the board"
+    assert "trtexec" in shown
+    assert "a reference" in shown
