@@ -81,6 +81,9 @@ def _session(graph: graphs.Graph, names: list[str], model: str) -> tuple[onnxrun
     )
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # counting needs the cores, too
+    options.enable_mem_pattern = (
+        False  # a block for all activations at once is memory that the answers take again
+    )
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(
