@@ -54,8 +54,6 @@ class Pictures(Dataset[tuple[torch.Tensor, int]]):
         return len(self._files)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        if index >= len(self._files):
-            raise IndexError(index)  # ends a plain loop
         file, label = self._files[index]
         with Image.open(file) as opened:
             return self._chain(opened.convert("RGB")), label
@@ -96,7 +94,8 @@ class Work:
             self._benchmark()
         with self._timed("verify"):
             engine = ov.Core().compile_model(self.folder / "int8.xml", "CPU")
-            return np.array([int(engine(x[None].numpy())[0].argmax()) == label for x, label in judged])
+            found = [judged[index] for index in range(len(judged))]
+            return np.array([int(engine(x[None].numpy())[0].argmax()) == label for x, label in found])
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
@@ -116,7 +115,7 @@ class Work:
         found = [s for s in layout.scan(self.root, seed=self.spec.seed).samples if s.role == role]
         return Pictures([(self.root / s.path, s.label) for s in found[:: self.amount.step]], chain)
 
-    def _train(self, net: Any, train: Pictures, chosen_by: Pictures) -> torch.nn.Module:
+    def _train(self, net: Any, train: Pictures, chosen_by: Pictures) -> Any:
         """The tutorial's ``train_model``: after each epoch the network is tried, and the best epoch is kept."""
         for parameter in net.body.parameters():
             parameter.requires_grad_(False)
