@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -45,17 +44,16 @@ def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
     source = _place(data, cache)
     stage = check_stage.stage(layout.scan(source, seed=seed), layout.source_root(source))
     artifact = pipeline.run([stage], store, Context(seed=seed, progress=progress))["check"]
-    found = json.loads((artifact.path / check_stage.REPORT).read_bytes())
-    shown = {key: value for key, value in found.items() if key != "usable"}
-    lines = [f"  {artifact.record['summary']}", f"  {'class':<24} {'train':>7} {'select':>7} {'test':>7}"]
-    for name in artifact.record["classes"]:
-        counts = [found["counts"][role][name] for role in ("train", "select", "test")]
+    report = check_stage.report_of(artifact)
+    lines = [f"  {report.summary()}", f"  {'class':<24} {'train':>7} {'select':>7} {'test':>7}"]
+    for name in report.usable.classes:
+        counts = [report.counts[role][name] for role in ("train", "select", "test")]
         lines.append(f"  {name:<24} {counts[0]:>7} {counts[1]:>7} {counts[2]:>7}")
-    lines += [f"  warning: {line}" for line in found["warnings"]]
+    lines += [f"  warning: {line}" for line in report.warnings]
+    lines += [f"  {line}" for line in report.named()]
     lines.append(f"  next     edgetl build --data {data}")
-    return Answer(
-        {"summary": artifact.record["summary"], "digest": artifact.record["data_digest"], **shown}, lines
-    )
+    shown = {key: value for key, value in msgspec.to_builtins(report).items() if key != "usable"}
+    return Answer({"summary": report.summary(), "digest": report.usable.digest, **shown}, lines)
 
 
 def _place(data: str, cache: Path) -> Path:

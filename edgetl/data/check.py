@@ -62,13 +62,28 @@ class CheckReport(Record, frozen=True, kw_only=True):
         total = f"{len(self.usable.samples):,}".replace(",", " ")
         parts = [f"{total} images, {len(self.usable.classes)} classes"]
         if self.unreadable:
-            parts.append(f"{len(self.unreadable)} unreadable (listed in check.json)")
+            parts.append(f"{len(self.unreadable)} unreadable (edgetl check lists them)")
         if self.near_duplicates:
             count = len(self.near_duplicates)
-            parts.append(f"{count} near-duplicates across roles (listed in check.json)")
+            parts.append(f"{count} near-duplicates across roles (edgetl check lists them)")
         else:
             parts.append("no leakage")
         return " · ".join(parts)
+
+    def named(self) -> list[str]:
+        """The files behind the warnings, a line each, the first ``SHOWN`` of each kind."""
+        kinds = {
+            "left out": [f"{path}: {fault}" for path, fault in self.unreadable.items()],
+            "alike": [" and ".join(pair) for pair in self.near_duplicates],
+            "repeated": [" = ".join(group) for group in self.duplicates],
+            "tiny": self.tiny,
+        }
+        lines = []
+        for kind, entries in kinds.items():
+            lines += [f"{kind:<8} {entry}" for entry in entries[:SHOWN]]
+            if len(entries) > SHOWN:
+                lines.append(f"{'':<8} and {len(entries) - SHOWN} more; edgetl check --json lists all")
+        return lines
 
 
 class _Look:

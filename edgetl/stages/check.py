@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from edgetl import digest
-from edgetl.data.check import inspect
+from edgetl.data.check import CheckReport, inspect
 from edgetl.data.layout import Dataset
 from edgetl.pipeline import Artifact, Context, Stage
 
-__all__ = ["DATASET", "REPORT", "dataset_of", "stage"]
+__all__ = ["DATASET", "dataset_of", "report_of", "stage"]
 
 DATASET = "dataset.json"
 REPORT = "check.json"
@@ -43,3 +43,8 @@ def stage(dataset: Dataset, root: Path) -> Stage:
 def dataset_of(check: Artifact) -> Dataset:
     """The usable samples that the check left."""
     return msgspec.json.decode((check.path / DATASET).read_bytes(), type=Dataset)
+
+
+def report_of(check: Artifact) -> CheckReport:
+    """What was found."""
+    return msgspec.json.decode((check.path / REPORT).read_bytes(), type=CheckReport)

@@ -110,6 +110,8 @@ def test_pictures_that_cannot_be_read_are_listed_and_left_out(tmp_path: Path) ->
     assert "30000 x 30000" in report.unreadable["train/a/bomb.jpg"]
     assert len(report.usable.samples) == 24
     assert "4 unreadable" in report.summary()
+    named = "\n".join(report.named())
+    assert all(f"left out train/a/{name}.jpg" in named for name in bad)
 
 
 def test_a_class_without_a_readable_picture_is_an_error(tmp_path: Path) -> None:
