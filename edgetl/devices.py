@@ -296,7 +296,7 @@ def host_note(profile: DeviceProfile, root: Path = Path("/")) -> str:
     if host_is(profile, root):
         return ""
     cpu = _cpu_field(root, "model name") or platform.machine()
-    return f"this host ({cpu}) is not {profile.name}: accuracy is real, latency is this host's"
+    return f"this host ({cpu}) is not {profile.name}"
 
 
 def saturates(profile: DeviceProfile, root: Path = Path("/")) -> bool:

@@ -90,7 +90,7 @@ def headline(spec: BuildSpec) -> str:
 
     profile = _profile(spec)
     parts = [f"edgetl {edgetl.__version__}", f"{profile.name} ({profile.backend} {profile.device})"]
-    return " · ".join([*parts, *filter(None, [devices.host_note(profile)])])
+    return " · ".join([*parts, *filter(None, [_host_note(profile, _pending(profile))])])
 
 
 def build(
@@ -124,7 +124,12 @@ def build(
     force = _forced(spec, recipe.stages)
     artifacts = pipeline.run(recipe.stages, store, ctx, force=force)
     outcome = results.assemble(
-        spec, recipe.profile, artifacts, recipe.candidates, recipe.pending, devices.host_note(recipe.profile)
+        spec,
+        recipe.profile,
+        artifacts,
+        recipe.candidates,
+        recipe.pending,
+        _host_note(recipe.profile, recipe.pending),
     )
     bundle = package.write(spec, recipe.profile, artifacts, outcome, recipe.source)
     recipe.token.unlink(missing_ok=True)
@@ -261,7 +266,8 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
         stages.append(
             compile_stage.stage(name, runs_on, host, source="quantize" if name == "int8" else "export")
         )
-    stages += [explain.stage(name, runs_on, host) for name in candidates]
+    if not pending:  # what the reference executes says nothing of the device's engine
+        stages += [explain.stage(name, runs_on, host) for name in candidates]
     stages += [verify.stage(name, runs_on, host) for name in candidates]
     token = (
         store.root / "resume" / digest.of_json(msgspec.to_builtins(spec, str_keys=True) | {"max_drop": None})
@@ -287,15 +293,9 @@ def _threads() -> int:
 
 def where_it_runs(profile: DeviceProfile) -> tuple[DeviceProfile, Mapping[str, Any] | None]:
     """The profile that engines are compiled for here, and what is left to do where that is not the target."""
-    if profile.backend == "tensorrt":
-        stand_in = msgspec.structs.replace(profile, backend=REFERENCE, device="CPU")
-        reason = f"a TensorRT engine is built on the {profile.name} itself, and this host is not one"
-        steps = (
-            "copy the bundle to the device",
-            "on the device: trtexec --onnx=model.int8.onnx --saveEngine=engine.plan --stronglyTyped"
-            "   (TensorRT 8.6 and 10.3: --int8 --fp16 instead of --stronglyTyped)",
-        )
-        return stand_in, {"reason": reason, "next": list(steps)}
+    pending = _pending(profile)
+    if pending is not None:
+        return msgspec.structs.replace(profile, backend=REFERENCE, device="CPU"), pending
     probe = seam.find(profile.backend).probe()
     if not probe.usable or profile.device not in probe.devices:
         reason = probe.absent.get(profile.device) or probe.reason or "it did not answer"
@@ -305,6 +305,27 @@ def where_it_runs(profile: DeviceProfile) -> tuple[DeviceProfile, Mapping[str, A
             device=profile.name,
         )
     return profile, None
+
+
+def _pending(profile: DeviceProfile) -> Mapping[str, Any] | None:
+    """Why a profile's engine is not built on this host, and the steps that are left; ``None`` where it is."""
+    if profile.backend != "tensorrt":
+        return None
+    steps = (
+        "copy the bundle to the device",
+        "on the device: trtexec --onnx=model.int8.onnx --saveEngine=engine.plan --stronglyTyped"
+        "   (TensorRT 8.6 and 10.3: --int8 --fp16 instead of --stronglyTyped)",
+    )
+    reason = f"a TensorRT engine is built on the {profile.name} itself, and this host is not one"
+    return {"reason": reason, "next": list(steps)}
+
+
+def _host_note(profile: DeviceProfile, pending: Mapping[str, Any] | None) -> str:
+    """What this host is to the device, and which figures that touches; empty where it is the device."""
+    note = devices.host_note(profile)
+    if not note or pending:
+        return note  # a pending engine has no latency, and its accuracy has a note of its own
+    return f"{note}: accuracy is real, latency is this host's"
 
 
 def _session(token: Path) -> str:

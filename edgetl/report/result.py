@@ -39,7 +39,9 @@ def assemble(
     """
     chosen = artifacts["select"].record
     timed = artifacts["bench"].record if "bench" in artifacts else {"latency_ms": {}, "versus_default": {}}
-    executed = {name: artifacts[f"explain:{name}"].record for name in candidates}
+    executed = {
+        name: artifacts[f"explain:{name}"].record for name in candidates if f"explain:{name}" in artifacts
+    }
     sizes = {name: artifacts[f"compile:{name}"].record["size_bytes"] for name in candidates}
     precision = chosen["shipped"]
     data = {
@@ -60,7 +62,7 @@ def assemble(
         "int8_time_share": executed["int8"]["int8_time_share"] if "int8" in executed else None,
         "int8_layer_share": executed["int8"]["int8_layer_share"] if "int8" in executed else None,
         "size_bytes": sizes,
-        "remarks": {name: _remark(name, executed[name], sizes, timed, chosen) for name in candidates},
+        "remarks": {name: _remark(name, executed.get(name), sizes, timed, chosen) for name in candidates},
         "stages": [
             {"name": name, **{key: artifact.record["_run"][key] for key in ("key", "cached", "seconds")}}
             for name, artifact in artifacts.items()
@@ -73,12 +75,14 @@ def assemble(
 
 def _remark(
     name: str,
-    executed: Mapping[str, Any],
+    executed: Mapping[str, Any] | None,
     sizes: Mapping[str, int],
     timed: Mapping[str, Any],
     chosen: Mapping[str, Any],
 ) -> list[str]:
     """What the table says of a candidate: a phrase for its row, then lines below it."""
+    if executed is None:
+        return []
     if name == "default":
         return [str(executed["executed"])]
     if name != "int8":

@@ -98,6 +98,8 @@ def test_build_for_a_jetson_ends_at_the_quantized_model_and_says_what_is_left(ed
     told = edgetl(*arguments, "--json")
     assert told.code == 0, told.err
     assert {"reason", "next"} <= set(told.data["pending"])
+    assert told.data["int8_time_share"] is None, "an engine that is not there has no layer times"
+    assert "latency is this host's" not in " ".join(told.data["notes"])
     bundle = Path(str(told.data["bundle"]))
     shown = edgetl(*arguments)
     first = next(line for line in shown.out.splitlines() if line.strip())

@@ -70,7 +70,7 @@ def outcome(
     made = records(**changed)
     made["select"]["accuracy"] = {**made["select"]["accuracy"], **(accuracy or {})}
     candidates = ("f32", "int8") if pending else ALL
-    left = {"bench", *(f"{verb}:default" for verb in ("compile", "explain"))} if pending else set()
+    left = {"bench", "compile:default", *(f"explain:{name}" for name in ALL)} if pending else set()
     run = {"key": "k", "cached": False, "seconds": 1.0}
     artifacts = {
         name: Artifact(Path(), {**record, "_run": run}, "0")
