@@ -21,6 +21,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "export": "a checkpoint to ONNX with its preprocessing inside",
         "calibrate": "observe a float model on pictures; writes statistics",
         "quantize": "a float ONNX model to INT8 (Q/DQ), for a device",
+        "lint": "hold a Q/DQ graph to the rules of TensorRT or OpenVINO",
     },
     "engine": {
         "compile": "an ONNX file or a bundle's model into an engine",

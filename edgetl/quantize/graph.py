@@ -1,4 +1,4 @@
-"""A float ONNX graph, read and checked before it is observed or quantized; both see the same names."""
+"""An ONNX graph, read and checked before it is observed, quantized or judged; all see the same names."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from onnx import numpy_helper, shape_inference, version_converter
 
 from edgetl.errors import InputError
 
-__all__ = ["OPSET", "WEIGHTED", "Graph", "clear_metadata", "load"]
+__all__ = ["OPSET", "WEIGHTED", "Graph", "Shape", "clear_metadata", "load", "read"]
 
 OPSET = 13
 """The first opset in which QuantizeLinear takes a scale for each channel."""
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Operators that multiply by weights: the layers that are counted as quantizable."""
+Shape = list[int | None]
 _DOMAINS = ("", "ai.onnx")
 _QUANTIZED = frozenset(
     {
@@ -58,16 +59,24 @@ class Graph:
         self.constants = frozenset(self._initializers)
         self._names = {*self.producer, *self.consumers, *self._initializers}
         self.outputs = frozenset(value.name for value in graph.output)
-        known = [*graph.input, *graph.value_info, *graph.output]
+        self._types = _types(graph)
         self.floats = frozenset(
-            value.name
-            for value in known
-            if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT and value.name not in self.constants
+            name
+            for name, (kind, _) in self._types.items()
+            if kind == onnx.TensorProto.FLOAT and name not in self.constants
         )
 
     def array(self, name: str) -> npt.NDArray[np.generic]:
         """The value of a constant."""
         return numpy_helper.to_array(self._initializers[name])
+
+    def kind(self, name: str) -> int:
+        """ONNX's number of a tensor's element type, 0 where it is not known."""
+        return self._types.get(name, (0, None))[0]
+
+    def shape(self, name: str) -> Shape | None:
+        """A tensor's shape as far as it is known, ``None`` for a dimension or a rank that is not."""
+        return self._types.get(name, (0, None))[1]
 
     def label(self, name: str, endings: Iterable[str]) -> str:
         """``name``, made longer until none of the names that it makes with the endings is taken; then they are."""
@@ -85,6 +94,17 @@ class Graph:
         return (n for n in self.model.graph.node if n.op_type in WEIGHTED and self.is_weight(n.input[1]))
 
 
+def _types(graph: onnx.GraphProto) -> dict[str, tuple[int, Shape | None]]:
+    found: dict[str, tuple[int, Shape | None]] = {}
+    for value in [*graph.input, *graph.value_info, *graph.output]:
+        tensor = value.type.tensor_type
+        dims = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
+        found[value.name] = (tensor.elem_type, dims if tensor.HasField("shape") else None)
+    for constant in graph.initializer:
+        found[constant.name] = (constant.data_type, list(constant.dims))
+    return found
+
+
 def load(path: Path) -> Graph:
     """Read a model with its external data, check that it can be quantized, and bring it to a common form.
 
@@ -99,18 +119,8 @@ def load(path: Path) -> Graph:
     model = _read(path)
     _refuse_foreign(model, path.name)
     clear_metadata(model)
-    _lift_constants(model.graph)
-    for value in model.graph.output:  # some exporters write an empty shape for "unknown": it says scalar
-        if not value.type.tensor_type.shape.dim:
-            value.type.tensor_type.ClearField("shape")
-    given = {tensor.name for tensor in model.graph.initializer}
-    for value in [value for value in model.graph.input if value.name in given]:
-        model.graph.input.remove(value)
-    model = _raised(model, path.name)
-    try:
-        model = shape_inference.infer_shapes(model, strict_mode=False)
-    except Exception as error:
-        raise InputError(f"{path.name}: shapes cannot be inferred: {_line(error)}") from error
+    _common_form(model.graph)
+    model = _inferred(_raised(model, path.name), path.name)
     _name_nodes(model.graph)
     graph = Graph(model)
     if not any(graph.weighted()):
@@ -119,6 +129,20 @@ def load(path: Path) -> Graph:
         )
     _refuse_non_finite(graph, path.name)
     return graph
+
+
+def read(path: Path) -> Graph:
+    """Read any model, quantized ones too, to look at it: constants lifted, shapes inferred, every node with a name.
+
+    Raises
+    ------
+    InputError : not an ONNX file; weights beside it are missing; its shapes contradict one another.
+    """
+    model = _read(path)
+    _common_form(model.graph)
+    model = _inferred(model, path.name)
+    _name_nodes(model.graph)
+    return Graph(model)
 
 
 def clear_metadata(model: onnx.ModelProto) -> None:
@@ -194,6 +218,24 @@ def _refuse_foreign(model: onnx.ModelProto, name: str) -> None:
                 f"{name} has an operator {node.op_type!r}{where} that ONNX opset {version} does not define",
                 hint="export it with operators of ONNX alone",
             )
+
+
+def _common_form(graph: onnx.GraphProto) -> None:
+    """Constant nodes become initialisers, initialisers stop being inputs, an unknown shape stops being a scalar."""
+    _lift_constants(graph)
+    for value in graph.output:  # some exporters write an empty shape for "unknown": it says scalar
+        if not value.type.tensor_type.shape.dim:
+            value.type.tensor_type.ClearField("shape")
+    given = {tensor.name for tensor in graph.initializer}
+    for value in [value for value in graph.input if value.name in given]:
+        graph.input.remove(value)
+
+
+def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    try:
+        return shape_inference.infer_shapes(model, strict_mode=False)
+    except Exception as error:
+        raise InputError(f"{name}: shapes cannot be inferred: {_line(error)}") from error
 
 
 def _lift_constants(graph: onnx.GraphProto) -> None:

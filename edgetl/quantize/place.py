@@ -18,6 +18,7 @@ from edgetl.calibration.affine import affine, weight_scale
 from edgetl.calibration.range_stats import RangeStats
 from edgetl.errors import InputError
 from edgetl.quantize import graph as graphs
+from edgetl.quantize.absorb import implied
 from edgetl.quantize.graph import Graph
 from edgetl.quantize.linear import as_convolutions
 from edgetl.quantize.plan import Placement, plan
@@ -152,9 +153,7 @@ def _absorb(graph: Graph, placement: Placement, parameters: Mapping[str, Paramet
         source = node.input[0]
         if len(graph.consumers[source]) > 1 or source in graph.outputs or source not in graph.producer:
             continue
-        low, high = _clip_limits(graph, node)
-        step = float(scale)
-        if -zero * step >= low - 1e-6 * step and (255 - zero) * step <= high * (1 + 1e-6):
+        if implied(graph, node, float(scale), zero):
             before = graph.producer[source]
             before.output[list(before.output).index(source)] = name
             graph.producer[name] = before
@@ -162,18 +161,6 @@ def _absorb(graph: Graph, placement: Placement, parameters: Mapping[str, Paramet
     for node in gone:
         graph.model.graph.node.remove(node)
     return len(gone)
-
-
-def _clip_limits(graph: Graph, node: onnx.NodeProto) -> tuple[float, float]:
-    limits = [-np.inf, np.inf]
-    if node.op_type == "Relu":
-        limits[0] = 0.0
-    for place, name in enumerate(node.input[1:3]):
-        if name in graph.constants:
-            limits[place] = float(graph.array(name))
-        elif name:
-            return np.inf, -np.inf  # not known before it runs: nothing can imply it
-    return limits[0], limits[1]
 
 
 def _write_weights(graph: Graph, placement: Placement, scheme: Scheme) -> list[onnx.NodeProto]:

@@ -48,11 +48,15 @@ def plan(graph: Graph, scheme: Scheme) -> Placement:
             _want(graph, scheme, made, node, [node.input[0]])
         elif node.op_type in scheme.joins:
             joined = _join_inputs(graph, scheme, node, depths)
+            if node.op_type in scheme.between and not _read_in_integers(graph, scheme, node, chosen):
+                continue
             if joined and all(name in inside for name in node.input if name in graph.floats):
                 made.joins.append(node.name)
                 _want(graph, scheme, made, node, joined)
-                if node.op_type == "Concat":
-                    _join_groups(made.equal, {_source(graph, scheme, name) for name in joined})
+                if node.op_type == "Concat":  # what it gives shares the scale too: in integers it only copies
+                    sources = {_source(graph, scheme, name) for name in joined}
+                    _join_groups(made.equal, {*sources, node.output[0]})
+    made.equal = [group & made.pairs.keys() for group in made.equal]
     return made
 
 
@@ -109,12 +113,21 @@ def _reason_for_float(graph: Graph, scheme: Scheme, node: onnx.NodeProto) -> str
     rank = graph.array(node.input[1]).ndim
     if node.op_type == "MatMul" and rank != 2:
         return f"its weights have rank {rank}"
+    if node.op_type == "MatMul" and _thin(graph, node, scheme.min_matmul):
+        return f"a small MatMul, which is faster in float for {scheme.name}"
     if node.op_type == "ConvTranspose" and any(a.name == "group" and a.i > 1 for a in node.attribute):
         return "a grouped transposed convolution"
     readers = {weight_axis(reader) for reader in graph.consumers[node.input[1]] if reader.op_type in WEIGHTED}
     if len(readers) > 1 or any(reader.op_type not in WEIGHTED for reader in graph.consumers[node.input[1]]):
         return "its weights are shared with another use"
     return ""
+
+
+def _thin(graph: Graph, node: onnx.NodeProto, least: int) -> bool:
+    """Whether a MatMul has one row or column, or an inner size or columns below ``least``; 0 lets all pass."""
+    inner, columns = graph.array(node.input[1]).shape
+    rows = (graph.shape(node.input[0]) or [None])[-2:][0]
+    return least > 0 and (min(inner, columns) < least or columns == 1 or rows == 1)
 
 
 def _behind_weights(graph: Graph) -> set[str]:
@@ -135,6 +148,18 @@ def _join_inputs(graph: Graph, scheme: Scheme, node: onnx.NodeProto, depths: Map
     if node.op_type == "Add" and scheme.residual == "skip":
         return [min(inputs, key=lambda name: (depths.get(name, 0), name))]
     return inputs
+
+
+def _read_in_integers(graph: Graph, scheme: Scheme, node: onnx.NodeProto, chosen: set[str]) -> bool:
+    """Whether a layer in integers or a join reads what a node gives, at once or after it was moved or clipped."""
+    for reader in graph.consumers.get(node.output[0], ()):
+        if reader.name in chosen or reader.op_type in scheme.joins:
+            return True
+        if reader.op_type in (*scheme.passing, "Relu", "Clip") and _read_in_integers(
+            graph, scheme, reader, chosen
+        ):
+            return True
+    return False
 
 
 def _depths(graph: Graph) -> dict[str, int]:

@@ -11,6 +11,9 @@ from edgetl.types import Record
 __all__ = ["SCHEMES", "Scheme", "find"]
 
 
+_MOVING = ("MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice")
+
+
 class Scheme(Record, frozen=True, kw_only=True):
     """A target's rules for quantizing a graph.
 
@@ -20,6 +23,8 @@ class Scheme(Record, frozen=True, kw_only=True):
     weighted : operators whose weights are int8, one scale for each output channel, zero point 0.
     joins : operators that run in integers when all their inputs do.
     passing : operators that move values without computing: a pair before them serves what comes after.
+    between : joins that need a reader in integers too: with integers before them alone they would run in float.
+    min_matmul : a MatMul of one row or column, or with an inner size or columns below this, stays in float.
     residual : which inputs of an Add get a pair: both, or the skip connection alone.
     absorb : drop a Relu or Clip that the integers behind it imply.
     first_float, last_float : leave the first and the last weighted layer in float.
@@ -31,16 +36,9 @@ class Scheme(Record, frozen=True, kw_only=True):
     symmetric: bool
     weighted: tuple[str, ...] = ("Conv", "ConvTranspose", "Gemm", "MatMul")
     joins: tuple[str, ...] = ()
-    passing: tuple[str, ...] = (
-        "MaxPool",
-        "Reshape",
-        "Flatten",
-        "Squeeze",
-        "Unsqueeze",
-        "Transpose",
-        "Slice",
-        "Gather",
-    )
+    passing: tuple[str, ...] = (*_MOVING, "Gather")
+    between: tuple[str, ...] = ()
+    min_matmul: int = 0
     residual: Literal["both", "skip"] = "both"
     absorb: bool = False
     first_float: bool = False
@@ -70,6 +68,9 @@ SCHEMES = {
             activation="int8",
             symmetric=True,
             joins=("Add", "Concat", "AveragePool", "GlobalAveragePool"),
+            passing=_MOVING,  # Gather is not among the operators that TensorRT moves pairs through
+            between=("AveragePool", "GlobalAveragePool"),
+            min_matmul=16,
             residual="skip",
         ),
         Scheme(
@@ -77,6 +78,8 @@ SCHEMES = {
             activation="int8",
             symmetric=True,
             joins=("Add", "Concat", "AveragePool"),
+            passing=_MOVING,
+            min_matmul=16,
         ),
     )
 }

@@ -41,8 +41,10 @@ def test_the_quantized_graph_agrees_with_the_float_one(case: str, scheme: str, t
     model = graphs.write(case, tmp_path)
     _, report = quantized(model, SCHEMES[scheme])
     assert worst_snr(model, tmp_path / "int8.onnx") > 25.0
-    assert report.quantized == report.quantizable == LAYERS.get(case, 2)
-    assert report.left_float == ()
+    assert report.quantizable == LAYERS.get(case, 2)
+    small = case == "matmul" and scheme != "openvino-cpu"  # which TensorRT wants in float
+    assert [layer.op for layer in report.left_float] == ["MatMul"] * small
+    assert report.quantized == report.quantizable - small
 
 
 @every_case

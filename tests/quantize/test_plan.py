@@ -90,7 +90,19 @@ def test_an_unknown_scheme_is_refused_with_the_nearest() -> None:
         schemes.find("openvino-cqu")
 
 
-def test_concatenations_that_share_a_tensor_share_one_scale(load: Load) -> None:
+def test_concatenations_that_share_a_tensor_share_one_scale_and_so_do_their_outputs(load: Load) -> None:
     graph = load("dense")
     (group,) = plan(graph, SCHEMES["openvino-cpu"]).equal
-    assert len(group) == 3
+    assert group == {node_of(graph, "Relu", n) for n in (1, 2, 3)} | {
+        node_of(graph, "Concat", n) for n in (0, 1)
+    }
+
+
+@pytest.mark.parametrize("scheme", ["tensorrt", "tensorrt-dla"])
+def test_a_small_matmul_stays_float_for_tensorrt_and_so_does_the_pool_that_only_it_reads(
+    scheme: str, load: Load
+) -> None:
+    graph = load("matmul")
+    made = plan(graph, SCHEMES[scheme])
+    assert made.left == {node_of(graph, "MatMul"): f"a small MatMul, which is faster in float for {scheme}"}
+    assert made.joins == []
