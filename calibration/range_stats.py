@@ -12,7 +12,7 @@ from edgetl.errors import InputError
 
 __all__ = ["HALF", "SCHEMA", "RangeStats"]
 
-SCHEMA = 1
+SCHEMA = 2
 HALF = 2048
 """Bins on each side of zero: a range is seen with 1024 to 2048 bins, 4 to 8 for each step of 8 bits."""
 _FINEST = -120

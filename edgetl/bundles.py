@@ -32,7 +32,7 @@ from edgetl.verify import budget
 from edgetl.verify import diagnose as diagnosis
 from edgetl.verify.accuracy import logits_of, paired, per_class_recall
 
-__all__ = ["Answer", "bench", "inspect", "verify"]
+__all__ = ["Answer", "bench", "inspect", "opened", "verify"]
 
 Array = npt.NDArray[Any]
 
@@ -265,8 +265,8 @@ def bench(
 
 
 @contextmanager
-def _opened(place: Path) -> Iterator[Bundle]:
-    """A bundle, also one that is a single file."""
+def opened(place: Path) -> Iterator[Bundle]:
+    """A bundle, also one that is a single file; it is gone afterwards."""
     if not place.is_file():
         yield open_bundle(place)
         return
@@ -281,7 +281,7 @@ def inspect(place: Path, *, precision: str | None, every_layer: bool) -> Answer:
     ------
     BundleError : a byte differs. InputError : the bundle has no such candidate.
     """
-    with _opened(place) as bundle:
+    with opened(place) as bundle:
         manifest = bundle.manifest
         data: dict[str, Any] = {
             "manifest": msgspec.to_builtins(manifest),

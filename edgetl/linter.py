@@ -6,13 +6,14 @@ from pathlib import Path
 
 import msgspec
 
-from edgetl.bundles import Answer
+from edgetl.bundles import Answer, opened
 from edgetl.errors import GateFailed, InputError
 from edgetl.quantize import lint as rules
 from edgetl.quantize.lint import told
-from edgetl.runtime import open_bundle
 
 __all__ = ["lint", "list_rules"]
+
+INT8 = "model.int8.onnx"
 
 
 def lint(source: Path | None, target: str | None, *, strict: bool) -> Answer:
@@ -28,14 +29,16 @@ def lint(source: Path | None, target: str | None, *, strict: bool) -> Answer:
         )
     if not source.exists():
         raise InputError(f"no such model: {source}", hint="a quantized .onnx file, or a bundle")
-    if source.is_dir() or source.suffix == ".tar":
-        bundle = open_bundle(source)
-        model, target = bundle.folder / "model.int8.onnx", target or bundle.manifest.backend
-        if not model.exists():
+    if source.suffix == ".onnx":
+        return _answer(source, source, _named(target), strict)
+    with opened(source) as bundle:
+        model = bundle.folder / INT8
+        if INT8 not in bundle.manifest.files:
             raise InputError(f"{source} has no INT8 model: there is nothing to hold to rules")
-    else:
-        model = source
-    target = _named(target)
+        return _answer(source, model, target or bundle.manifest.backend, strict)
+
+
+def _answer(source: Path, model: Path, target: str, strict: bool) -> Answer:
     found = rules.lint(model, target)
     broken = [finding for finding in found if strict or finding.rule.level == "error"]
     sentence = told.verdict(source.name, target, found, len(rules.checked(target)))

@@ -31,6 +31,7 @@ from edgetl.stages import (
     package,
     prepare,
     quantize,
+    refine,
     select,
     train,
     verify,
@@ -257,18 +258,30 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
             train.full_stage(spec, root, store.root / "training", host, _threads()),
         ]
     stages.append(export.stage(batch, from_backbone=by_features and batch in (1, "dynamic")))
+    compiled = {name: compile_stage.stage(name, runs_on, host, source="export") for name in candidates}
+    verified = {name: verify.stage(name, runs_on, host) for name in candidates}
+    stages += [compiled["f32"], verified["f32"]]  # first, for the others are held against it
+    max_drop = profile.budgets.max_drop if spec.max_drop is None else spec.max_drop
     if "int8" in candidates:
+        narrow = devices.saturates(profile)
         stages += [
             calibrate.stage(spec.calib_samples, spec.calib_method, spec.seed),
-            quantize.stage(profile.scheme, spec.calib_method, reduce_range=devices.saturates(profile)),
+            quantize.stage(profile.scheme, spec.calib_method, reduce_range=narrow),
+            *refine.stages(
+                runs_on,
+                profile.scheme,
+                spec.calib_method,
+                host,
+                reduce_range=narrow,
+                max_drop=max_drop,
+                seed=spec.seed,
+            ),
         ]
-    for name in candidates:
-        stages.append(
-            compile_stage.stage(name, runs_on, host, source="quantize" if name == "int8" else "export")
-        )
+        compiled["int8"] = compile_stage.stage("int8", runs_on, host, source=refine.final())
+    stages += [compiled[name] for name in candidates if name != "f32"]
     if not pending:  # what the reference executes says nothing of the device's engine
         stages += [explain.stage(name, runs_on, host) for name in candidates]
-    stages += [verify.stage(name, runs_on, host) for name in candidates]
+    stages += [verified[name] for name in candidates if name != "f32"]
     token = (
         store.root / "resume" / digest.of_json(msgspec.to_builtins(spec, str_keys=True) | {"max_drop": None})
     )
@@ -278,7 +291,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
         select.stage(
             candidates,
             "check",
-            max_drop=profile.budgets.max_drop if spec.max_drop is None else spec.max_drop,
+            max_drop=max_drop,
             precision=spec.precision,
             timed=not pending,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +29,16 @@ from edgetl.stages import check as check_stage
 from edgetl.stages.compile import CANDIDATES
 from edgetl.types import BuildSpec, Preprocess
 
-__all__ = ["CalibrationSource", "calibrate", "check", "compile_model", "export", "quantize", "train"]
+__all__ = [
+    "CalibrationSource",
+    "calibrate",
+    "check",
+    "compile_model",
+    "export",
+    "pictures_of",
+    "quantize",
+    "train",
+]
 
 Array = npt.NDArray[Any]
 
@@ -212,7 +222,7 @@ def _observe(model: Path, source: CalibrationSource, method: str, folder: Path, 
     if not model.is_file():
         raise InputError(f"no such model: {model}", hint="an ONNX file")
     feed = _Feed(model, source)
-    paths, drawn, identity = _draw(source)
+    paths, drawn, identity = _draw(source.data, source.samples, source.seed, source.cache)
     chosen = [paths[index] for index in drawn]
     images = load_images(paths[0].parent, [str(path.absolute()) for path in chosen], feed.array)
     progress.started("calibrate")
@@ -228,21 +238,35 @@ def _observe(model: Path, source: CalibrationSource, method: str, folder: Path, 
     return len(chosen)
 
 
-def _draw(source: CalibrationSource) -> tuple[list[Path], list[int], str]:
+def _draw(data: str, samples: int, seed: int, cache: Path) -> tuple[list[Path], list[int], str]:
     """Pictures, which of them to take, and their digest: the train role of labelled data, else any below a folder."""
-    place = _place(source.data, source.cache)
+    place = _place(data, cache)
     try:
-        dataset = layout.scan(place, seed=source.seed)
+        dataset = layout.scan(place, seed=seed)
     except InputError:
         paths = layout.pictures_in(place)
         if not paths:
             raise
-        picked = np.random.default_rng(source.seed).permutation(len(paths))[: source.samples]
+        picked = np.random.default_rng(seed).permutation(len(paths))[:samples]
         return paths, sorted(picked.tolist()), digest.of_json([digest.of_file(path) for path in paths])
     root = layout.source_root(place)
     train = [sample for sample in dataset.samples if sample.role == "train"]
-    drawn = sampling.stratified(np.array([s.label for s in train]), source.samples, source.seed)
+    drawn = sampling.stratified(np.array([s.label for s in train]), samples, seed)
     return [root / sample.path for sample in train], drawn.tolist(), dataset.digest
+
+
+def pictures_of(
+    data: str, samples: int, seed: int, cache: Path, preprocess: Preprocess
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Pictures as a bundle's engine takes them, uint8 (H, W, 3): of the train role, or any below a folder.
+
+    Raises
+    ------
+    InputError : there are none, or one cannot be read.
+    """
+    paths, drawn, _ = _draw(data, samples, seed, cache)
+    chosen = [str(paths[index].absolute()) for index in drawn]
+    return load_images(paths[0].parent, chosen, lambda picture: rule.apply(picture, preprocess))
 
 
 class _Feed:

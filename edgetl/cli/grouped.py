@@ -16,7 +16,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "data": {"check": "unreadable pictures, duplicates, leakage between roles"},
     "model": {
-        "models": "the backbones that can be named, their cost and input size",
+        "models": "the backbones that can be named, their cost and size",
         "train": "fine-tune a backbone; writes a checkpoint",
         "export": "a checkpoint to ONNX with its preprocessing inside",
         "calibrate": "observe a float model on pictures; writes statistics",
@@ -25,11 +25,12 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "engine": {
         "compile": "an ONNX file or a bundle's model into an engine",
+        "sensitivity": "the layers that INT8 costs most in",
         "inspect": "what is in a bundle, really: layers, precisions, digests",
     },
     "device": {
         "devices": "the profiles, and what this host can use",
-        "doctor": "what is installed, and the command that mends what is not",
+        "doctor": "what is installed, and what mends what is not",
     },
     "measure": {"bench": "time an engine alone, and a frame to its result"},
 }
@@ -44,5 +45,5 @@ class Grouped(TyperGroup):
         formatter.write("\n")
         for group, commands in GROUPS.items():
             for index, (name, does) in enumerate(commands.items()):
-                formatter.write(f"  {group if index == 0 else '':<8} {name:<10} {does}\n")
+                formatter.write(f"  {group if index == 0 else '':<8} {name:<11} {does}\n")
         formatter.write("\n  edgetl COMMAND --help   lists its options with their units and defaults\n")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import edgetl
-from edgetl.cli import build, engine, host, lint, model
+from edgetl.cli import build, engine, host, lint, model, sensitivity
 from edgetl.cli.grouped import Grouped
 from edgetl.errors import Cancelled, EdgetlError, InputError, did_you_mean
 
@@ -41,6 +41,7 @@ build.register(app)
 model.register(app)
 lint.register(app)
 engine.register(app)
+sensitivity.register(app)
 host.register(app)
 
 

@@ -17,9 +17,11 @@ from edgetl.calibration.range_stats import RangeStats
 from edgetl.errors import InputError
 from edgetl.quantize import graph as graphs
 from edgetl.quantize.plan import tensors_to_observe
+from edgetl.quantize.reads import Averages
+from edgetl.quantize.statistics import Statistics
 from edgetl.types import TensorSpec
 
-__all__ = ["input_of", "observe", "tools"]
+__all__ = ["answers", "input_of", "observe", "open_session", "tools"]
 
 Array = npt.NDArray[Any]
 
@@ -31,8 +33,8 @@ def observe(
     total: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
     method: str = "default",
-) -> dict[str, RangeStats]:
-    """Statistics of every activation that a scheme may quantize, by its name in the graph.
+) -> Statistics:
+    """Statistics of every activation that a scheme may quantize, and of what layers with weights read.
 
     Parameters
     ----------
@@ -46,24 +48,26 @@ def observe(
         no image at all.
     """
     graph = graphs.load(model)
-    names = tensors_to_observe(graph)
-    session, feed_name = _session(graph, names, model.name)
-    stats = {name: RangeStats(histogram=ranges.needs_histogram(method)) for name in names}
+    ranged = tensors_to_observe(graph)
+    averages = Averages(graph)
+    session, feed = open_session(graph, list(dict.fromkeys([*ranged, *averages.tensors])), model.name)
+    stats = {name: RangeStats(histogram=ranges.needs_histogram(method)) for name in ranged}
     done = 0
-    for arrays in _answers(session, names, feed_name, images):
-        for name, array in zip(names, arrays, strict=True):
+    for arrays in answers(session, feed, images):
+        for name in ranged:
             try:
-                stats[name].update(array)
+                stats[name].update(arrays[name])
             except InputError as error:
                 raise InputError(
                     f"tensor {name!r} has NaN or infinity for sample {done}", tensor=name, sample=done
                 ) from error
+        averages.update(arrays)
         done += 1
         if on_progress is not None:
             on_progress(done, total)
     if not done:
         raise InputError("there is no image to calibrate with")
-    return stats
+    return Statistics(stats, averages.means())
 
 
 def tools() -> dict[str, str]:
@@ -71,7 +75,9 @@ def tools() -> dict[str, str]:
     return {name: version(name) for name in ("numpy", "onnx", "onnxruntime")}
 
 
-def _session(graph: graphs.Graph, names: list[str], model: str) -> tuple[onnxruntime.InferenceSession, str]:
+def open_session(
+    graph: graphs.Graph, names: list[str], model: str
+) -> tuple[onnxruntime.InferenceSession, str]:
     """A session of the graph with ``names`` as its outputs, and the name of its input."""
     tapped = onnx.ModelProto()
     tapped.CopyFrom(graph.model)
@@ -97,14 +103,14 @@ def _session(graph: graphs.Graph, names: list[str], model: str) -> tuple[onnxrun
     return session, inputs[0]
 
 
-def _answers(
-    session: onnxruntime.InferenceSession, names: list[str], feed: str, images: Iterable[Array]
-) -> Iterator[list[Array]]:
-    """Activations of each image, in order; the next image runs while one is being counted."""
-    waiting: Future[list[Array]] | None = None
+def answers(
+    session: onnxruntime.InferenceSession, feed: str, images: Iterable[Array]
+) -> Iterator[dict[str, Array]]:
+    """Each output of the session by name, for each image in order; the next image runs while one is being counted."""
+    waiting: Future[dict[str, Array]] | None = None
     with ThreadPoolExecutor(1) as pool:
         for number, image in enumerate(images):
-            running = pool.submit(_run, session, names, feed, image, number)
+            running = pool.submit(_run, session, feed, image, number)
             if waiting is not None:
                 yield waiting.result()
             waiting = running
@@ -112,17 +118,15 @@ def _answers(
             yield waiting.result()
 
 
-def _run(
-    session: onnxruntime.InferenceSession, names: list[str], feed: str, image: Array, number: int
-) -> list[Array]:
+def _run(session: onnxruntime.InferenceSession, feed: str, image: Array, number: int) -> dict[str, Array]:
+    names = [value.name for value in session.get_outputs()]
     try:
-        found: list[Array] = session.run(names, {feed: image})
+        return dict(zip(names, session.run(names, {feed: image}), strict=True))
     except Exception as error:
         wanted = session.get_inputs()[0]
         raise InputError(
             f"sample {number} is {image.dtype} {list(image.shape)}, the model takes {wanted.type} {wanted.shape}"
         ) from error
-    return found
 
 
 def input_of(model: Path) -> TensorSpec:
@@ -133,7 +137,7 @@ def input_of(model: Path) -> TensorSpec:
     InputError : it cannot be read or run, or has several inputs.
     """
     graph = graphs.load(model)
-    session, _ = _session(graph, [value.name for value in graph.model.graph.output][:1], model.name)
+    session, _ = open_session(graph, [value.name for value in graph.model.graph.output][:1], model.name)
     wanted = session.get_inputs()[0]
     kinds = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
     shape = tuple(dim if isinstance(dim, int) else None for dim in wanted.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
 
 from edgetl.calibration import ranges
-from edgetl.calibration.affine import affine, weight_scale
+from edgetl.calibration.affine import affine
 from edgetl.calibration.range_stats import RangeStats
 from edgetl.errors import InputError
 from edgetl.quantize import graph as graphs
@@ -23,14 +22,14 @@ from edgetl.quantize.graph import Graph
 from edgetl.quantize.linear import as_convolutions
 from edgetl.quantize.plan import Placement, plan
 from edgetl.quantize.schemes import Scheme
+from edgetl.quantize.statistics import Statistics
+from edgetl.quantize.weights import write_weights
+from edgetl.quantize.writing import ENDINGS, add_parameters, pair_half, rewire
 from edgetl.types import Record
 
 __all__ = ["FloatLayer", "QuantizeReport", "quantize", "tools"]
 
 Parameters = tuple[np.float32, int]
-
-_ENDINGS = ("_quantized", "_dequantized", "_scale", "_zero_point")
-"""What the names of a tensor's quantized form, its way back, and their parameters end in."""
 
 
 class FloatLayer(Record, frozen=True, kw_only=True):
@@ -68,21 +67,25 @@ class QuantizeReport(Record, frozen=True, kw_only=True):
 
 def quantize(
     model: Path,
-    stats: Mapping[str, RangeStats],
+    stats: Statistics,
     scheme: Scheme,
     method: str,
     out: Path,
     *,
     reduce_range: bool | None = None,
+    rounded: Mapping[str, npt.NDArray[Any]] | None = None,
+    kept: Set[str] = frozenset(),
 ) -> QuantizeReport:
     """Quantize a float model; ``out`` appears whole or not at all.
 
     Parameters
     ----------
-    stats : of the model's activations, by name, as ``observe`` gives them.
+    stats : of the model, as ``observe`` gives them. Biases are corrected by what layers read on average.
     method : how ranges are made from them: a name of ``calibration.ranges`` or ``default``.
     reduce_range : for a processor without VNNI: weights whose sums fit 16 bits (``affine.weight_scale``), and linear
         layers as convolutions (``linear``); ``None`` does as the scheme says.
+    rounded : integers of weights, as ``rounding.round_layers`` gives them; rounded to the nearest without.
+    kept : names of layers that stay in float.
 
     Raises
     ------
@@ -93,10 +96,10 @@ def quantize(
     graph = graphs.load(model)
     if scheme.reduce_range:
         graph = as_convolutions(graph)
-    placement = plan(graph, scheme)
-    parameters = _parameters(placement, stats, scheme, method)
+    placement = plan(graph, scheme, kept)
+    parameters = _parameters(placement, stats.ranges, scheme, method)
     absorbed = _absorb(graph, placement, parameters) if scheme.absorb else 0
-    weights = _write_weights(graph, placement, scheme)
+    weights = write_weights(graph, placement, scheme, stats.means, rounded or {})
     behind = _write_pairs(graph, placement, parameters, scheme)
     _arrange(graph.model.graph, weights, behind)
     _save(graph.model, out)
@@ -163,28 +166,6 @@ def _absorb(graph: Graph, placement: Placement, parameters: Mapping[str, Paramet
     return len(gone)
 
 
-def _write_weights(graph: Graph, placement: Placement, scheme: Scheme) -> list[onnx.NodeProto]:
-    """Replace float weights by int8 ones; the DequantizeLinear nodes that bring them back."""
-    proto = graph.model.graph
-    old = {tensor.name: tensor for tensor in proto.initializer}
-    nodes: list[onnx.NodeProto] = []
-    for name, axis in placement.weights.items():
-        weights = graph.array(name).astype(np.float32)
-        scale = weight_scale(weights, axis, reduce_range=scheme.reduce_range)
-        shape = [1] * weights.ndim
-        shape[axis] = -1
-        integers = np.clip(np.rint(weights / scale.reshape(shape)), -127, 127).astype(np.int8)
-        proto.initializer.remove(old[name])
-        label = graph.label(name, _ENDINGS)
-        dequantized = f"{label}_dequantized"
-        nodes.append(_pair_half("DequantizeLinear", f"{label}_quantized", dequantized, label, axis))
-        proto.initializer.append(numpy_helper.from_array(integers, f"{label}_quantized"))
-        _add_parameters(proto, label, scale, np.zeros(scale.shape, np.int8))
-        for reader in graph.consumers[name]:
-            _rewire(reader, name, dequantized)
-    return nodes
-
-
 def _write_pairs(
     graph: Graph, placement: Placement, parameters: Mapping[str, Parameters], scheme: Scheme
 ) -> dict[str, list[onnx.NodeProto]]:
@@ -192,16 +173,16 @@ def _write_pairs(
     behind: dict[str, list[onnx.NodeProto]] = {}
     for name, readers in placement.pairs.items():
         scale, zero = parameters[name]
-        label = graph.label(name, _ENDINGS)
-        _add_parameters(graph.model.graph, label, np.asarray(scale), np.asarray(zero, scheme.activation))
+        label = graph.label(name, ENDINGS)
+        add_parameters(graph.model.graph, label, np.asarray(scale), np.asarray(zero, scheme.activation))
         integers, back = f"{label}_quantized", f"{label}_dequantized"
         behind[name] = [
-            _pair_half("QuantizeLinear", name, integers, label),
-            _pair_half("DequantizeLinear", integers, back, label),
+            pair_half("QuantizeLinear", name, integers, label),
+            pair_half("DequantizeLinear", integers, back, label),
         ]
         for reader in graph.consumers[name]:
             if reader.name in readers:
-                _rewire(reader, name, back)
+                rewire(reader, name, back)
     return behind
 
 
@@ -221,30 +202,6 @@ def _arrange(
             arranged.extend(behind.pop(name, ()))
     del proto.node[:]
     proto.node.extend(arranged)
-
-
-def _pair_half(kind: str, source: str, target: str, owner: str, axis: int | None = None) -> onnx.NodeProto:
-    attributes: dict[str, Any] = {} if axis is None else {"axis": axis}
-    return helper.make_node(
-        kind,
-        [source, f"{owner}_scale", f"{owner}_zero_point"],
-        [target],
-        name=f"{kind}:{owner}",
-        **attributes,
-    )
-
-
-def _add_parameters(
-    proto: onnx.GraphProto, owner: str, scale: npt.NDArray[np.float32], zero: npt.NDArray[np.generic]
-) -> None:
-    proto.initializer.append(numpy_helper.from_array(scale, f"{owner}_scale"))
-    proto.initializer.append(numpy_helper.from_array(zero, f"{owner}_zero_point"))
-
-
-def _rewire(node: onnx.NodeProto, old: str, new: str) -> None:
-    for place, name in enumerate(node.input):
-        if name == old:
-            node.input[place] = new
 
 
 def _save(model: onnx.ModelProto, out: Path) -> None:

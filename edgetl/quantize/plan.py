@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 import msgspec
@@ -36,10 +36,10 @@ class Placement:
     equal: list[set[str]] = field(default_factory=list)
 
 
-def plan(graph: Graph, scheme: Scheme) -> Placement:
-    """Where the scheme's rules put pairs in this graph."""
+def plan(graph: Graph, scheme: Scheme, kept: Set[str] = frozenset()) -> Placement:
+    """Where the scheme's rules put pairs in this graph; layers named in ``kept`` stay in float."""
     made = Placement()
-    _choose_layers(graph, scheme, made)
+    _choose_layers(graph, scheme, made, kept)
     chosen = set(made.layers)
     inside = _behind_weights(graph)
     depths = _depths(graph)
@@ -89,11 +89,11 @@ def _widest(scheme: Scheme) -> Scheme:
     return msgspec.structs.replace(scheme, first_float=False, last_float=False, residual="both")
 
 
-def _choose_layers(graph: Graph, scheme: Scheme, made: Placement) -> None:
+def _choose_layers(graph: Graph, scheme: Scheme, made: Placement, kept: Set[str]) -> None:
     candidates = [n for n in graph.model.graph.node if n.op_type in WEIGHTED and n.input[0] in graph.floats]
     ready = [node for node in candidates if graph.is_weight(node.input[1])]
     for node in candidates:
-        reason = _reason_for_float(graph, scheme, node)
+        reason = "sensitive" if node.name in kept else _reason_for_float(graph, scheme, node)
         if not reason and scheme.first_float and node is ready[0]:
             reason = "first layer"
         if not reason and scheme.last_float and node is ready[-1] and len(ready) > 1:

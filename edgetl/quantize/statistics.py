@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from edgetl import digest
 from edgetl.calibration.range_stats import SCHEMA, RangeStats
 from edgetl.errors import InputError
 from edgetl.types import Record
 
-__all__ = ["Identity", "check", "identity", "load", "load_identity", "save"]
+__all__ = ["Identity", "Statistics", "check", "identity", "load", "load_identity", "save"]
 
+MEAN = "mean_window"
 NUMBERS, FACTS = "calibration.npz", "calibration.json"
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What was observed of a float model.
+
+    Attributes
+    ----------
+    ranges : of each activation that a scheme may quantize, by its name.
+    means : of each layer with weights, by its name, the mean window that it reads: (G, K), see ``window.Window``.
+    """
+
+    ranges: dict[str, RangeStats]
+    means: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 class Identity(Record, frozen=True, kw_only=True):
@@ -61,9 +78,12 @@ def identity(model: Path, preprocess: Any, data: str, samples: Sequence[int], me
     )
 
 
-def save(stats: Mapping[str, RangeStats], of: Identity, folder: Path) -> None:
+def save(stats: Statistics, of: Identity, folder: Path) -> None:
     """Write both files into an existing folder; the JSON last, so that it is there only if all is."""
-    arrays = {f"{name}|{key}": value for name, one in stats.items() for key, value in one.to_arrays().items()}
+    arrays = {
+        f"{name}|{key}": value for name, one in stats.ranges.items() for key, value in one.to_arrays().items()
+    }
+    arrays |= {f"{name}|{MEAN}": value for name, value in stats.means.items()}
     partial = folder / f"{NUMBERS}.partial.npz"
     np.savez_compressed(partial, allow_pickle=False, **arrays)
     partial.replace(folder / NUMBERS)
@@ -71,7 +91,7 @@ def save(stats: Mapping[str, RangeStats], of: Identity, folder: Path) -> None:
     (folder / FACTS).write_bytes(digest.canonical_json(whole))
 
 
-def load(folder: Path, *, model: Path | None = None) -> dict[str, RangeStats]:
+def load(folder: Path, *, model: Path | None = None) -> Statistics:
     """The statistics in a folder; with ``model`` only if they are of that file.
 
     Raises
@@ -85,14 +105,18 @@ def load(folder: Path, *, model: Path | None = None) -> dict[str, RangeStats]:
     if not path.is_file() or digest.of_file(path) != told.numbers:
         raise InputError(f"{path} is not the file that {FACTS} names", hint="calibrate again")
     found: dict[str, dict[str, Any]] = {}
+    means: dict[str, npt.NDArray[Any]] = {}
     try:
         with np.load(path, allow_pickle=False) as arrays:
             for entry in arrays.files:
                 name, _, key = entry.rpartition("|")
-                found.setdefault(name, {})[key] = arrays[entry]
+                if key == MEAN:
+                    means[name] = arrays[entry]
+                else:
+                    found.setdefault(name, {})[key] = arrays[entry]
     except (ValueError, BadZipFile, OSError) as error:
         raise InputError(f"{path} cannot be read: {error}", hint="calibrate again") from error
-    return {name: RangeStats.from_arrays(parts) for name, parts in found.items()}
+    return Statistics({name: RangeStats.from_arrays(parts) for name, parts in found.items()}, means)
 
 
 def load_identity(folder: Path) -> Identity:

@@ -62,6 +62,7 @@ def assemble(
         "int8_time_share": executed["int8"]["int8_time_share"] if "int8" in executed else None,
         "int8_layer_share": executed["int8"]["int8_layer_share"] if "int8" in executed else None,
         "size_bytes": sizes,
+        "ladder": _ladder(artifacts),
         "remarks": {name: _remark(name, executed.get(name), sizes, timed, chosen) for name in candidates},
         "stages": [
             {"name": name, **{key: artifact.record["_run"][key] for key in ("key", "cached", "seconds")}}
@@ -71,6 +72,12 @@ def assemble(
         **({"pending": dict(pending)} if pending else {}),
     }
     return Outcome(data, _judge(spec, profile, data))
+
+
+def _ladder(artifacts: Mapping[str, Artifact]) -> list[Any]:
+    """What was tried to keep the accuracy of int8, in order, each as it did on the ``select`` images."""
+    rungs = [artifact for name, artifact in artifacts.items() if name.startswith("refine:")]
+    return list(rungs[-1].record["tried"]) if rungs else []
 
 
 def _remark(

@@ -37,10 +37,10 @@ def stage(samples: int, method: str, seed: int) -> Stage:
         )
         statistics.save(stats, identity, out)
         return {
-            "summary": f"{len(drawn)} images of the train split, {len(stats)} tensors",
+            "summary": f"{len(drawn)} images of the train split, {len(stats.ranges)} tensors",
             "samples": len(drawn),
             "method": method,
         }
 
     options = {"samples": samples, "method": method, "seed": seed}
-    return Stage("calibrate", 3, ("export", "prepare"), options, observe.tools(), run)
+    return Stage("calibrate", 4, ("export", "prepare"), options, observe.tools(), run)

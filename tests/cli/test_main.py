@@ -199,7 +199,13 @@ def test_a_signal_ends_with_130_and_no_traceback(tmp_path: Path, signum: int, na
         "main.run()\n"
     )
     running = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # a shell's "&" ignores it
     )
     assert running.stdout is not None
     assert running.stdout.readline() == "inside\n"

@@ -31,7 +31,7 @@ def grey(levels: Iterator[int] | range) -> Iterator[Pixels]:
 
 def seen_levels(model: Path, pictures: Iterator[Pixels]) -> int:
     """How many different pictures of one colour the statistics of the first convolution's input tell of."""
-    first = next(iter(observe(model, pictures).values()))
+    first = next(iter(observe(model, pictures).ranges.values()))
     assert first.bins is not None
     return int(np.count_nonzero(first.bins))
 
@@ -55,13 +55,13 @@ def test_values_are_counted_once_for_each_sample(model: Path) -> None:
         model, grey(range(N)), total=N, on_progress=lambda done, total: progress.append((done, total))
     )
     assert progress == [(done, N) for done in range(1, N + 1)]
-    assert {one.samples for one in stats.values()} == {N}
-    assert next(iter(stats.values())).count == N * 3 * graphs.SIDE**2
+    assert {one.samples for one in stats.ranges.values()} == {N}
+    assert next(iter(stats.ranges.values())).count == N * 3 * graphs.SIDE**2
 
 
 def test_statistics_are_those_of_the_tensors_themselves(model: Path) -> None:
     pictures = list(graphs.pictures(4))
-    first = next(iter(observe(model, pictures).values()))
+    first = next(iter(observe(model, pictures).ranges.values()))
     normalised = [p.astype(np.float32) * np.float32(1 / 64) - np.float32(2) for p in pictures]
     assert first.low == pytest.approx(min(float(x.min()) for x in normalised), abs=1e-6)
     assert first.high == pytest.approx(max(float(x.max()) for x in normalised), abs=1e-6)
@@ -83,7 +83,7 @@ def test_samples_are_asked_for_one_at_a_time_and_let_go(model: Path) -> None:
 @pytest.mark.parametrize("method", ["default", *ranges.METHODS])
 def test_extremes_alone_are_taken_where_the_method_needs_no_more(method: str, model: Path) -> None:
     stats = observe(model, graphs.pictures(2), method=method)
-    assert {one.bins is not None for one in stats.values()} == {ranges.needs_histogram(method)}
+    assert {one.bins is not None for one in stats.ranges.values()} == {ranges.needs_histogram(method)}
 
 
 def test_nan_is_named_with_the_tensor_and_the_sample(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from edgetl.quantize import place
 from edgetl.quantize.graph import WEIGHTED
 from edgetl.quantize.observe import observe
 from edgetl.quantize.schemes import SCHEMES, Scheme
+from edgetl.quantize.statistics import Statistics
 from tests.quantize import graphs
 
 CPU = SCHEMES["openvino-cpu"]
@@ -64,7 +65,8 @@ def test_every_quantized_layer_reads_integers(case: str, tmp_path: Path) -> None
 def test_a_graph_whose_ranges_are_wrong_is_found_by_the_same_measure(tmp_path: Path) -> None:
     model = graphs.write("residual", tmp_path)
     stats = observe(model, graphs.pictures(4))
-    shuffled = dict(zip(stats, [*list(stats.values())[1:], next(iter(stats.values()))], strict=True))
+    given = list(stats.ranges.values())
+    shuffled = Statistics(dict(zip(stats.ranges, [*given[1:], given[0]], strict=True)), stats.means)
     place.quantize(model, shuffled, CPU, "default", tmp_path / "int8.onnx")
     assert worst_snr(model, tmp_path / "int8.onnx") < 25.0
 
@@ -124,7 +126,9 @@ def test_the_same_input_gives_the_same_bytes(case: str, tmp_path: Path) -> None:
     stats = observe(model, graphs.pictures(4))
     found = []
     for out in (tmp_path / "a.onnx", tmp_path / "b.onnx"):
-        place.quantize(model, dict(reversed(stats.items())), CPU, "default", out)
+        place.quantize(
+            model, Statistics(dict(reversed(stats.ranges.items())), stats.means), CPU, "default", out
+        )
         found.append(out.read_bytes())
     assert found[0] == found[1]
 
@@ -240,8 +244,8 @@ def test_two_layers_with_the_same_weights_share_the_integers(tmp_path: Path) -> 
 def test_statistics_of_another_model_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     model = graphs.write("residual", tmp_path)
     stats = observe(model, graphs.pictures(2))
-    lost = next(iter(stats))
-    del stats[lost]
+    lost = next(iter(stats.ranges))
+    del stats.ranges[lost]
     with pytest.raises(InputError, match="lack 1 of 4 tensors") as caught:
         place.quantize(model, stats, CPU, "default", tmp_path / "int8.onnx")
     assert lost in caught.value.problem
@@ -264,3 +268,20 @@ def test_without_vnni_a_linear_layer_becomes_a_convolution_and_answers_the_same(
     assert "Gemm" not in kinds
     assert report.quantized == report.quantizable == 2
     assert worst_snr(model, tmp_path / "conv.onnx") > 25.0
+
+
+@pytest.mark.parametrize("reduce_range", [False, True])
+def test_biases_keep_the_mean_of_what_a_layer_answers(reduce_range: bool, tmp_path: Path) -> None:
+    """One large weight a channel, beside which the many small ones of one sign round to zero."""
+    b = graphs.Builder()
+    weights = np.full((8, 8, 3, 3), 0.45)
+    weights[:, 0, 1, 1] = 127
+    model = b.save(tmp_path / "model.onnx", b.node("Conv", b.relu_conv(), b.const(weights), pads=[1] * 4))
+    stats = observe(model, graphs.pictures(16))
+    means = {}
+    for name, given in (("with", stats), ("without", Statistics(stats.ranges))):
+        out = tmp_path / f"{name}.onnx"
+        place.quantize(model, given, CPU, "minmax", out, reduce_range=reduce_range)
+        errors = [graphs.run(out, p) - graphs.run(model, p) for p in graphs.pictures(16)]
+        means[name] = np.abs(np.mean(errors, axis=(0, 1, 3, 4))).mean()
+    assert means["with"] < 0.5 * means["without"]

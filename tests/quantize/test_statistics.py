@@ -12,6 +12,7 @@ from edgetl.calibration.range_stats import RangeStats
 
 from edgetl.errors import InputError
 from edgetl.quantize import statistics
+from edgetl.quantize.statistics import Statistics
 from edgetl.types import Preprocess
 
 PREPROCESS = Preprocess(height=16, width=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -25,16 +26,16 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def stats() -> dict[str, RangeStats]:
+def stats() -> Statistics:
     rng = np.random.default_rng(0)
     made = {"a": RangeStats(), "b/c|d": RangeStats(), "e": RangeStats(histogram=False)}
     for one in made.values():
         one.update(rng.normal(size=(5, 3, 4, 4)).astype(np.float32))
-    return made
+    return Statistics(made, {"conv/1|x": rng.normal(size=(2, 9)), "a": rng.normal(size=(1, 4))})
 
 
 @pytest.fixture
-def saved(model: Path, stats: dict[str, RangeStats], tmp_path: Path) -> Path:
+def saved(model: Path, stats: Statistics, tmp_path: Path) -> Path:
     folder = tmp_path / "stats"
     folder.mkdir()
     identity = statistics.identity(model, PREPROCESS, "d" * 64, [3, 1, 2], "default")
@@ -42,11 +43,13 @@ def saved(model: Path, stats: dict[str, RangeStats], tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_was_saved_is_loaded(saved: Path, model: Path, stats: dict[str, RangeStats]) -> None:
+def test_what_was_saved_is_loaded(saved: Path, model: Path, stats: Statistics) -> None:
     loaded = statistics.load(saved, model=model)
-    assert loaded.keys() == stats.keys()
-    for name, one in stats.items():
-        before, after = one.to_arrays(), loaded[name].to_arrays()
+    assert loaded.ranges.keys() == stats.ranges.keys()
+    assert loaded.means.keys() == stats.means.keys()
+    assert all(np.array_equal(loaded.means[name], mean) for name, mean in stats.means.items())
+    for name, one in stats.ranges.items():
+        before, after = one.to_arrays(), loaded.ranges[name].to_arrays()
         assert before.keys() == after.keys()
         assert all(np.array_equal(before[key], after[key]) for key in before)
 
@@ -59,7 +62,7 @@ def test_the_identity_is_kept(saved: Path, model: Path) -> None:
     statistics.check(told, statistics.identity(model, PREPROCESS, "d" * 64, [3, 1, 2], "minmax"))
 
 
-def test_the_same_statistics_have_the_same_bytes(saved: Path, stats: dict[str, RangeStats]) -> None:
+def test_the_same_statistics_have_the_same_bytes(saved: Path, stats: Statistics) -> None:
     files = [path for path in sorted(saved.iterdir())]
     before = [path.read_bytes() for path in files]
     statistics.save(stats, statistics.load_identity(saved), saved)

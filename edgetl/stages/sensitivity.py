@@ -1,0 +1,99 @@
+"""How much each layer alone, in INT8, changes what the network answers: measured on the compiled engine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from edgetl.backends import seam
+from edgetl.devices import DeviceProfile
+from edgetl.quantize import graph as graphs
+from edgetl.quantize import place
+from edgetl.quantize.plan import plan
+from edgetl.quantize.schemes import Scheme
+from edgetl.quantize.statistics import Statistics
+from edgetl.types import Record
+from edgetl.verify.accuracy import logits_of
+
+__all__ = ["LayerEffect", "answers_of", "by_layer"]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+
+
+class LayerEffect(Record, frozen=True, kw_only=True):
+    """What INT8 in one layer, all others in float, does to the answers.
+
+    Attributes
+    ----------
+    snr_db : of the logits against those in f32; ``None`` where nothing changed.
+    agreement : share of pictures with the same top class as in f32.
+    """
+
+    name: str
+    op: str
+    snr_db: float | None
+    agreement: float
+
+
+def by_layer(
+    model: Path,
+    stats: Statistics,
+    scheme: Scheme,
+    method: str,
+    reference: Floats,
+    answers: Callable[[Path], Floats],
+    *,
+    rounded: Mapping[str, Array] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[LayerEffect]:
+    """The effect of each layer that the scheme quantizes, the worst first.
+
+    Parameters
+    ----------
+    reference : logits in f32 (N, classes). answers : the logits of a quantized model on the same pictures.
+    rounded : integers of weights (``quantize.rounding``).
+    on_progress : told ``(done, total)`` layers.
+    """
+    graph = graphs.load(model)
+    layers = plan(graph, scheme).layers
+    alone = msgspec.structs.replace(scheme, joins=())
+    kinds = {node.name: node.op_type for node in graph.model.graph.node}
+    found = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for done, name in enumerate(layers):
+            trial = Path(scratch) / "model.onnx"
+            place.quantize(model, stats, alone, method, trial, rounded=rounded, kept={*layers} - {name})
+            found.append(_effect(name, kinds[name], reference, answers(trial)))
+            if on_progress is not None:
+                on_progress(done + 1, len(layers))
+    return sorted(found, key=lambda effect: np.inf if effect.snr_db is None else effect.snr_db)
+
+
+def answers_of(model: Path, profile: DeviceProfile, pictures: Array) -> Floats:
+    """What the engine of a model, compiled for this only, answers to pictures."""
+    backend = seam.find(profile.backend)
+    with tempfile.TemporaryDirectory() as scratch:
+        engine = backend.compile(model, profile, Path(scratch))
+        session = backend.open(engine, Path(scratch), profile)
+        try:
+            return logits_of(session, pictures)
+        finally:
+            session.close()
+
+
+def _effect(name: str, op: str, reference: Floats, found: Floats) -> LayerEffect:
+    noise = float(np.square(found.astype(np.float64) - reference).sum())
+    power = float(np.square(reference.astype(np.float64)).sum())
+    return LayerEffect(
+        name=name,
+        op=op,
+        snr_db=10 * float(np.log10(power / noise)) if noise and power else None,
+        agreement=float((found.argmax(axis=1) == reference.argmax(axis=1)).mean()),
+    )
