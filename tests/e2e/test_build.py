@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -118,6 +119,22 @@ def test_build_for_a_jetson_ends_at_the_quantized_model_and_says_what_is_left(ed
     assert edgetl(*arguments, "--require-engine").code == 5
     assert "keeps the 27 rules of tensorrt" in edgetl("lint", bundle).out
     assert bundle.name
+
+
+def test_sensitivity_lists_and_draws_every_layer_without_labels(
+    built: Built, edgetl: Edgetl, tmp_path: Path
+) -> None:
+    drawn = tmp_path / "layers.svg"
+    told = edgetl("sensitivity", built.bundle, "--json")
+    assert told.code == 0, told.err
+    layers = told.data["layers"]
+    assert len(layers) == 8
+    assert sum(layer["noise_share"] for layer in layers) == pytest.approx(1.0)
+    shown = edgetl("sensitivity", built.bundle, "--data", "demo", "--samples", "20", "--picture", drawn)
+    assert shown.code == 0, shown.err
+    assert "8 layers, each alone in INT8, 20 pictures" in shown.out
+    bars = ElementTree.parse(drawn).getroot().findall("{http://www.w3.org/2000/svg}rect")
+    assert len(bars) == 1 + len(layers)
 
 
 def test_an_option_that_is_misspelt_is_answered_with_the_nearest(edgetl: Edgetl) -> None:

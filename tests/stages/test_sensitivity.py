@@ -1,0 +1,41 @@
+"""Layer by layer: the one that INT8 ruins comes first, and those it leaves alone come last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edgetl.devices import DeviceProfile
+from edgetl.quantize.observe import observe
+from edgetl.quantize.schemes import SCHEMES
+from edgetl.stages.sensitivity import answers_of, by_layer
+from tests.quantize import graphs
+from tests.quantize.planted import CULPRIT, network
+
+FLOAT = DeviceProfile(name="box", backend="openvino", device="CPU", scheme="openvino-cpu", precision="f32")
+INT8 = msgspec.structs.replace(FLOAT, precision="int8")
+
+
+def test_the_planted_layer_is_the_worst_by_far(tmp_path: Path) -> None:
+    model = network(tmp_path / "model.onnx", planted=True)
+    pictures = np.concatenate(list(graphs.pictures(24)))
+    told: list[tuple[int, int]] = []
+    effects = by_layer(
+        model,
+        observe(model, (picture[None] for picture in pictures)),
+        msgspec.structs.replace(SCHEMES["openvino-cpu"], reduce_range=True),
+        "minmax",
+        answers_of(model, FLOAT, pictures),
+        lambda trial: answers_of(trial, INT8, pictures),
+        on_progress=lambda *done: told.append(done),
+    )
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [effect.op for effect in effects].count("Conv") == 3
+    ratios = [effect.snr_db for effect in effects]
+    assert effects[0].name == CULPRIT
+    assert None not in ratios
+    assert ratios == sorted(ratios, key=lambda ratio: ratio or 0.0)
+    assert (ratios[1] or 0.0) > (ratios[0] or 0.0) + 20.0
+    assert effects[-1].agreement > effects[0].agreement
