@@ -111,19 +111,19 @@ def ours(
     return path
 
 
-def nncf_default(model: Path, images: Sequence[Array], folder: Path) -> Path:
+def nncf_default(model: Path, images: Sequence[Array], folder: Path, **variant: Any) -> Path:
     """NNCF's post-training quantization as its documentation calls it for an OpenVINO model; path of the IR.
 
     Parameters
     ----------
-    model : of ``float_nchw``. images : of ``normalised``.
+    model : of ``float_nchw``. images : of ``normalised``. variant : further options, none by default.
     """
     with _quiet():
         import nncf
         import openvino as ov
 
         graph = ov.Core().read_model(model)
-        quantized = nncf.quantize(graph, nncf.Dataset(images), subset_size=SUBSET)
+        quantized = nncf.quantize(graph, nncf.Dataset(images), subset_size=SUBSET, **variant)
         path = folder / f"{model.name.partition('.')[0]}.nncf.xml"
         ov.save_model(quantized, path, compress_to_fp16=False)
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ __all__ = ["LayerEffect", "answers_of", "by_layer"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
+
+
+WORKERS = 2
+"""Layers at work at once: one is compiled, in a process of its own, while another answers."""
 
 
 class LayerEffect(Record, frozen=True, kw_only=True):
@@ -57,7 +62,8 @@ def by_layer(
 
     Parameters
     ----------
-    reference : logits in f32 (N, classes). answers : the logits of a quantized model on the same pictures.
+    reference : logits in f32 (N, classes).
+    answers : the logits of a quantized model on the same pictures; called by several threads.
     rounded : integers of weights (``quantize.rounding``).
     on_progress : told ``(done, total)`` layers.
     """
@@ -65,14 +71,22 @@ def by_layer(
     layers = plan(graph, scheme).layers
     alone = msgspec.structs.replace(scheme, joins=())
     kinds = {node.name: node.op_type for node in graph.model.graph.node}
-    found = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for done, name in enumerate(layers):
+    found: list[LayerEffect] = []
+
+    def measure(name: str) -> LayerEffect:
+        with tempfile.TemporaryDirectory() as scratch:
             trial = Path(scratch) / "model.onnx"
             place.quantize(model, stats, alone, method, trial, rounded=rounded, kept={*layers} - {name})
-            found.append(_effect(name, kinds[name], reference, answers(trial)))
+            return _effect(name, kinds[name], reference, answers(trial))
+
+    pool = ThreadPoolExecutor(WORKERS)
+    try:
+        for effect in pool.map(measure, layers):
+            found.append(effect)
             if on_progress is not None:
-                on_progress(done + 1, len(layers))
+                on_progress(len(found), len(layers))
+    finally:
+        pool.shutdown(cancel_futures=True)
     return sorted(found, key=lambda effect: np.inf if effect.snr_db is None else effect.snr_db)
 
 

@@ -1,0 +1,185 @@
+"""B1: what our INT8 keeps of the float answers, against NNCF with either of its bias corrections, at which latency.
+
+Networks with real ImageNet weights; 300 of the shared pictures calibrate every contender, the other 700 judge it, all
+as engines of OpenVINO's CPU plugin that take the same normalised planes. ``ours`` is what ``edgetl build`` makes
+first, ``ours, rounded`` what the first rung of its ladder makes.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import _peers
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+from _results import Results, parser, shared_data
+
+from edgetl import devices, stats
+from edgetl.bench.comparison import Comparison, Contender, compare
+from edgetl.bench.instance import Pace
+from edgetl.data import decode
+from edgetl.quantize import observe, place, rounding, schemes
+from edgetl.runtime import preprocess
+from edgetl.types import Preprocess
+
+Array = npt.NDArray[Any]
+
+NETS = ("efficientnet_lite0", "mobilenet_v1_075")
+CALIBRATE = 300
+OURS = ("ours", "ours, rounded")
+PEERS = ("NNCF default", "NNCF accurate bias correction")
+SNR_TARGET, AGREEMENT_TARGET = 4.0, 1.5
+INSTANCES = 20
+PACE = Pace(rounds=2, block_ms=50.0, least_runs=4)
+
+
+def main() -> None:
+    options = parser(__doc__).parse_args()
+    data = shared_data()
+    if data is None:
+        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    results = Results("int8", quick=options.quick, also=("nncf", "openvino", "timm", "torch"))
+    for net in NETS[:1] if options.quick else NETS:
+        rule = _rule(net)
+        pictures, labels = _pictures(data / "imagenet1k", rule)
+        order = np.random.default_rng(0).permutation(len(labels))
+        calibrate, judge = order[:CALIBRATE], order[CALIBRATE:]
+        if options.quick:
+            calibrate, judge = calibrate[:20], judge[:40]
+        images = _peers.normalised(pictures[calibrate], rule)
+        held_out = _peers.normalised(pictures[judge], rule)
+        with tempfile.TemporaryDirectory() as folder:
+            model = _float(net, Path(folder), data / "weights")
+            made = {**_ours(model, images, Path(folder)), **_peers_of(model, images, Path(folder))}
+            reference = _logits(model, held_out, {"INFERENCE_PRECISION_HINT": "f32"})
+            logits = {name: _logits(path, held_out) for name, path in made.items()}
+            _report(results, net, reference, logits, labels[judge])
+            _latency(results, net, made, quick=options.quick)
+    results.write()
+
+
+def _rule(net: str) -> Preprocess:
+    """What a network wants of a picture: 224 of 256; both here are normalised to [-1, 1]."""
+    return _peers.preprocess_of("efficientnet_lite0")
+
+
+def _pictures(folder: Path, rule: Preprocess) -> tuple[Array, Array]:
+    with (folder / "labels.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [f"{row['wnid']}.jpg" for row in rows]
+    frames = decode.load_images(folder, names, lambda frame: preprocess.apply(frame, rule))
+    return np.stack(list(frames)), np.array([int(row["index"]) for row in rows])
+
+
+def _float(net: str, folder: Path, weights: Path) -> Path:
+    if net == "efficientnet_lite0":
+        return _peers.float_nchw(net, folder, weights / f"{net}_imagenet.safetensors")
+    return weights / f"{net}_imagenet.onnx"
+
+
+def _ours(model: Path, images: list[Array], folder: Path) -> dict[str, Path]:
+    narrow = devices.saturates(devices.load().find("local"))
+    scheme = msgspec.structs.replace(schemes.find("openvino-cpu"), reduce_range=narrow)
+    seen = observe.observe(model, images)
+    paths = {name: folder / f"{name.replace(', ', '-')}.onnx" for name in OURS}
+    place.quantize(model, seen, scheme, "default", paths["ours"])
+    rounded = rounding.round_layers(model, images[: rounding.PICTURES], scheme)
+    place.quantize(model, seen, scheme, "default", paths["ours, rounded"], rounded=rounded)
+    return paths
+
+
+def _peers_of(model: Path, images: list[Array], folder: Path) -> dict[str, Path]:
+    found = {}
+    for name, variant in zip(PEERS, ({}, {"fast_bias_correction": False}), strict=True):
+        part = folder / name.replace(" ", "-")
+        part.mkdir()
+        found[name] = _peers.nncf_default(model, images, part, **variant)
+    return found
+
+
+def _logits(model: Path, images: list[Array], config: dict[str, str] | None = None) -> Array:
+    request = ov.Core().compile_model(model, "CPU", config or {}).create_infer_request()
+    return np.concatenate([request.infer([image])[0].copy() for image in images])
+
+
+def _report(results: Results, net: str, reference: Array, logits: dict[str, Array], labels: Array) -> None:
+    answers = reference.argmax(axis=1)
+    results.row(f"{net}, top-1 f32", 100 * float((answers == labels).mean()), "%", n=len(labels))
+    snr = {name: _snr_db(reference, found) for name, found in logits.items()}
+    agrees = {name: found.argmax(axis=1) == answers for name, found in logits.items()}
+    for name, found in logits.items():
+        top = 100 * float((found.argmax(axis=1) == labels).mean())
+        results.row(f"{net}, top-1 {name}", top, "%", n=len(labels))
+        results.row(f"{net}, agreement {name}", 100 * float(agrees[name].mean()), "%", n=len(labels))
+        results.row(f"{net}, output SNR {name}", snr[name], "dB", n=len(labels))
+        results.keep(f"{net}/{name}", found.argmax(axis=1).tolist())
+    for peer in PEERS:
+        for own in OURS:
+            tag = "B1 " if own == "ours" else ""
+            gain = snr[own] - snr[peer]
+            results.row(
+                f"{tag}{net}, output SNR, {own} minus {peer}",
+                gain,
+                "dB",
+                n=len(labels),
+                target=f">= {SNR_TARGET:g}" if tag else None,
+                met=gain >= SNR_TARGET if tag else None,
+            )
+            _agreement(
+                results, f"{tag}{net}, agreement, {own} minus {peer}", agrees[own], agrees[peer], bool(tag)
+            )
+
+
+def _agreement(results: Results, what: str, own: Array, peer: Array, judged: bool) -> None:
+    losses, gains = int((peer & ~own).sum()), int((~peer & own).sum())
+    low, high = stats.tango(losses, gains, len(own))
+    points = 100.0 * (gains - losses) / len(own)
+    results.row(
+        what,
+        points,
+        "pt",
+        ci95=(-100.0 * high, -100.0 * low),
+        n=len(own),
+        target=f">= {AGREEMENT_TARGET:g}" if judged else None,
+        met=points >= AGREEMENT_TARGET if judged else None,
+        note=f"{gains} gained, {losses} lost",
+    )
+
+
+def _latency(results: Results, net: str, made: dict[str, Path], *, quick: bool) -> None:
+    contenders = {
+        name: Contender(opener="_openers:openvino_model", arguments={"path": str(made[name])})
+        for name in (*OURS, PEERS[0])
+    }
+    count, pace = (2, Pace(rounds=1, block_ms=10)) if quick else (INSTANCES, PACE)
+    found: Comparison = compare(
+        contenders,
+        baseline=PEERS[0],
+        instances=count,
+        most_instances=count,
+        pace=pace,
+        env={"PYTHONPATH": str(Path(__file__).parent)},
+    )
+    for name in OURS:
+        ratio = found.ratio(name, PEERS[0])
+        results.ratio(
+            f"B1 {net}, latency, {name} / {PEERS[0]}",
+            ratio=ratio.ratio,
+            ci95=ratio.ci95,
+            instances=ratio.instances,
+            at_most=1.0,
+        )
+
+
+def _snr_db(reference: Array, found: Array) -> float:
+    return float(10 * np.log10((reference**2).sum() / ((found - reference) ** 2).sum()))
+
+
+if __name__ == "__main__":
+    main()
