@@ -57,7 +57,7 @@ bench: $(VENV)/.all ## run every program of benchmarks/; takes hours, EDGETL_SHA
 
 wheel: $(VENV)/.all ## dist/: the wheel and the sdist
 	@rm -rf build/lib build/bdist.* dist
-	@mkdir dist
+	@mkdir -p dist build
 	@$(BIN)/python -c "from setuptools import build_meta as b; b.build_sdist('dist'); b.build_wheel('dist')" >build/wheel.log
 	@ls dist
 

@@ -112,7 +112,7 @@ def _report(results: Results, net: str, found: Comparison) -> None:
         name: {"ratio": r.ratio, "ci95": r.ci95, "verdict": r.verdict} for name, r in found.versus().items()
     }
     latency = {name: found.latency_ms(name) for name in OURS}
-    shipped, _ = choose(OURS, {}, latency, versus, max_drop=math.inf, precision="auto")
+    shipped, _ = choose(OURS, {}, latency, versus, max_drop=math.inf, precision="auto", images=0)
     same = Ratio(ratio=1.0, ci95=(1.0, 1.0), verdict="no difference", instances=len(found.instances))
     ratio = same if shipped == "default" else found.ratio(shipped)
     _ratio(results, f"A2 {net}, shipped ({shipped}) / default precision", ratio, judged=True)

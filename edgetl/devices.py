@@ -24,10 +24,14 @@ __all__ = [
     "host_is",
     "host_note",
     "load",
+    "narrow_weights",
     "saturates",
 ]
 
 SCHEMES = ("openvino-cpu", "openvino-gpu", "openvino-npu", "tensorrt", "tensorrt-dla", "none")
+
+
+PRECISIONS = ("auto", "f32", "default", "int8")
 
 
 class Budgets(Record, frozen=True, kw_only=True):
@@ -173,7 +177,7 @@ def _read(text: str, where: str) -> dict[str, dict[str, Any]]:
     import yaml
 
     try:
-        found = yaml.safe_load(text) or {}
+        found = yaml.load(text, _loader()) or {}  # noqa: S506 (a SafeLoader that also refuses a key given twice)
     except yaml.YAMLError as error:
         raise InputError(
             f"{where} is not YAML: {' '.join(str(error).split())}", hint="see devices.yaml"
@@ -189,6 +193,22 @@ def _read(text: str, where: str) -> dict[str, dict[str, Any]]:
             hint="devices: {my-box: {extends: intel-cpu, budgets: {p50_ms: 5}}}",
         )
     return body
+
+
+def _loader() -> Any:
+    """PyYAML's safe loader; of a key that is given twice in one mapping it would silently take the last."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            twice = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
+            if twice is not None:
+                raise yaml.YAMLError(f"{twice!r} is given twice, line {node.start_mark.line + 1} and below")
+            found: dict[Any, Any] = super().construct_mapping(node, deep)
+            return found
+
+    return Loader
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,6 +234,8 @@ def _inherit(name: str, raw: Mapping[str, Mapping[str, Any]], path: tuple[str, .
     parent = body.pop("extends", None)
     if parent is None:
         return body
+    if parent not in raw:  # by another name of it
+        parent = next((known for known, other in raw.items() if parent in other.get("aliases", ())), parent)
     inherited = _inherit(str(parent), raw, (*path, name))
     for own in ("aliases", "description"):  # these say who a profile is, not what it is made of
         inherited.pop(own, None)
@@ -226,12 +248,32 @@ def _profile(name: str, body: Mapping[str, Any]) -> DeviceProfile:
         profile = msgspec.convert({**body, "name": name}, DeviceProfile)
     except msgspec.ValidationError as error:
         raise InputError(f"device {name!r}: {error}", hint="see devices.yaml for the form") from error
+    _check_values(profile)
     if profile.scheme not in SCHEMES:
         raise InputError(
             f"device {name!r}: scheme {profile.scheme!r} is not known.{did_you_mean(profile.scheme, SCHEMES)}",
             hint=f"one of {', '.join(SCHEMES)}",
         )
     return profile
+
+
+def _check_values(profile: DeviceProfile) -> None:
+    if profile.precision not in PRECISIONS:
+        raise InputError(
+            f"device {profile.name!r}: precision {profile.precision!r} is not known."
+            f"{did_you_mean(profile.precision, PRECISIONS)}",
+            hint=f"one of {', '.join(PRECISIONS)}",
+        )
+    if profile.threads is not None and profile.threads < 1:
+        raise InputError(
+            f"device {profile.name!r}: threads {profile.threads} is below 1",
+            hint="leave it out for the vendor's default",
+        )
+    for name, value in msgspec.structs.asdict(profile.budgets).items():
+        if value is not None and not value >= 0:
+            raise InputError(
+                f"device {profile.name!r}: budgets.{name} {value} is no budget", hint="a number from 0"
+            )
 
 
 def _known_keys(name: str, body: Mapping[str, Any], kind: Any, where: str) -> None:
@@ -305,7 +347,16 @@ def saturates(profile: DeviceProfile, root: Path = Path("/")) -> bool:
     True for an x86 CPU without VNNI (OpenVINO and oneDNN name the ISA ``avx2``); a profile says so in
     ``facts.isa``, and ``local`` asks this host.
     """
-    if profile.backend not in ("openvino", "onnxruntime") or profile.device != "CPU":
-        return False
+    if profile.backend != "openvino" or profile.device != "CPU":
+        return False  # ONNX Runtime is told to add without overflow
     isa = profile.facts.isa or _cpu_field(root, "flags")
     return bool(isa) and "vnni" not in isa and "amx" not in isa
+
+
+def narrow_weights(profile: DeviceProfile, root: Path = Path("/")) -> bool:
+    """Whether a build here keeps sums of weights within 16 bits: for the device, or for this host that verifies it.
+
+    A host without VNNI would report its own overflow as the device's accuracy otherwise.
+    """
+    here = msgspec.structs.replace(profile, facts=msgspec.structs.replace(profile.facts, isa=None))
+    return saturates(profile, root) or saturates(here, root)

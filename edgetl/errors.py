@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -50,6 +51,16 @@ class EdgetlError(Exception):
         self.problem = problem
         self.hint = hint
         self.facts = facts
+
+    def as_data(self) -> dict[str, object]:
+        """The error as ``--json`` prints it."""
+        return {
+            "code": self.exit_code,
+            "class": type(self).__name__,
+            "problem": self.problem,
+            "hint": self.hint,
+            "facts": json.loads(json.dumps(self.facts, default=str)),
+        }
 
 
 class GateFailed(EdgetlError):

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import platformdirs
 
-from edgetl import devices, digest, models, pipeline
+from edgetl import asked, devices, digest, models, pipeline
 from edgetl.backends import seam
-from edgetl.cache import Cache, out_of_space
+from edgetl.cache import Cache, default_folder, out_of_space
 from edgetl.data import demo, layout
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, InputError, did_you_mean
@@ -107,7 +106,7 @@ def build(
     ----------
     spec : everything in one record; or give its fields as keyword arguments (``data=``, ``device=``, ...).
     progress : told what happens; silence where it is ``None``.
-    cache : folder of the artifact store; the user's cache folder where it is ``None``.
+    cache : folder of the artifact store; ``EDGETL_CACHE``, else the user's cache folder, where it is ``None``.
 
     Returns
     -------
@@ -117,8 +116,8 @@ def build(
     ------
     InputError : something asked for or given is not usable. EnvironmentLacks : this host cannot do it.
     """
-    spec = spec or BuildSpec(**options)
-    store = Cache(cache or _default_cache())
+    spec = spec or asked.spec_of(**options)
+    store = Cache(cache or default_folder())
     ctx = Context(seed=spec.seed, progress=progress or Silent())
     recipe = plan_recipe(spec, store)
     package.check_place(Path(spec.out))
@@ -135,6 +134,7 @@ def build(
     bundle = package.write(spec, recipe.profile, artifacts, outcome, recipe.source)
     recipe.token.unlink(missing_ok=True)
     shown = {**outcome.data, "data": spec.data, "bundle": str(bundle.folder), "latest": str(bundle.latest)}
+    shown["failure"] = None if outcome.failure is None else outcome.failure.as_data()
     if bundle.archive is not None:
         shown["archive"] = str(bundle.archive)
     return BuildResult(bundle.folder, {**shown, "next": results.next_commands(shown)}, outcome.failure)
@@ -145,7 +145,7 @@ def show_plan(spec: BuildSpec, *, cache: Path | None = None) -> list[dict[str, A
 
     ``key`` is ``None`` for a stage that reads the result of one that has not run; ``after`` names that one.
     """
-    store = Cache(cache or _default_cache())
+    store = Cache(cache or default_folder())
     recipe = plan_recipe(spec, store)
     rows, waiting = [], ""
     for row in pipeline.plan(recipe.stages, store):
@@ -181,10 +181,6 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _default_cache() -> Path:
-    return Path(platformdirs.user_cache_dir("edgetl", appauthor=False))
-
-
 def _profile(spec: BuildSpec) -> DeviceProfile:
     return devices.load(Path(spec.devices_file) if spec.devices_file else None).find(spec.device)
 
@@ -193,12 +189,12 @@ def _forced(spec: BuildSpec, stages: tuple[Stage, ...]) -> frozenset[str]:
     """Full stage names for what ``--force`` named, by name or by verb."""
     names = [stage.name for stage in stages]
     chosen = set()
-    for asked in spec.force:
-        hits = [name for name in names if asked in (name, name.partition(":")[0])]
+    for wanted in spec.force:
+        hits = [name for name in names if wanted in (name, name.partition(":")[0])]
         if not hits:
             verbs = dict.fromkeys(name.partition(":")[0] for name in names)
             raise InputError(
-                f"--force {asked!r} is not a stage.{did_you_mean(asked, verbs)}",
+                f"--force {wanted!r} is not a stage.{did_you_mean(wanted, verbs)}",
                 hint=f"stages: {', '.join(verbs)}",
             )
         chosen.update(hits)
@@ -229,6 +225,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     InputError : an option, the model, the device or the data is not usable.
     EnvironmentLacks : the profile's backend or device is not on this host.
     """
+    asked.check(spec)
     _choice(spec.method, METHODS, "--method")
     _choice(spec.precision, PRECISIONS, "--precision")
     _choice(spec.calib_method, calibrate.METHODS, "--calib-method")
@@ -240,6 +237,8 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     dataset = layout.scan(source, seed=spec.seed)
     root = layout.source_root(source)
     host = devices.host_fingerprint()
+    if spec.precision == "int8" and profile.scheme == "none":
+        raise InputError(f"{profile.name} has no INT8: {profile.description}", hint="--precision auto")
     candidates: tuple[str, ...] = ("f32", "int8") if pending else compile_stage.CANDIDATES
     if profile.scheme == "none":
         candidates = tuple(name for name in candidates if name != "int8")
@@ -263,7 +262,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     stages += [compiled["f32"], verified["f32"]]  # first, for the others are held against it
     max_drop = profile.budgets.max_drop if spec.max_drop is None else spec.max_drop
     if "int8" in candidates:
-        narrow = devices.saturates(profile)
+        narrow = devices.narrow_weights(profile)
         stages += [
             calibrate.stage(spec.calib_samples, spec.calib_method, spec.seed),
             quantize.stage(profile.scheme, spec.calib_method, reduce_range=narrow),
@@ -292,7 +291,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
             candidates,
             "check",
             max_drop=max_drop,
-            precision=spec.precision,
+            precision=profile.precision if spec.precision == "auto" else spec.precision,
             timed=not pending,
         )
     )
@@ -324,11 +323,13 @@ def _pending(profile: DeviceProfile) -> Mapping[str, Any] | None:
     """Why a profile's engine is not built on this host, and the steps that are left; ``None`` where it is."""
     if profile.backend != "tensorrt":
         return None
-    steps = (
-        "copy the bundle to the device",
-        "on the device: trtexec --onnx=model.int8.onnx --saveEngine=engine.plan --stronglyTyped"
-        "   (TensorRT 8.6 and 10.3: --int8 --fp16 instead of --stronglyTyped)",
+    build = (
+        "trtexec --onnx=model.fp32.onnx --saveEngine=engine.plan --fp16"
+        if profile.scheme == "none"
+        else "trtexec --onnx=model.int8.onnx --saveEngine=engine.plan --stronglyTyped"
+        "   (TensorRT 8.6 and 10.3: --int8 --fp16 instead of --stronglyTyped)"
     )
+    steps = ("copy the bundle to the device", f"on the device: {build}")
     reason = f"a TensorRT engine is built on the {profile.name} itself, and this host is not one"
     return {"reason": reason, "next": list(steps)}
 
@@ -338,7 +339,10 @@ def _host_note(profile: DeviceProfile, pending: Mapping[str, Any] | None) -> str
     note = devices.host_note(profile)
     if not note or pending:
         return note  # a pending engine has no latency, and its accuracy has a note of its own
-    return f"{note}: accuracy is real, latency is this host's"
+    note = f"{note}: accuracy is real, latency is this host's"
+    if devices.narrow_weights(profile) and not devices.saturates(profile):
+        note += ", and INT8 weights are narrow because it has no VNNI"
+    return note
 
 
 def _session(token: Path) -> str:

@@ -22,6 +22,7 @@ from edgetl.data import demo, layout
 from edgetl.data.decode import load_images
 from edgetl.errors import EnvironmentLacks, InputError, did_you_mean
 from edgetl.pipeline import Artifact, Context, Progress
+from edgetl.quantize import graph as graphs
 from edgetl.quantize import observe, place, schemes, statistics
 from edgetl.runtime import open_bundle
 from edgetl.runtime import preprocess as rule
@@ -198,6 +199,7 @@ def compile_model(
         model = bundle.folder / ("model.int8.onnx" if precision == "int8" else "model.fp32.onnx")
     if not model.is_file():
         raise InputError(f"no such model: {model}", hint="an ONNX file or a bundle")
+    _same_precision(model, precision)
     backend = seam.find(runs_on.backend)
     with tempfile.TemporaryDirectory() as scratch:
         engine = backend.compile(model, msgspec.structs.replace(runs_on, precision=precision), Path(scratch))
@@ -207,6 +209,18 @@ def compile_model(
         "summary": f"{engine.precision} for {engine.backend} {engine.device}",
         **msgspec.to_builtins(engine),
     }
+
+
+def _same_precision(model: Path, precision: str) -> None:
+    """Refuse to call a float model int8, or a quantized one f32."""
+    quantized = graphs.is_quantized(graphs.read(model))
+    if precision == "int8" and not quantized:
+        raise InputError(
+            f"{model.name} is a float model: as int8 it would run in float",
+            hint=f"edgetl quantize {model.name} --calib-data DIR   makes one with Q/DQ",
+        )
+    if precision == "f32" and quantized:
+        raise InputError(f"{model.name} is quantized: it cannot run in f32", hint="--precision int8")
 
 
 def _known_precision(precision: str) -> None:

@@ -220,3 +220,37 @@ def test_a_profile_without_hosts_is_no_host() -> None:
     assert not devices.host_is(nobody)
     machine = msgspec.structs.replace(nobody, hosts=Hosts(machine=platform.machine()))
     assert devices.host_is(machine)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{extends: local, precision: int9}", "precision 'int9'"),
+        ("{extends: local, threads: -3}", "threads -3"),
+        ("{extends: local, budgets: {max_drop: -1}}", "budgets.max_drop -1"),
+        ("{extends: local, budgets: {p50_ms: .nan}}", "budgets.p50_ms nan"),
+    ],
+)
+def test_a_value_that_no_device_can_have_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        merged(tmp_path, f"devices: {{box: {text}}}")
+    assert words in caught.value.problem
+
+
+def test_a_device_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'box' is given twice"):
+        merged(tmp_path, "devices:\n  box: {extends: local}\n  box: {extends: intel-cpu}\n")
+
+
+def test_a_profile_may_extend_another_by_its_alias(tmp_path: Path) -> None:
+    box = merged(tmp_path, "devices: {box: {extends: jetson}}").find("box")
+    assert box.facts == devices.load().find("jetson").facts
+
+
+@pytest.mark.parametrize(("flags", "narrow"), [("avx2", True), ("avx512_vnni", False)])
+def test_a_host_without_vnni_verifies_what_it_can_add_up(flags: str, narrow: bool, tmp_path: Path) -> None:
+    """The device has VNNI: the host alone decides; it would report its own overflow as the device's accuracy."""
+    profile = devices.load()["intel-n100"]
+    place = host(tmp_path, cpu="x", flags=flags)
+    assert not devices.saturates(profile, place)
+    assert devices.narrow_weights(profile, place) == narrow

@@ -67,7 +67,7 @@ def check_stamp(engine: Engine, library: str, here: str) -> None:
     if _release(built) != _release(here):
         raise NotComparable(
             f"the engine was built with {library} {built}, this host has {here}",
-            hint=f"pip install '{library}=={_release(built)}.*', or edgetl compile BUNDLE builds it again here",
+            hint=f"pip install '{library}=={_release(built)}.*', or edgetl build again with this release",
             built_with=built,
             found=here,
         )

@@ -141,9 +141,9 @@ def find(name: str) -> Backend:
     entries = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in entries:
         raise EnvironmentLacks(
-            f"no backend {name!r} is installed, found {', '.join(sorted(entries)) or 'none'}."
+            f"no backend {name!r} is installed, found {', '.join(sorted({*entries} - {'fake'})) or 'none'}."
             + did_you_mean(name, entries),
-            hint="pip install 'edgetl[openvino]'",
+            hint="edgetl devices   says which devices this host can build for and run",
         )
     backend: Backend = entries[name].load()()
     return backend

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import env, options, progress
+from edgetl.cache import default_folder
+from edgetl.cli import options, progress
+from edgetl.errors import InputError
 
 __all__ = ["register"]
 
@@ -33,8 +35,15 @@ def predict(
     from edgetl.data.layout import pictures_in
 
     files = [file for place in pictures for file in pictures_in(place)]
+    found, refused = [], []
     with runtime.load(bundle) as predictor:
-        found = [(file, predictor.predict(file, top_k=top_k)) for file in files]
+        for file in files:
+            try:
+                found.append((file, predictor.predict(file, top_k=top_k)))
+            except InputError as error:
+                refused.append((file, error))
+    if len(refused) == len(files) == 1:
+        raise refused[0][1]
     if as_json:
         rows = [
             {
@@ -45,12 +54,18 @@ def predict(
             }
             for file, answer in found
         ]
+        rows += [{"path": str(file), "error": error.problem} for file, error in refused]
         print(json.dumps({"results": rows}, ensure_ascii=False))
-        return
+        raise typer.Exit(InputError.exit_code if refused else 0)
     for file, answer in found:
         others = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top_k[1:])
         print(
             f"{file}: {answer.label} {100 * answer.probability:.1f} %" + (f"   ({others})" if others else "")
+        )
+    if refused:
+        raise InputError(
+            f"{len(refused)} of {len(files)} pictures cannot be read, the first: {refused[0][1].problem}",
+            hint="the others are answered above",
         )
 
 
@@ -83,7 +98,7 @@ def verify(
         max_drop=options.drop_budget(max_drop),
         diagnose=diagnose,
         strict=strict,
-        demo_folder=env.cache_folder() / "demo",
+        demo_folder=default_folder() / "demo",
         on_note=lambda text: None if as_json else print(text, file=sys.stderr),
     )
     if as_json:

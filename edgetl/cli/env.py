@@ -1,20 +1,11 @@
-"""The one place that reads the environment."""
+"""What the terminal and its environment want of the command line."""
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
-import platformdirs
-
-__all__ = ["cache_folder", "colour", "interactive"]
-
-
-def cache_folder() -> Path:
-    """Where artifacts are kept: ``EDGETL_CACHE``, else the user's cache folder."""
-    named = os.environ.get("EDGETL_CACHE", "")
-    return Path(named) if named else Path(platformdirs.user_cache_dir("edgetl", appauthor=False))
+__all__ = ["colour", "interactive"]
 
 
 def interactive() -> bool:

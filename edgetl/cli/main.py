@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import typer
 import edgetl
 from edgetl.cli import build, engine, host, lint, model, sensitivity
 from edgetl.cli.grouped import Grouped
-from edgetl.errors import Cancelled, EdgetlError, InputError, did_you_mean
+from edgetl.errors import Cancelled, EdgetlError, EnvironmentLacks, InputError, did_you_mean
 
 __all__ = ["app", "run"]
 
@@ -67,14 +68,7 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 def _tell(error: EdgetlError, as_json: bool) -> None:
     if as_json:
-        body = {
-            "code": error.exit_code,
-            "class": type(error).__name__,
-            "problem": error.problem,
-            "hint": error.hint,
-            "facts": json.loads(json.dumps(error.facts, default=str)),
-        }
-        print(json.dumps({"error": body}, ensure_ascii=False))
+        print(json.dumps({"error": error.as_data()}, ensure_ascii=False))
         return
     print(f"error: {error.problem}", file=sys.stderr)
     if error.hint:
@@ -92,7 +86,8 @@ def _usage(error: Any, as_json: bool) -> int:
     asked = getattr(error, "option_name", None)
     if asked is not None and context is not None and type(error).__name__ == "NoSuchOption":
         known = [name for option in context.command.params for name in option.opts if name.startswith("--")]
-        problem = f"{command} has no option {asked!r}.{did_you_mean(asked, known)}"
+        near = did_you_mean(asked.strip("-"), [name.strip("-") for name in known])
+        problem = f"{command} has no option {asked!r}.{near.replace(chr(39), chr(39) + '--', 1)}"
     _tell(InputError(problem, hint=f"{command} --help   lists what there is"), as_json)
     return 2
 
@@ -125,10 +120,34 @@ def main(arguments: list[str]) -> int:
         return _reader_left() if isinstance(ended.__context__, BrokenPipeError) else int(ended.code or 0)
     except BrokenPipeError:
         return _reader_left()
+    except ModuleNotFoundError as error:
+        return _missing(error, as_json)
+    except OSError as error:  # what nobody expected of the disk: it is no bug, and has a place and a reason
+        place = f"{error.filename}: " if error.filename else ""
+        told = EnvironmentLacks(
+            f"{place}{error.strerror or error}", hint="check the path, its permissions and the space left"
+        )
+        _tell(told, as_json=as_json and error.errno not in (errno.ENOSPC, errno.EBADF))
+        return told.exit_code
     except Exception as error:
         if hasattr(error, "format_message"):
             return _usage(error, as_json)
         return _bug(as_json)
+
+
+def _missing(error: ModuleNotFoundError, as_json: bool) -> int:
+    """A library of an extra that is not installed, such as onnx on a device that only runs engines."""
+    from edgetl.report.host import extra_of
+
+    library = (error.name or "").partition(".")[0]
+    extra = extra_of(library)
+    if extra is None:
+        return _bug(as_json)
+    told = EnvironmentLacks(
+        f"this command takes {library}, which is not installed", hint=f"pip install 'edgetl[{extra}]'"
+    )
+    _tell(told, as_json)
+    return told.exit_code
 
 
 def _interrupted(as_json: bool) -> int:
@@ -149,4 +168,6 @@ def _reader_left() -> int:
 def run() -> NoReturn:
     """Entry point of the ``edgetl`` command."""
     signal.signal(signal.SIGTERM, _terminate)
+    if sys.stdout is None:  # closed by the caller: what is printed goes nowhere
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.exit(main(sys.argv[1:]))

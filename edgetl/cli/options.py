@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from edgetl import asked
 from edgetl.errors import InputError
 
 __all__ = [
@@ -115,7 +116,7 @@ CalibMethod = Annotated[
     typer.Option(
         "--calib-method",
         metavar="NAME",
-        help="How ranges are made: default, minmax, percentile, entropy, mse.",
+        help="How ranges are made: default, minmax, average, percentile, entropy, mse.",
     ),
 ]
 Method = Annotated[
@@ -208,22 +209,9 @@ def crop_fraction(text: str | None) -> tuple[int, int] | None:
 
 
 def drop_budget(text: str | None) -> float | None:
-    """Points of top-1 from ``1%``, ``1``, ``0.5pt`` or ``none``.
+    """Points of top-1, ``None`` where none were given.
 
     >>> drop_budget("1%"), drop_budget("none"), drop_budget(None)
     (1.0, inf, None)
     """
-    if text is None:
-        return None
-    if text == "none":
-        return math.inf
-    try:
-        value = float(text.removesuffix("%").removesuffix("pt").strip())
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 100:
-        raise InputError(
-            f"--max-drop {text!r} is not a budget from 0 to 100 points",
-            hint="--max-drop 1% is 1.0 point of top-1; none lifts it",
-        )
-    return value
+    return None if text is None else asked.drop_budget(text)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from edgetl.cli import env, options, progress
+from edgetl.cache import default_folder
+from edgetl.cli import options, progress
 
 __all__ = ["register"]
 
@@ -45,7 +46,7 @@ def sensitivity(
         seed=seed,
         devices_file=devices,
         picture=picture,
-        cache=env.cache_folder(),
+        cache=default_folder(),
         progress=progress.sink(quiet=quiet or as_json),
     )
     print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))

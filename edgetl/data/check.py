@@ -290,6 +290,12 @@ def _warnings(
         )
     if duplicates:
         lines.append(f"{len(duplicates)} pictures are there more than once in one role")
+    label = {sample.path: sample.label for sample in usable.samples}
+    torn = [paths for paths in duplicates if len({label[path] for path in paths}) > 1]
+    if torn:
+        lines.append(
+            f"{len(torn)} pictures are there under two labels, the first {' and '.join(torn[0][:2])}"
+        )
     if tiny:
         lines.append(f"{len(tiny)} pictures are under {TINY_PIXELS} pixels, the first {tiny[0]}")
     if modes:

@@ -153,7 +153,7 @@ def pictures_in(place: Path) -> list[Path]:
 
     Raises
     ------
-    InputError : it does not exist.
+    InputError : it does not exist, or a picture is a link to nothing.
     """
     if place.is_file():
         return [place]
@@ -162,7 +162,10 @@ def pictures_in(place: Path) -> list[Path]:
     found = []
     for folder, _, names in os.walk(place):
         found += [Path(folder, name) for name in names if Path(name).suffix.lower() in SUFFIXES]
-    return sorted(found)
+    broken = next((path for path in found if not path.exists()), None)
+    if broken is not None:
+        raise InputError(f"{broken} is a link to nothing", hint="remove it, or bring its target back")
+    return sorted(path for path in found if path.is_file())  # a pipe or a device has no end
 
 
 def _column(header: Iterable[str], wanted: tuple[str, ...]) -> str | None:

@@ -13,7 +13,7 @@ from onnx import numpy_helper, shape_inference, version_converter
 
 from edgetl.errors import InputError
 
-__all__ = ["OPSET", "WEIGHTED", "Graph", "Shape", "clear_metadata", "load", "read"]
+__all__ = ["OPSET", "WEIGHTED", "Graph", "Shape", "clear_metadata", "is_quantized", "load", "read"]
 
 OPSET = 13
 """The first opset in which QuantizeLinear takes a scale for each channel."""
@@ -145,6 +145,15 @@ def read(path: Path) -> Graph:
     return Graph(model)
 
 
+def is_quantized(graph: Graph) -> bool:
+    """Whether some operator of it computes with or makes integers of 8 bits."""
+    return any(_quantizes(node) for node in graph.model.graph.node)
+
+
+def _quantizes(node: onnx.NodeProto) -> bool:
+    return node.op_type in _QUANTIZED or node.op_type.startswith("QLinear")
+
+
 def clear_metadata(model: onnx.ModelProto) -> None:
     """Drop what depends on who exported the model and where: metadata, doc strings, producer."""
     del model.metadata_props[:]
@@ -200,7 +209,7 @@ def _external(model: onnx.ModelProto) -> set[str]:
 
 def _refuse_foreign(model: onnx.ModelProto, name: str) -> None:
     for node in model.graph.node:
-        if node.op_type in _QUANTIZED or node.op_type.startswith("QLinear"):
+        if _quantizes(node):
             raise InputError(
                 f"{name} is quantized already: it has {node.op_type} nodes",
                 hint="give the float32 model it came from",

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
@@ -53,7 +54,7 @@ def observe(
     session, feed = open_session(graph, list(dict.fromkeys([*ranged, *averages.tensors])), model.name)
     stats = {name: RangeStats(histogram=ranges.needs_histogram(method)) for name in ranged}
     done = 0
-    for arrays in answers(session, feed, images):
+    for fed, arrays in answers(session, feed, images):
         for name in ranged:
             try:
                 stats[name].update(arrays[name])
@@ -62,7 +63,7 @@ def observe(
                     f"tensor {name!r} has NaN or infinity for sample {done}", tensor=name, sample=done
                 ) from error
         averages.update(arrays)
-        done += 1
+        done = fed
         if on_progress is not None:
             on_progress(done, total)
     if not done:
@@ -105,17 +106,40 @@ def open_session(
 
 def answers(
     session: onnxruntime.InferenceSession, feed: str, images: Iterable[Array]
-) -> Iterator[dict[str, Array]]:
-    """Each output of the session by name, for each image in order; the next image runs while one is being counted."""
-    waiting: Future[dict[str, Array]] | None = None
+) -> Iterator[tuple[int, dict[str, Array]]]:
+    """Each output of the session by name, for the images in order, with how many were fed so far.
+
+    The next images run while one answer is being counted.
+    """
+    waiting: tuple[int, Future[dict[str, Array]]] | None = None
     with ThreadPoolExecutor(1) as pool:
-        for number, image in enumerate(images):
-            running = pool.submit(_run, session, feed, image, number)
+        for first, fed, batch in _batches(session, images):
+            running = fed, pool.submit(_run, session, feed, batch, first)
             if waiting is not None:
-                yield waiting.result()
+                yield waiting[0], waiting[1].result()
             waiting = running
         if waiting is not None:
-            yield waiting.result()
+            yield waiting[0], waiting[1].result()
+
+
+def _batches(
+    session: onnxruntime.InferenceSession, images: Iterable[Array]
+) -> Iterator[tuple[int, int, Array]]:
+    """Images as a model with a fixed batch takes them: number of the first, how many were fed, the batch.
+
+    The last batch is filled up with its own images.
+    """
+    shape = session.get_inputs()[0].shape
+    rows = shape[0] if shape and isinstance(shape[0], int) else 1
+    held: list[Array] = []
+    fed = 0
+    for fed, image in enumerate(images, start=1):
+        held.append(image)
+        if len(held) == rows or len(image) == rows:
+            yield fed - len(held), fed, held[0] if len(held) == 1 else np.concatenate(held)
+            held = []
+    if held:
+        yield fed - len(held), fed, np.concatenate([held[place % len(held)] for place in range(rows)])
 
 
 def _run(session: onnxruntime.InferenceSession, feed: str, image: Array, number: int) -> dict[str, Array]:

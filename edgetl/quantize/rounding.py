@@ -56,23 +56,24 @@ def round_layers(
     done = 0
     found: dict[str, Array] = {}
 
-    def advance() -> None:
+    def advance(now: int) -> None:
         nonlocal done
-        done += 1
+        done = now
         if on_progress is not None:
             on_progress(done, total)
 
     for part in parts:
         grams = Grams(part)
         session, feed = open_session(graph, grams.tensors, model.name)
-        for arrays in answers(session, feed, pictures):
+        before = done
+        for fed, arrays in answers(session, feed, pictures):
             grams.update(arrays)
-            advance()
+            advance(before + fed)
         for node, window in part:
             found[node.name] = _rounded(
                 graph.array(node.input[1]), node, window, grams.found.pop(node.name), scheme
             )
-            advance()
+            advance(done + 1)
     return found
 
 

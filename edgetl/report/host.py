@@ -16,7 +16,7 @@ from edgetl import devices
 from edgetl.backends import seam
 from edgetl.errors import EdgetlError
 
-__all__ = ["backend_lines", "backends", "examine", "examine_lines", "profile_lines", "profiles"]
+__all__ = ["backend_lines", "backends", "examine", "examine_lines", "extra_of", "profile_lines", "profiles"]
 
 EXTRAS = {
     "train": ("torch", "torchvision", "safetensors", "onnx", "onnxscript", "scikit-learn"),
@@ -26,8 +26,19 @@ EXTRAS = {
     "timm": ("timm",),
 }
 """What each extra brings, for the mend; the first three are what a build on an Intel host takes."""
+_MODULES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless"}
 NEEDED = ("train", "quantize", "openvino")
 TRAIN_DISK_GB = 8
+
+
+def extra_of(module: str) -> str | None:
+    """The extra that brings an import name; ``None`` where none does.
+
+    >>> extra_of("torch"), extra_of("cv2"), extra_of("os")
+    ('train', 'openvino', None)
+    """
+    library = _MODULES.get(module, module)
+    return next((name for name, libraries in EXTRAS.items() if library in libraries), None)
 
 
 def profiles(catalog: devices.Catalog, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -122,9 +122,10 @@ def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[s
 def _judge(spec: BuildSpec, profile: DeviceProfile, data: Mapping[str, Any]) -> EdgetlError | None:
     accuracy = data["accuracy"]
     if accuracy["verdict"] == "over":
+        insist = "" if spec.precision == "auto" else "--precision auto, "
         return GateFailed(
             accuracy["sentence"],
-            hint="--precision auto, more --calib-samples, or a larger --max-drop; the bundle is kept to look at",
+            hint=f"{insist}more --calib-samples, more pictures, or a larger --max-drop; the bundle is kept to look at",
             drop_pt=accuracy["drop_pt"],
             budget_pt=accuracy["budget_pt"],
         )

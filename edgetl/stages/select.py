@@ -40,7 +40,10 @@ def stage(
         drops = {name: _pair(inputs, name, "select").drop_pt for name in candidates if name != "f32"}
         latency = inputs["bench"].record["latency_ms"] if timed else {}
         versus = inputs["bench"].record["versus_default"] if timed else {}
-        shipped, reason = choose(candidates, drops, latency, versus, max_drop=max_drop, precision=precision)
+        judged_on = len(prepare.labels(inputs["prepare"], "select"))
+        shipped, reason = choose(
+            candidates, drops, latency, versus, max_drop=max_drop, precision=precision, images=judged_on
+        )
         reported = {name: _pair(inputs, name, "test") for name in candidates}
         result = reported[shipped]
         verdict = budget.judge(result, max_drop_pt=max_drop)
@@ -91,6 +94,7 @@ def choose(
     *,
     max_drop: float,
     precision: str,
+    images: int,
 ) -> tuple[str, str]:
     """The candidate to ship, and why, in words for the summary.
 
@@ -99,6 +103,7 @@ def choose(
     drops : points of top-1 below f32 on the ``select`` images, by candidate.
     latency : ``{candidate: {"p50": ms}}``; empty where nothing was timed.
     versus : ``{candidate: {"ratio", "ci95", "verdict"}}``, each timed against ``default``.
+    images : how many ``select`` images the drops are of.
 
     Notes
     -----
@@ -107,18 +112,22 @@ def choose(
     """
     if precision != "auto":
         return precision, "asked for by --precision"
-    if not latency:
-        return (
-            "int8" if "int8" in candidates else "f32",
-            "not timed: the device's engine is still to be built",
-        )
     held = [name for name in candidates if drops.get(name, 0.0) <= max_drop]
-    told = [name for name in held if name == "default" or versus[name]["verdict"] == "faster"]
-    fastest = min(told or held, key=lambda name: latency[name]["p50"])
+    over = f"int8 loses {drops.get('int8', 0.0):.1f} points on {images} select images, budget {max_drop:.2f}"
+    if not latency:
+        untimed = "not timed: the device's engine is still to be built"
+        if "int8" in candidates and "int8" not in held:
+            return "f32", f"{over}; {untimed}"
+        return "int8" if "int8" in candidates else "f32", untimed
+    surely = [name for name in held if name == "default" or versus[name]["verdict"] == "faster"]
+    fastest = min(surely or held, key=lambda name: latency[name]["p50"])
     if fastest == "int8":
-        return fastest, f"{_faster(versus['int8']['ratio'])} the default precision, and within the budget"
-    if "int8" not in held:
-        return fastest, f"int8 loses {drops['int8']:.1f} points on the select images, budget {max_drop:.2f}"
+        told = f"{_faster(versus['int8']['ratio'])} the default precision"
+        return fastest, told if math.isinf(
+            max_drop
+        ) else f"{told}, and within the budget on {images} select images"
+    if "int8" in candidates and "int8" not in held:
+        return fastest, over
     if "int8" in versus:
         return fastest, f"int8 is {_against(versus['int8'])}"
     return fastest, "the fastest within the budget"

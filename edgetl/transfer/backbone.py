@@ -79,7 +79,12 @@ def create(spec: BuildSpec, classes: int, on_note: Callable[[str], None] = lambd
         weight_files.fit(module, default(on_note), head_name, called="DEFAULT", model=spec.model)
     else:
         notes.append(
-            f"{spec.model} starts from random weights: this is training from scratch, nothing is transferred"
+            f"{spec.model} has random weights: "
+            + (
+                "nothing is transferred, the head learns on features of a network that never learned"
+                if spec.method == "feature"
+                else "this is training from scratch, nothing is transferred"
+            )
         )
     preprocess, normalisation = _preprocess(spec, rule)
     body.eval()

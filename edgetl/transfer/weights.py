@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle  # noqa: TID251 (for the name of its error only: nothing is unpickled)
 import re
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -176,9 +178,12 @@ def download(card: ModelCard, *, offline: bool, on_note: Callable[[str], None]) 
             )
         on_note(f"downloading {card.weights_file}, {card.weights_mb:.0f} MB, once")
     try:
-        state = torchvision.models.get_weight(_weight_name(card)).get_state_dict(
-            progress=False, check_hash=True
-        )
+        with contextlib.redirect_stdout(
+            sys.stderr
+        ):  # where torch says what it downloads; ours may carry JSON
+            state = torchvision.models.get_weight(_weight_name(card)).get_state_dict(
+                progress=False, check_hash=True
+            )
     except (OSError, RuntimeError) as error:
         raise EnvironmentLacks(
             f"the weights of {card.name} ({card.weights_file}, {card.weights_mb:.0f} MB) "

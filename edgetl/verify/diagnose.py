@@ -129,7 +129,8 @@ def diagnose(
         )
     permuted = _permutation(found, labels, classes)
     trials += [permuted] if permuted is not None else []
-    trials.sort(key=lambda trial: (trial.p_value, -trial.accuracy))
+    sure = SURE / len(trials)
+    trials.sort(key=lambda trial: (trial.p_value >= sure, -trial.accuracy))
     return _conclusion(trials, right, labels, at_build)
 
 

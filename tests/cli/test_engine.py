@@ -16,6 +16,7 @@ from edgetl import digest
 from edgetl.runtime import bundle as format_of
 from tests import handmade
 from tests.cli.conftest import Run
+from tests.quantize.qdq import Net
 
 
 def only(out: str) -> dict[str, Any]:
@@ -143,3 +144,65 @@ def test_a_bundle_that_is_not_there_is_bad_input(run: Run, command: str) -> None
     told = run(command, "runs/latest")
     assert told.code == 2
     assert told.err.startswith("error: ")
+
+
+@pytest.mark.parametrize("option", [("--strict",), ("--max-drop", "1%")])
+def test_a_judgement_without_pictures_is_refused(run: Run, bundle: Path, option: tuple[str, ...]) -> None:
+    told = run("verify", bundle, *option)
+    assert told.code == 2
+    assert f"{option[0]} judges an accuracy, which takes --data" in told.err
+
+
+def test_one_bad_picture_does_not_cost_the_others_their_answers(
+    run: Run, bundle: Path, pictures: Path, tmp_path: Path
+) -> None:
+    good = next(pictures.rglob("*.png"))
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    told = run("predict", bundle, good, bad)
+    assert told.code == 2
+    assert told.out.startswith(f"{good}: ")
+    assert "1 of 2 pictures cannot be read" in told.err
+    rows = only(run("predict", bundle, good, bad, "--json").out)["results"]
+    assert "label" in rows[0]
+    assert "error" in rows[1]
+
+
+@pytest.mark.parametrize(("precision", "words"), [("int8", "is a float model"), ("f32", "is quantized")])
+def test_a_model_is_not_called_what_it_is_not(
+    run: Run, precision: str, words: str, bundle: Path, tmp_path: Path
+) -> None:
+    if precision == "int8":
+        model = bundle / "model.fp32.onnx"
+    else:
+        net = Net()
+        model = net.save(tmp_path / "int8.onnx", net.conv(net.pair("x")))
+    told = run("compile", model, "--precision", precision)
+    assert told.code == 2
+    assert words in told.err
+
+
+def test_a_library_that_is_not_installed_is_lacking_and_the_extra_is_named(
+    run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*given: object, **named: object) -> None:
+        raise ModuleNotFoundError("No module named 'onnx'", name="onnx")
+
+    monkeypatch.setattr("edgetl.bundles.inspect", lacking)
+    told = run("inspect", bundle)
+    assert told.code == 5
+    assert "takes onnx, which is not installed" in told.err
+    assert "pip install 'edgetl[" in told.err
+
+
+def test_a_disk_that_refuses_is_no_bug(run: Run, bundle: Path) -> None:
+    told = run("compile", bundle, "--out", "/proc/nowhere/engine")
+    assert told.code == 5
+    assert "Traceback" not in told.err
+
+
+def test_timing_for_a_device_whose_backend_is_not_here_says_so(run: Run, bundle: Path) -> None:
+    told = run("bench", bundle / "model.fp32.onnx", "--device", "jetson")
+    assert told.code == 5
+    assert "fake" not in told.err
+    assert "edgetl devices" in told.err

@@ -81,10 +81,3 @@ def test_bars_and_colour_need_a_terminal_and_nobody_who_refuses_them(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     assert (env.interactive(), env.colour()) == (interactive, colour)
-
-
-def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGETL_CACHE", "somewhere/else")
-    assert str(env.cache_folder()) == "somewhere/else"
-    monkeypatch.delenv("EDGETL_CACHE")
-    assert env.cache_folder().name == "edgetl"

@@ -145,3 +145,10 @@ def test_progress_counts_every_picture(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     inspect(scan(tmp_path, seed=0), tmp_path, on_progress=lambda done, total: seen.append((done, total)))
     assert seen == [(n, 24) for n in range(1, 25)]
+
+
+def test_a_picture_under_two_labels_is_said(tmp_path: Path) -> None:
+    roles(tmp_path, train=20)
+    shutil.copy(tmp_path / "train/a/0.png", tmp_path / "train/b/again.png")
+    (warning,) = [line for line in checked(tmp_path).warnings if "two labels" in line]
+    assert warning == "1 pictures are there under two labels, the first train/a/0.png and train/b/again.png"

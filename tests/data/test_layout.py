@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -112,3 +113,12 @@ def test_one_class_and_no_pictures_are_refused(tmp_path: Path) -> None:
     (tmp_path / "none/a").mkdir(parents=True)
     with pytest.raises(InputError, match="no pictures"):
         scan(tmp_path / "none", seed=0)
+
+
+def test_a_link_to_nothing_is_named_and_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    root = folders(tmp_path / "data", {"a": 10, "b": 10})
+    os.mkfifo(root / "a" / "pipe.jpg")
+    assert len(scan(root, seed=0).samples) == 20
+    (root / "a" / "gone.jpg").symlink_to("nowhere.jpg")
+    with pytest.raises(InputError, match=r"gone\.jpg is a link to nothing"):
+        scan(root, seed=0)

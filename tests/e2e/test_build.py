@@ -158,3 +158,30 @@ def test_results_in_the_bundle_are_what_json_printed(built: Built) -> None:
     kept = json.loads((built.bundle / "results.json").read_text())
     assert kept["accuracy"] == built.ran.data["accuracy"]
     assert kept["latency_ms"] == built.ran.data["latency_ms"]
+
+
+@pytest.mark.parametrize("extra", [("--batch", "4"), ("--device", "ort", "--devices", "ort.yaml")])
+def test_int8_keeps_its_accuracy_with_a_fixed_batch_and_on_onnx_runtime(
+    built: Built, edgetl: Edgetl, tmp_path: Path, extra: tuple[str, ...]
+) -> None:
+    """Full-range weights on a processor without VNNI, where ONNX Runtime's default sums overflow."""
+    profiles = tmp_path / "ort.yaml"
+    profiles.write_text("devices: {ort: {extends: local, backend: onnxruntime}}\n")
+    options = [str(profiles) if option == "ort.yaml" else option for option in extra]
+    told = edgetl(*BUILD, *options, "--precision", "int8", "--instances", "2", "--json")
+    assert told.code == 0, told.out
+    assert told.data["failure"] is None
+    assert told.data["accuracy"]["int8"] > told.data["accuracy"]["fp32"] - 0.03
+
+
+def test_a_latency_budget_that_is_missed_fails_and_json_says_so(
+    built: Built, edgetl: Edgetl, tmp_path: Path
+) -> None:
+    profiles = tmp_path / "slow.yaml"
+    profiles.write_text("devices: {local: {budgets: {p50_ms: 0.0001}}}\n")
+    arguments = [*BUILD, "--instances", "2", "--devices", str(profiles), "--json"]
+    arguments[arguments.index("intel-cpu")] = "local"
+    told = edgetl(*arguments)
+    assert told.code == 1
+    assert told.data["failure"]["code"] == 1
+    assert "p50 is" in told.data["failure"]["problem"]

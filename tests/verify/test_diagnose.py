@@ -104,3 +104,14 @@ def test_the_table_has_a_line_a_trial_and_the_answer() -> None:
     assert "red and blue swapped" in lines[0]
     assert lines[0].endswith("100.0 %  (+40.0)")
     assert lines[-1].split()[:4] == ["the", "mistake", "is", "named:"]
+
+
+def test_swapped_folders_are_named_though_a_wrong_normalisation_is_better_than_nothing_too() -> None:
+    """Two classes exchanged: any answer that ignores the picture is right half the time, and beats 0 %."""
+    pictures, right = data()
+    two = right < 2
+    found = diagnose(
+        answers(testing.RULE), pictures[two], 1 - right[two], testing.RULE, classes=CLASSES, at_build=1.0
+    )
+    assert found.mistake == "labels permuted"
+    assert "'red' holds 'green'" in found.hint

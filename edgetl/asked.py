@@ -1,0 +1,96 @@
+"""What was asked for, brought to one form, and refused where no build could come of it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgetl.errors import InputError
+from edgetl.types import BuildSpec
+
+__all__ = ["check", "drop_budget", "spec_of"]
+
+LEAST = {"epochs": 1, "batch_size": 1, "calib_samples": 1, "instances": 1, "seed": 0}
+LONGEST_NAME = 100
+TEXTS = ("data", "devices_file", "weights", "batch", "out")
+
+
+def spec_of(**options: Any) -> BuildSpec:
+    """A request from keyword arguments: paths and numbers are taken where the record has text, ``"1%"`` as a budget.
+
+    Raises
+    ------
+    InputError : an option is not known, or not of its kind.
+    """
+    for name in TEXTS:
+        if isinstance(options.get(name), (Path, int)):
+            options[name] = str(options[name])
+    if isinstance(options.get("max_drop"), str):
+        options["max_drop"] = drop_budget(options["max_drop"])
+    try:
+        spec: BuildSpec = msgspec.convert(options, BuildSpec)
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"edgetl.build: {error}", hint="the options are those of edgetl build --help"
+        ) from error
+    return spec
+
+
+def check(spec: BuildSpec) -> None:
+    """Refuse numbers and names that no build could use.
+
+    Raises
+    ------
+    InputError : names the option, what it was, and what it takes.
+    """
+    for name, least in LEAST.items():
+        if getattr(spec, name) < least:
+            raise InputError(
+                f"{_option(name)} {getattr(spec, name)} is below {least}", hint=f"{_option(name)} N"
+            )
+    if spec.lr is not None and not 0 < spec.lr < math.inf:
+        raise InputError(f"--lr {spec.lr:g} is not a learning rate: it is above 0", hint="--lr 0.001")
+    if spec.max_drop is not None and not spec.max_drop >= 0:
+        raise InputError(
+            f"--max-drop {spec.max_drop:g} is below 0", hint="--max-drop 1% is 1.0 point of top-1"
+        )
+    if spec.name is not None:
+        _check_name(spec.name)
+
+
+def _check_name(name: str) -> None:
+    """A bundle's name is one folder below ``--out``, and not the link that points to the newest."""
+    plain = name != "" and Path(name).name == name and not name.startswith(".")
+    if not plain or name == "latest" or len(name) > LONGEST_NAME:
+        found = name if len(name) <= LONGEST_NAME else f"{name[:20]}... ({len(name)} characters)"
+        raise InputError(
+            f"--name {found!r} is no name for a folder below --out",
+            hint="letters and digits without a slash, not 'latest'; --out says where",
+        )
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def drop_budget(text: str) -> float:
+    """Points of top-1 from ``1%``, ``1``, ``0.5pt`` or ``none``.
+
+    >>> drop_budget("1%"), drop_budget("none")
+    (1.0, inf)
+    """
+    if text == "none":
+        return math.inf
+    try:
+        value = float(text.removesuffix("%").removesuffix("pt").strip())
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise InputError(
+            f"--max-drop {text!r} is not a budget from 0 to 100 points",
+            hint="--max-drop 1% is 1.0 point of top-1; none lifts it",
+        )
+    return value

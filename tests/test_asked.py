@@ -1,0 +1,70 @@
+"""What is asked for is brought to one form, or refused with the option, the value and what it takes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgetl import asked
+from edgetl.errors import InputError
+from edgetl.types import BuildSpec
+
+
+def test_paths_numbers_and_percent_are_taken_from_python() -> None:
+    spec = asked.spec_of(data=Path("images"), batch=4, max_drop="1%", out=Path("runs"), weights=Path("w.pth"))
+    assert (spec.data, spec.batch, spec.max_drop, spec.out, spec.weights) == (
+        "images",
+        "4",
+        1.0,
+        "runs",
+        "w.pth",
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"data": "x", "modle": "tiny"}, "modle"),
+        ({}, "data"),
+        ({"data": "x", "epochs": "many"}, "epochs"),
+        ({"data": "x", "max_drop": "much"}, "not a budget"),
+    ],
+)
+def test_what_is_not_of_its_kind_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        asked.spec_of(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"lr": -1.0}, "--lr -1"),
+        ({"lr": math.nan}, "--lr nan"),
+        ({"lr": math.inf}, "--lr inf"),
+        ({"epochs": 0}, "--epochs 0"),
+        ({"batch_size": 0}, "--batch-size 0"),
+        ({"calib_samples": 0}, "--calib-samples 0"),
+        ({"instances": 0}, "--instances 0"),
+        ({"max_drop": -1.0}, "--max-drop -1"),
+        ({"max_drop": math.nan}, "--max-drop nan"),
+        ({"name": "latest"}, "--name 'latest'"),
+        ({"name": "../x"}, "no name for a folder"),
+        ({"name": "/abs"}, "no name for a folder"),
+        ({"name": ".."}, "no name for a folder"),
+        ({"name": ".hidden"}, "no name for a folder"),
+        ({"name": ""}, "no name for a folder"),
+        ({"name": "x" * 300}, "300 characters"),
+    ],
+)
+def test_numbers_and_names_that_no_build_can_use_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        asked.check(BuildSpec(data="x", **options))
+    assert words in caught.value.problem
+    assert caught.value.hint
+
+
+def test_an_ordinary_request_passes() -> None:
+    asked.check(BuildSpec(data="x", name="my-cam_2", lr=1e-3, max_drop=math.inf))
