@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 import msgspec
+import numpy as np
 import onnx
 
 from edgetl.quantize.graph import WEIGHTED, Graph
@@ -155,9 +156,8 @@ def _read_in_integers(graph: Graph, scheme: Scheme, node: onnx.NodeProto, chosen
     for reader in graph.consumers.get(node.output[0], ()):
         if reader.name in chosen or reader.op_type in scheme.joins:
             return True
-        if reader.op_type in (*scheme.passing, "Relu", "Clip") and _read_in_integers(
-            graph, scheme, reader, chosen
-        ):
+        through = reader.op_type in ("Relu", "Clip") or _passes(graph, scheme, reader)
+        if through and _read_in_integers(graph, scheme, reader, chosen):
             return True
     return False
 
@@ -171,9 +171,19 @@ def _depths(graph: Graph) -> dict[str, int]:
     return depths
 
 
+def _passes(graph: Graph, scheme: Scheme, node: onnx.NodeProto) -> bool:
+    """Whether a node only moves what it reads; what a Pad adds is zero, which every integer type holds exactly."""
+    if node.op_type != "Pad":
+        return node.op_type in scheme.passing
+    mode = next((a.s for a in node.attribute if a.name == "mode"), b"constant")
+    added = node.input[2] if len(node.input) > 2 else ""
+    zero = not added or (added in graph.constants and not np.any(graph.array(added)))
+    return "Pad" in scheme.passing and mode == b"constant" and bool(zero)
+
+
 def _source(graph: Graph, scheme: Scheme, name: str) -> str:
     """The tensor to quantize for the sake of ``name``: up through operators that only move values."""
-    while (node := graph.producer.get(name)) is not None and node.op_type in scheme.passing:
+    while (node := graph.producer.get(name)) is not None and _passes(graph, scheme, node):
         if node.input[0] not in graph.floats:
             return name
         name = node.input[0]
@@ -183,7 +193,7 @@ def _source(graph: Graph, scheme: Scheme, name: str) -> str:
 def _want(graph: Graph, scheme: Scheme, made: Placement, node: onnx.NodeProto, names: Iterable[str]) -> None:
     for name in names:
         reader = node.name
-        while (before := graph.producer.get(name)) is not None and before.op_type in scheme.passing:
+        while (before := graph.producer.get(name)) is not None and _passes(graph, scheme, before):
             if before.input[0] not in graph.floats:
                 break
             name, reader = before.input[0], before.name

@@ -11,7 +11,7 @@ from edgetl.types import Record
 __all__ = ["SCHEMES", "Scheme", "find"]
 
 
-_MOVING = ("MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice")
+_MOVING = ("MaxPool", "Pad", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice")
 
 
 class Scheme(Record, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from edgetl.errors import InputError
@@ -51,6 +52,21 @@ def test_one_pair_serves_a_pooling_and_the_layer_behind_it(load: Load) -> None:
     pairs = plan(graph, SCHEMES["openvino-cpu"]).pairs
     assert pairs[node_of(graph, "Relu")] == {node_of(graph, "MaxPool")}
     assert node_of(graph, "MaxPool") not in pairs
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "moved"), [("constant", 0.0, True), ("constant", 1.0, False), ("edge", 0.0, False)]
+)
+def test_a_pair_goes_before_a_pad_of_zeros_and_of_nothing_else(
+    mode: str, value: float, moved: bool, tmp_path: Path
+) -> None:
+    b = graphs.Builder()
+    source = b.relu_conv()
+    around = b.const(np.array([0, 0, 1, 1, 0, 0, 1, 1]))
+    padded = b.node("Pad", source, around, b.const(value), mode=mode)
+    graph = reading.load(b.save(tmp_path / "model.onnx", b.conv(padded, 8, 8)))
+    pairs = plan(graph, SCHEMES["openvino-cpu"]).pairs
+    assert (source in pairs, padded in pairs) == (moved, not moved)
 
 
 def test_preprocessing_gets_no_pair(load: Load) -> None:
