@@ -110,7 +110,7 @@ def stages(
     for rung in RUNGS:
         needs = ("export", "prepare", "calibrate", "verify:f32", before)
         run = _stage_function(rung, before, setting)
-        made.append(Stage(f"refine:{rung}", 1, needs, options, tools, run))
+        made.append(Stage(f"refine:{rung}", 2, needs, options, tools, run))
         before = f"refine:{rung}"
     return made
 
@@ -239,12 +239,13 @@ def _told(found: Sequence[Tried], max_drop: float) -> str:
     rungs: dict[str, Tried] = {}
     for one in found:  # the last of a rung is its last try
         rungs[one.rung] = one
-    steps = [
-        f"{rung}{f' ({len(one.kept)} layers)' if one.kept else ''} {one.drop_pt:+.1f}".replace("+", "")
-        for rung, one in rungs.items()
-    ]
+    steps = [f"{rung}{_counted(one.kept)} {one.drop_pt:.1f}" for rung, one in rungs.items()]
     verdict = "within the budget" if min(one.drop_pt for one in found) <= max_drop else "over the budget"
     return f"points lost on {found[0].n} select images: {', '.join(steps)}; {verdict}"
+
+
+def _counted(kept: Sequence[str]) -> str:
+    return f" ({len(kept)} layer{'' if len(kept) == 1 else 's'})" if kept else ""
 
 
 _TRIES: Mapping[str, Callable[[_Ladder, Path], None]] = {"rounding": _try_rounding, "float": _try_float}
