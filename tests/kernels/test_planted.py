@@ -34,7 +34,7 @@ FAULTS = {
 }
 
 
-def tested(copy: Path) -> subprocess.CompletedProcess[str]:
+def head_tests(copy: Path) -> subprocess.CompletedProcess[str]:
     """The tests of the head, run on a copy of its sources in a process that a sanitizer may end."""
     command = [
         sys.executable,
@@ -59,7 +59,7 @@ def copy(library: Library, tmp_path: Path) -> Path:
 
 
 def test_the_copy_as_it_is_passes(copy: Path) -> None:
-    done = tested(copy)
+    done = head_tests(copy)
     assert done.returncode == 0, done.stdout
 
 
@@ -70,6 +70,6 @@ def test_a_planted_fault_is_found(copy: Path, fault: str) -> None:
     text = source.read_text()
     assert text.count(right) == 1
     source.write_text(text.replace(right, wrong))
-    done = tested(copy)
+    done = head_tests(copy)
     assert done.returncode != 0
     assert BUILD_FAILED not in done.stdout
