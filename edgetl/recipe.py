@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -237,65 +237,92 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     dataset = layout.scan(source, seed=spec.seed)
     root = layout.source_root(source)
     host = devices.host_fingerprint()
-    if spec.precision == "int8" and profile.scheme == "none":
-        raise InputError(f"{profile.name} has no INT8: {profile.description}", hint="--precision auto")
     candidates: tuple[str, ...] = ("f32", "int8") if pending else compile_stage.CANDIDATES
     if profile.scheme == "none":
         candidates = tuple(name for name in candidates if name != "int8")
+    token = (
+        store.root / "resume" / digest.of_json(msgspec.to_builtins(spec, str_keys=True) | {"max_drop": None})
+    )
+    recipe = Recipe(spec, profile, (), candidates, pending, source, token)
+    precision = _precision(recipe)
+    training = store.root / "training"
+    stages = [check.stage(dataset, root), *_model_stages(spec, batch, runs_on, host, root, training)]
+    stages += _engine_stages(recipe, runs_on, host, precision)
+    return replace(recipe, stages=tuple(stages))
 
+
+def _precision(recipe: Recipe) -> str:
+    """What the user or else the profile insists on, where it is a candidate of this build."""
+    profile, asked_for = recipe.profile, recipe.spec.precision
+    precision = profile.precision if asked_for == "auto" else asked_for
+    if precision != "auto" and precision not in recipe.candidates:
+        why = profile.description if profile.scheme == "none" else "its engine is not built on this host"
+        raise InputError(
+            f"{profile.name} has no {precision}: {why}", hint=f"one of auto, {', '.join(recipe.candidates)}"
+        )
+    return precision
+
+
+def _model_stages(
+    spec: BuildSpec,
+    batch: int | Literal["dynamic"],
+    runs_on: DeviceProfile,
+    host: Mapping[str, str],
+    root: Path,
+    training: Path,
+) -> list[Stage]:
+    """From the backbone to the exported model."""
     by_features = spec.method == "feature"
-    stages = [
-        check.stage(dataset, root),
-        backbone.stage(spec, with_features=by_features),
-        prepare.stage(root),
-    ]
+    stages = [backbone.stage(spec, with_features=by_features), prepare.stage(root)]
     if by_features:
         stages += [features.stage(runs_on, host), train.feature_stage(spec)]
     else:
         stages += [
             train.fast_path_stage(spec, host, _threads()),
-            train.full_stage(spec, root, store.root / "training", host, _threads()),
+            train.full_stage(spec, root, training, host, _threads()),
         ]
-    stages.append(export.stage(batch, from_backbone=by_features and batch in (1, "dynamic")))
+    return [*stages, export.stage(batch, from_backbone=by_features and batch in (1, "dynamic"))]
+
+
+def _engine_stages(
+    recipe: Recipe, runs_on: DeviceProfile, host: Mapping[str, str], precision: str
+) -> list[Stage]:
+    """From the exported model to the candidate that ships."""
+    spec, profile, candidates = recipe.spec, recipe.profile, recipe.candidates
+    max_drop = profile.budgets.max_drop if spec.max_drop is None else spec.max_drop
     compiled = {name: compile_stage.stage(name, runs_on, host, source="export") for name in candidates}
     verified = {name: verify.stage(name, runs_on, host) for name in candidates}
-    stages += [compiled["f32"], verified["f32"]]  # first, for the others are held against it
-    max_drop = profile.budgets.max_drop if spec.max_drop is None else spec.max_drop
+    stages = [compiled["f32"], verified["f32"]]  # first, for the others are held against it
     if "int8" in candidates:
-        narrow = devices.narrow_weights(profile)
-        stages += [
-            calibrate.stage(spec.calib_samples, spec.calib_method, spec.seed),
-            quantize.stage(profile.scheme, spec.calib_method, reduce_range=narrow),
-            *refine.stages(
-                runs_on,
-                profile.scheme,
-                spec.calib_method,
-                host,
-                reduce_range=narrow,
-                max_drop=max_drop,
-                seed=spec.seed,
-            ),
-        ]
+        stages += _int8_stages(spec, profile, runs_on, host, max_drop)
         compiled["int8"] = compile_stage.stage("int8", runs_on, host, source=refine.final())
-    stages += [compiled[name] for name in candidates if name != "f32"]
-    if not pending:  # what the reference executes says nothing of the device's engine
+    others = [name for name in candidates if name != "f32"]
+    stages += [compiled[name] for name in others]
+    if not recipe.pending:  # what the reference executes says nothing of the device's engine
         stages += [explain.stage(name, runs_on, host) for name in candidates]
-    stages += [verified[name] for name in candidates if name != "f32"]
-    token = (
-        store.root / "resume" / digest.of_json(msgspec.to_builtins(spec, str_keys=True) | {"max_drop": None})
-    )
-    if not pending:
-        stages.append(bench.stage(candidates, host, spec.instances, _session(token)))
-    stages.append(
-        select.stage(
-            candidates,
-            "check",
-            max_drop=max_drop,
-            precision=profile.precision if spec.precision == "auto" else spec.precision,
-            timed=not pending,
-        )
-    )
-    return Recipe(spec, profile, tuple(stages), candidates, pending, source, token)
+    stages += [verified[name] for name in others]
+    timed = not recipe.pending
+    if timed:
+        stages.append(bench.stage(candidates, host, spec.instances, _session(recipe.token)))
+    return [*stages, select.stage(candidates, "check", max_drop=max_drop, precision=precision, timed=timed)]
+
+
+def _int8_stages(
+    spec: BuildSpec,
+    profile: DeviceProfile,
+    runs_on: DeviceProfile,
+    host: Mapping[str, str],
+    max_drop: float,
+) -> list[Stage]:
+    """From the exported model to the quantized one that is compiled."""
+    narrow, method = devices.narrow_weights(profile), spec.calib_method
+    return [
+        calibrate.stage(spec.calib_samples, method, spec.seed),
+        quantize.stage(profile.scheme, method, reduce_range=narrow),
+        *refine.stages(
+            runs_on, profile.scheme, method, host, reduce_range=narrow, max_drop=max_drop, seed=spec.seed
+        ),
+    ]
 
 
 def _threads() -> int:

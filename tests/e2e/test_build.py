@@ -185,3 +185,17 @@ def test_a_latency_budget_that_is_missed_fails_and_json_says_so(
     assert told.code == 1
     assert told.data["failure"]["code"] == 1
     assert "p50 is" in told.data["failure"]["problem"]
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "words"),
+    [("jetson-nano", "int8", "jetson-nano has no int8"), ("jetson", "default", "has no default")],
+)
+def test_a_precision_that_a_device_has_not_is_refused(
+    edgetl: Edgetl, device: str, precision: str, words: str
+) -> None:
+    arguments = list(BUILD)
+    arguments[arguments.index("intel-cpu")] = device
+    told = edgetl(*arguments, "--precision", precision)
+    assert told.code == 2
+    assert words in told.err
