@@ -22,7 +22,7 @@ setup: $(VENV)/.all ## create .venv with all that a CPU host can use, and what t
 
 demo: $(VENV)/.run ## build, predict and verify on data and a network that come along
 	$(BIN)/edgetl build --data demo --model tiny --device local --name demo
-	@pictures=$$($(BIN)/python -c "from edgetl.cli.env import cache_folder; print(cache_folder() / 'demo')") && \
+	@pictures=$$($(BIN)/python -c "from edgetl.home import cache_folder; print(cache_folder() / 'demo')") && \
 	set -x && $(BIN)/edgetl predict runs/latest "$$pictures/3/0003.png" "$$pictures/7/0007.png"
 	$(BIN)/edgetl verify runs/latest --data demo
 	@echo

@@ -21,13 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from filelock import FileLock, Timeout
 
 from edgetl import digest
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 
-__all__ = ["Cache", "Entry", "Writing", "default_folder", "out_of_space"]
+__all__ = ["Cache", "Entry", "Writing", "out_of_space"]
 
 RECORD = "record.json"
 SCHEMA = 1
@@ -248,9 +247,3 @@ def _is_full(place: Path) -> bool:
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def default_folder() -> Path:
-    """Where artifacts are kept: ``EDGETL_CACHE``, else the user's cache folder."""
-    named = os.environ.get("EDGETL_CACHE", "")
-    return Path(named) if named else Path(platformdirs.user_cache_dir("edgetl", appauthor=False))

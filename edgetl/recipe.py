@@ -13,10 +13,11 @@ import msgspec
 
 from edgetl import asked, devices, digest, models, pipeline
 from edgetl.backends import seam
-from edgetl.cache import Cache, default_folder, out_of_space
+from edgetl.cache import Cache, out_of_space
 from edgetl.data import demo, layout
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, InputError, did_you_mean
+from edgetl.home import cache_folder
 from edgetl.pipeline import Context, Progress, Silent, Stage
 from edgetl.report import result as results
 from edgetl.stages import (
@@ -50,7 +51,6 @@ __all__ = [
 ]
 
 METHODS = ("feature", "full")
-PRECISIONS = ("auto", *compile_stage.CANDIDATES)
 REFERENCE = "onnxruntime"
 """Stands in where the profile's own engine cannot be built here; its figures are said to be a reference."""
 
@@ -117,7 +117,7 @@ def build(
     InputError : something asked for or given is not usable. EnvironmentLacks : this host cannot do it.
     """
     spec = spec or asked.spec_of(**options)
-    store = Cache(cache or default_folder())
+    store = Cache(cache or cache_folder())
     ctx = Context(seed=spec.seed, progress=progress or Silent())
     recipe = plan_recipe(spec, store)
     package.check_place(Path(spec.out))
@@ -145,7 +145,7 @@ def show_plan(spec: BuildSpec, *, cache: Path | None = None) -> list[dict[str, A
 
     ``key`` is ``None`` for a stage that reads the result of one that has not run; ``after`` names that one.
     """
-    store = Cache(cache or default_folder())
+    store = Cache(cache or cache_folder())
     recipe = plan_recipe(spec, store)
     rows, waiting = [], ""
     for row in pipeline.plan(recipe.stages, store):
@@ -227,7 +227,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     """
     asked.check(spec)
     _choice(spec.method, METHODS, "--method")
-    _choice(spec.precision, PRECISIONS, "--precision")
+    _choice(spec.precision, devices.PRECISIONS, "--precision")
     _choice(spec.calib_method, calibrate.METHODS, "--calib-method")
     batch = batch_of(spec.batch)
     profile = _profile(spec)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from edgetl import digest
-from edgetl.cache import Cache, Entry, default_folder, out_of_space
+from edgetl.cache import Cache, Entry, out_of_space
 from edgetl.errors import BackendError, EnvironmentLacks, InputError
 
 KEY, OTHER = "ab" + "0" * 62, "cd" + "1" * 62
@@ -312,10 +312,3 @@ def test_a_commit_that_cannot_sync_leaves_the_entry_that_was_there(
     assert found is not None
     assert found.digest == before.digest
     assert json.loads((found.path / "record.json").read_text())["schema"] == 1
-
-
-def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGETL_CACHE", "somewhere/else")
-    assert str(default_folder()) == "somewhere/else"
-    monkeypatch.delenv("EDGETL_CACHE")
-    assert default_folder().name == "edgetl"

@@ -61,6 +61,7 @@ def test_help_imports_no_numbers_and_no_networks(tmp_path: Path) -> None:
     found = set(child(HELP, tmp_path))
     assert "edgetl.cli.main" in found
     assert not found & (HEAVY | {"numpy", "cv2", "openvino", "onnxruntime", "yaml"})
+    assert not found & {"filelock", "msgspec", "platformdirs"}, "what a command needs, it imports itself"
 
 
 def test_the_runtime_imports_nothing_that_trains_or_converts(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cache import default_folder
 from edgetl.cli import options, progress
 from edgetl.errors import EdgetlError
+from edgetl.home import cache_folder
 
 __all__ = ["register"]
 
@@ -126,13 +126,13 @@ def build(
         instances=instances,
     )
     if plan or explain:
-        _print_plan(recipe.show_plan(spec, cache=default_folder()), explain=explain, as_json=as_json)
+        _print_plan(recipe.show_plan(spec, cache=cache_folder()), explain=explain, as_json=as_json)
         return
     sink = progress.sink(quiet=quiet or as_json)
     headline = "" if quiet or as_json else recipe.headline(spec)
     if headline:
         print(headline, file=sys.stderr)
-    result = recipe.build(spec, progress=sink, cache=default_folder())
+    result = recipe.build(spec, progress=sink, cache=cache_folder())
     _print_result(result.data, headline, as_json=as_json)
     if result.failure is not None:
         _end_badly(result.failure, as_json=as_json)

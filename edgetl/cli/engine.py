@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cache import default_folder
 from edgetl.cli import options, progress
 from edgetl.errors import InputError
+from edgetl.home import cache_folder
 
 __all__ = ["register"]
 
@@ -65,7 +65,9 @@ def predict(
     if refused:
         raise InputError(
             f"{len(refused)} of {len(files)} pictures cannot be read, the first: {refused[0][1].problem}",
-            hint="the others are answered above",
+            hint="the others are answered above"
+            if found
+            else "pictures are JPEG, PNG, WebP, BMP or GIF files",
         )
 
 
@@ -98,7 +100,7 @@ def verify(
         max_drop=options.drop_budget(max_drop),
         diagnose=diagnose,
         strict=strict,
-        demo_folder=default_folder() / "demo",
+        demo_folder=cache_folder() / "demo",
         on_note=lambda text: None if as_json else print(text, file=sys.stderr),
     )
     if as_json:

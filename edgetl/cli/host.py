@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cache import default_folder
 from edgetl.cli import options
+from edgetl.home import cache_folder
 
 __all__ = ["register"]
 
@@ -81,7 +81,7 @@ def doctor_command(as_json: options.Json = False) -> None:
     """Say what this host is, what is installed, and the exact command that mends what is missing."""
     from edgetl.report import host
 
-    found: dict[str, Any] = host.examine(default_folder())
+    found: dict[str, Any] = host.examine(cache_folder())
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
     else:

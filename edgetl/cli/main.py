@@ -86,8 +86,7 @@ def _usage(error: Any, as_json: bool) -> int:
     asked = getattr(error, "option_name", None)
     if asked is not None and context is not None and type(error).__name__ == "NoSuchOption":
         known = [name for option in context.command.params for name in option.opts if name.startswith("--")]
-        near = did_you_mean(asked.strip("-"), [name.strip("-") for name in known])
-        problem = f"{command} has no option {asked!r}.{near.replace(chr(39), chr(39) + '--', 1)}"
+        problem = f"{command} has no option {asked!r}.{did_you_mean(asked, known)}"
     _tell(InputError(problem, hint=f"{command} --help   lists what there is"), as_json)
     return 2
 
@@ -123,6 +122,8 @@ def main(arguments: list[str]) -> int:
     except ModuleNotFoundError as error:
         return _missing(error, as_json)
     except OSError as error:  # what nobody expected of the disk: it is no bug, and has a place and a reason
+        if debug:
+            traceback.print_exc()
         place = f"{error.filename}: " if error.filename else ""
         told = EnvironmentLacks(
             f"{place}{error.strerror or error}", hint="check the path, its permissions and the space left"

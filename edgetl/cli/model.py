@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgetl.cache import default_folder
 from edgetl.cli import options, progress
+from edgetl.home import cache_folder
 
 if TYPE_CHECKING:
     from edgetl.single import CalibrationSource
@@ -52,7 +52,7 @@ def check(
     """Check labelled pictures: unreadable ones, duplicates, leakage between roles, imbalance."""
     from edgetl import single
 
-    report = single.check(data, seed=seed, cache=default_folder(), progress=progress.sink(quiet=True))
+    report = single.check(data, seed=seed, cache=cache_folder(), progress=progress.sink(quiet=True))
     if as_json:
         print(json.dumps(report.data, ensure_ascii=False))
     else:
@@ -98,7 +98,7 @@ def train(
         seed=seed,
         offline=offline,
     )
-    found = single.train(spec, out, cache=default_folder(), progress=progress.sink(quiet=quiet or as_json))
+    found = single.train(spec, out, cache=cache_folder(), progress=progress.sink(quiet=quiet or as_json))
     _show(found, out, as_json=as_json, then=f"edgetl export {out}")
 
 
@@ -133,7 +133,7 @@ def _source(
         mean=options.triple(mean, "--mean") or (0.485, 0.456, 0.406),
         std=options.triple(std, "--std") or (0.229, 0.224, 0.225),
         crop=options.crop_fraction(crop) or (1, 1),
-        cache=default_folder(),
+        cache=cache_folder(),
     )
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from edgetl import asked
 from edgetl.errors import InputError
 
 __all__ = [
@@ -214,4 +213,6 @@ def drop_budget(text: str | None) -> float | None:
     >>> drop_budget("1%"), drop_budget("none"), drop_budget(None)
     (1.0, inf, None)
     """
+    from edgetl import asked
+
     return None if text is None else asked.drop_budget(text)

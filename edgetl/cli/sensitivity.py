@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from edgetl.cache import default_folder
 from edgetl.cli import options, progress
+from edgetl.home import cache_folder
 
 __all__ = ["register"]
 
@@ -46,7 +46,7 @@ def sensitivity(
         seed=seed,
         devices_file=devices,
         picture=picture,
-        cache=default_folder(),
+        cache=cache_folder(),
         progress=progress.sink(quiet=quiet or as_json),
     )
     print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
