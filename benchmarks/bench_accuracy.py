@@ -7,27 +7,25 @@ engines of OpenVINO's CPU plugin, and are held against the float engine in f32.
 
 from __future__ import annotations
 
-import csv
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import _imagenet
 import _peers
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
 from _results import Results, parser, shared_data
 
-from edgetl import devices, stats
-from edgetl.data import decode
-from edgetl.runtime import preprocess
+from edgetl import devices
+from edgetl.verify.accuracy import snr_db
 
 Array = npt.NDArray[Any]
 
 NAME = "efficientnet_lite0"
-CALIBRATE = 300
 ALLOWED = 0.5
 """Points that ours may be below NNCF."""
 
@@ -40,27 +38,13 @@ def main() -> None:
     results = Results(
         "accuracy", quick=options.quick, also=("nncf", "openvino", "onnxruntime", "timm", "torch")
     )
-    pictures, labels = _pictures(data / "imagenet1k")
-    order = np.random.default_rng(0).permutation(len(labels))
-    calibrate, judge = order[:CALIBRATE], order[CALIBRATE:]
-    if options.quick:
-        calibrate, judge = calibrate[:20], judge[:40]
+    pictures, labels = _imagenet.pictures(data / "imagenet1k", _peers.preprocess_of(NAME))
+    calibrate, judge = _imagenet.split(len(labels), quick=options.quick)
     with tempfile.TemporaryDirectory() as place:
         engines = _contenders(Path(place), data / f"weights/{NAME}_imagenet.safetensors", pictures[calibrate])
         logits = {name: np.concatenate([run(i) for i in pictures[judge]]) for name, run in engines.items()}
     _report(results, logits, labels[judge])
     results.write()
-
-
-def _pictures(folder: Path) -> tuple[Array, Array]:
-    """Every picture as the engine takes it, uint8 (N, H, W, 3), and its class."""
-    with (folder / "labels.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    rule = _peers.preprocess_of(NAME)
-    frames = decode.load_images(
-        folder, [f"{row['wnid']}.jpg" for row in rows], lambda frame: preprocess.apply(frame, rule)
-    )
-    return np.stack(list(frames)), np.array([int(row["index"]) for row in rows])
 
 
 def _contenders(folder: Path, weights: Path, pictures: Array) -> dict[str, Callable[[Array], Array]]:
@@ -104,38 +88,22 @@ def _report(results: Results, logits: dict[str, Array], labels: Array) -> None:
         results.row(f"top-1 {name}", *_percent(right[name]), n=len(labels))
         if name != "f32":
             results.row(f"agreement with f32 {name}", *_percent(agrees[name]), n=len(labels))
-            results.row(f"output SNR {name}", _snr_db(logits["f32"], found), "dB", n=len(labels))
+            results.row(f"output SNR {name}", snr_db(logits["f32"], found), "dB", n=len(labels))
     results.keep("labels", labels.tolist())
     for peer in [name for name in logits if name not in ("f32", "ours")]:
         tag = "A3 " if peer == "NNCF default" else ""
         for what, flags in (("top-1", right), ("agreement with f32", agrees)):
-            _difference(
-                results, f"{tag}{what}, ours minus {peer}", flags[peer], flags["ours"], judged=bool(tag)
+            _imagenet.difference(
+                results,
+                f"{tag}{what}, ours minus {peer}",
+                flags["ours"],
+                flags[peer],
+                at_least=-ALLOWED if tag else None,
             )
-
-
-def _difference(results: Results, what: str, peer: Array, own: Array, *, judged: bool) -> None:
-    losses, gains = int((peer & ~own).sum()), int((~peer & own).sum())
-    low, high = stats.tango(losses, gains, len(own))
-    points = 100.0 * (gains - losses) / len(own)
-    results.row(
-        what,
-        points,
-        "pt",
-        ci95=(-100.0 * high, -100.0 * low),
-        n=len(own),
-        target=f">= -{ALLOWED}" if judged else None,
-        met=points >= -ALLOWED if judged else None,
-        note=f"{gains} gained, {losses} lost",
-    )
 
 
 def _percent(flags: Array) -> tuple[float, str]:
     return 100.0 * float(flags.mean()), "%"
-
-
-def _snr_db(reference: Array, found: Array) -> float:
-    return float(10 * np.log10((reference**2).sum() / ((found - reference) ** 2).sum()))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ first, ``ours, rounded`` what the first rung of its ladder makes.
 
 from __future__ import annotations
 
-import csv
+import math
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import _imagenet
 import _peers
 import msgspec
 import numpy as np
@@ -20,18 +21,15 @@ import numpy.typing as npt
 import openvino as ov
 from _results import Results, parser, shared_data
 
-from edgetl import devices, stats
+from edgetl import devices
 from edgetl.bench.comparison import Comparison, Contender, compare
 from edgetl.bench.instance import Pace
-from edgetl.data import decode
 from edgetl.quantize import observe, place, rounding, schemes
-from edgetl.runtime import preprocess
-from edgetl.types import Preprocess
+from edgetl.verify.accuracy import snr_db
 
 Array = npt.NDArray[Any]
 
 NETS = ("efficientnet_lite0", "mobilenet_v1_075")
-CALIBRATE = 300
 OURS = ("ours", "ours, rounded")
 PEERS = ("NNCF default", "NNCF accurate bias correction")
 SNR_TARGET, AGREEMENT_TARGET = 4.0, 1.5
@@ -45,15 +43,12 @@ def main() -> None:
     if data is None:
         sys.exit("EDGETL_SHARED does not name a folder with real data")
     results = Results("int8", quick=options.quick, also=("nncf", "openvino", "timm", "torch"))
+    rule = _peers.preprocess_of("efficientnet_lite0")  # both networks take 224 of 256, in [-1, 1]
+    pictures, labels = _imagenet.pictures(data / "imagenet1k", rule)
+    calibrate, judge = _imagenet.split(len(labels), quick=options.quick)
+    images = _peers.normalised(pictures[calibrate], rule)
+    held_out = _peers.normalised(pictures[judge], rule)
     for net in NETS[:1] if options.quick else NETS:
-        rule = _rule(net)
-        pictures, labels = _pictures(data / "imagenet1k", rule)
-        order = np.random.default_rng(0).permutation(len(labels))
-        calibrate, judge = order[:CALIBRATE], order[CALIBRATE:]
-        if options.quick:
-            calibrate, judge = calibrate[:20], judge[:40]
-        images = _peers.normalised(pictures[calibrate], rule)
-        held_out = _peers.normalised(pictures[judge], rule)
         with tempfile.TemporaryDirectory() as folder:
             model = _float(net, Path(folder), data / "weights")
             made = {**_ours(model, images, Path(folder)), **_peers_of(model, images, Path(folder))}
@@ -62,19 +57,6 @@ def main() -> None:
             _report(results, net, reference, logits, labels[judge])
             _latency(results, net, made, quick=options.quick)
     results.write()
-
-
-def _rule(net: str) -> Preprocess:
-    """What a network wants of a picture: 224 of 256; both here are normalised to [-1, 1]."""
-    return _peers.preprocess_of("efficientnet_lite0")
-
-
-def _pictures(folder: Path, rule: Preprocess) -> tuple[Array, Array]:
-    with (folder / "labels.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    names = [f"{row['wnid']}.jpg" for row in rows]
-    frames = decode.load_images(folder, names, lambda frame: preprocess.apply(frame, rule))
-    return np.stack(list(frames)), np.array([int(row["index"]) for row in rows])
 
 
 def _float(net: str, folder: Path, weights: Path) -> Path:
@@ -111,7 +93,7 @@ def _logits(model: Path, images: list[Array], config: dict[str, str] | None = No
 def _report(results: Results, net: str, reference: Array, logits: dict[str, Array], labels: Array) -> None:
     answers = reference.argmax(axis=1)
     results.row(f"{net}, top-1 f32", 100 * float((answers == labels).mean()), "%", n=len(labels))
-    snr = {name: _snr_db(reference, found) for name, found in logits.items()}
+    snr = {name: snr_db(reference, found) or math.inf for name, found in logits.items()}
     agrees = {name: found.argmax(axis=1) == answers for name, found in logits.items()}
     for name, found in logits.items():
         top = 100 * float((found.argmax(axis=1) == labels).mean())
@@ -131,25 +113,13 @@ def _report(results: Results, net: str, reference: Array, logits: dict[str, Arra
                 target=f">= {SNR_TARGET:g}" if tag else None,
                 met=gain >= SNR_TARGET if tag else None,
             )
-            _agreement(
-                results, f"{tag}{net}, agreement, {own} minus {peer}", agrees[own], agrees[peer], bool(tag)
+            _imagenet.difference(
+                results,
+                f"{tag}{net}, agreement, {own} minus {peer}",
+                agrees[own],
+                agrees[peer],
+                at_least=AGREEMENT_TARGET if tag else None,
             )
-
-
-def _agreement(results: Results, what: str, own: Array, peer: Array, judged: bool) -> None:
-    losses, gains = int((peer & ~own).sum()), int((~peer & own).sum())
-    low, high = stats.tango(losses, gains, len(own))
-    points = 100.0 * (gains - losses) / len(own)
-    results.row(
-        what,
-        points,
-        "pt",
-        ci95=(-100.0 * high, -100.0 * low),
-        n=len(own),
-        target=f">= {AGREEMENT_TARGET:g}" if judged else None,
-        met=points >= AGREEMENT_TARGET if judged else None,
-        note=f"{gains} gained, {losses} lost",
-    )
 
 
 def _latency(results: Results, net: str, made: dict[str, Path], *, quick: bool) -> None:
@@ -175,10 +145,6 @@ def _latency(results: Results, net: str, made: dict[str, Path], *, quick: bool) 
             instances=ratio.instances,
             at_most=1.0,
         )
-
-
-def _snr_db(reference: Array, found: Array) -> float:
-    return float(10 * np.log10((reference**2).sum() / ((found - reference) ** 2).sum()))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from edgetl.quantize import observe, schemes
 from edgetl.report.bars import bars
 from edgetl.runtime.bundle import Bundle
 from edgetl.single import pictures_of
-from edgetl.stages.sensitivity import LayerEffect, answers_of, by_layer
+from edgetl.stages.sensitivity import LayerEffect, by_layer
+from edgetl.verify.accuracy import logits_of_model
 
 __all__ = ["sensitivity"]
 
@@ -66,20 +67,27 @@ def sensitivity(
     shares = _shares(effects)
     lines = _table(effects, shares, len(frames), f"{name} for {profile.name}")
     if picture is not None:
-        rows = [(effect.name, share, f"{_db(effect)}") for effect, share in zip(effects, shares, strict=True)]
-        drawn = bars(
-            f"{name} for {profile.name}: noise that INT8 in one layer brings",
-            rows,
-            note=f"{len(frames)} pictures; the longest bar is the layer to look at first",
-        )
-        with out_of_space(picture.parent):
-            picture.write_text(drawn, encoding="utf-8")
+        _draw(picture, f"{name} for {profile.name}", effects, shares, len(frames))
         lines.append(f"  picture  {picture}")
     found = [
         {**msgspec.to_builtins(effect), "noise_share": share}
         for effect, share in zip(effects, shares, strict=True)
     ]
     return Answer({"bundle": str(place), "device": profile.name, "n": len(frames), "layers": found}, lines)
+
+
+def _draw(
+    picture: Path, title: str, effects: Sequence[LayerEffect], shares: Sequence[float], count: int
+) -> None:
+    """Every layer's share of the noise, as an SVG file."""
+    rows = [(effect.name, share, _db(effect)) for effect, share in zip(effects, shares, strict=True)]
+    drawn = bars(
+        f"{title}: noise that INT8 in one layer brings",
+        rows,
+        note=f"{count} pictures; the longest bar is the layer to look at first",
+    )
+    with out_of_space(picture.parent):
+        picture.write_text(drawn, encoding="utf-8")
 
 
 def _frames(bundle: Bundle, data: str | None, samples: int, seed: int, cache: Path) -> Array:
@@ -99,7 +107,7 @@ def _measure(model: Path, profile: DeviceProfile, frames: Array, progress: Progr
         total=len(frames),
         on_progress=lambda done, total: progress.advanced("calibrate", done, total),
     )
-    reference = answers_of(model, msgspec.structs.replace(runs_on, precision="f32"), frames)
+    reference = logits_of_model(model, msgspec.structs.replace(runs_on, precision="f32"), frames)
     quantized = msgspec.structs.replace(runs_on, precision="int8")
     progress.started("layers")
     return by_layer(
@@ -108,7 +116,7 @@ def _measure(model: Path, profile: DeviceProfile, frames: Array, progress: Progr
         scheme,
         "default",
         reference,
-        lambda trial: answers_of(trial, quantized, frames),
+        lambda trial: logits_of_model(trial, quantized, frames),
         on_progress=lambda done, total: progress.advanced("layers", done, total),
     )
 

@@ -30,7 +30,7 @@ from edgetl.stages.explain import int8_share
 from edgetl.types import LayerInfo, Preprocess
 from edgetl.verify import budget
 from edgetl.verify import diagnose as diagnosis
-from edgetl.verify.accuracy import logits_of, paired, per_class_recall
+from edgetl.verify.accuracy import logits_of, logits_of_model, paired, per_class_recall
 
 __all__ = ["Answer", "bench", "inspect", "opened", "verify"]
 
@@ -218,17 +218,11 @@ def _f32_logits(bundle: Bundle, pictures: Array, normalisation: Preprocess | Non
     normalisation : whose mean and std are put into the graph; the bundle's own where it is ``None``.
     """
     profile = _profile_of(bundle, "f32")
-    backend = seam.find(profile.backend)
     model = bundle.folder / "model.fp32.onnx"
     with tempfile.TemporaryDirectory() as scratch:
         if normalisation is not None and normalisation != bundle.preprocess:
             model = _renormalised(model, normalisation, Path(scratch))
-        engine = backend.compile(model, profile, Path(scratch))
-        session = backend.open(engine, Path(scratch), profile)
-        try:
-            return logits_of(session, pictures)
-        finally:
-            session.close()
+        return logits_of_model(model, profile, pictures)
 
 
 def _renormalised(model: Path, normalisation: Preprocess, folder: Path) -> Path:

@@ -15,6 +15,7 @@ from edgetl.errors import InputError, did_you_mean
 from edgetl.types import Record
 
 __all__ = [
+    "PRECISIONS",
     "Budgets",
     "Catalog",
     "DeviceProfile",
@@ -29,8 +30,6 @@ __all__ = [
 ]
 
 SCHEMES = ("openvino-cpu", "openvino-gpu", "openvino-npu", "tensorrt", "tensorrt-dla", "none")
-
-
 PRECISIONS = ("auto", "f32", "default", "int8")
 
 

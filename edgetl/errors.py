@@ -113,5 +113,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("mobilnet_v2", ["resnet18", "mobilenet_v2"])
     " Did you mean 'mobilenet_v2'?"
     """
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    bare = {option.lstrip("-"): option for option in known}  # two dashes in common make no two options alike
+    near = difflib.get_close_matches(name.lstrip("-"), list(bare), n=1, cutoff=0.6)
+    return f" Did you mean {bare[near[0]]!r}?" if near else ""

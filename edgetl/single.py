@@ -213,7 +213,7 @@ def compile_model(
 
 def _same_precision(model: Path, precision: str) -> None:
     """Refuse to call a float model int8, or a quantized one f32."""
-    quantized = graphs.is_quantized(graphs.read(model))
+    quantized = graphs.is_quantized(model)
     if precision == "int8" and not quantized:
         raise InputError(
             f"{model.name} is a float model: as int8 it would run in float",

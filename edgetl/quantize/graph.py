@@ -145,9 +145,14 @@ def read(path: Path) -> Graph:
     return Graph(model)
 
 
-def is_quantized(graph: Graph) -> bool:
-    """Whether some operator of it computes with or makes integers of 8 bits."""
-    return any(_quantizes(node) for node in graph.model.graph.node)
+def is_quantized(path: Path) -> bool:
+    """Whether some operator of a model computes with or makes integers of 8 bits; its weights are not read.
+
+    Raises
+    ------
+    InputError : not an ONNX file.
+    """
+    return any(_quantizes(node) for node in _read_nodes(path).graph.node)
 
 
 def _quantizes(node: onnx.NodeProto) -> bool:
@@ -183,8 +188,8 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
 
 
 def _read(path: Path) -> onnx.ModelProto:
+    model = _read_nodes(path)
     try:
-        model = onnx.load(path, load_external_data=False)
         for location in sorted(_external(model)):
             if not (path.parent / location).is_file():
                 raise InputError(
@@ -192,13 +197,26 @@ def _read(path: Path) -> onnx.ModelProto:
                     hint="keep .onnx and .data together",
                 )
         onnx.load_external_data_for_model(model, str(path.parent))
+    except (ValueError, OSError, onnx.checker.ValidationError) as error:
+        raise _unreadable(path, error) from error
+    return model
+
+
+def _read_nodes(path: Path) -> onnx.ModelProto:
+    """The graph without what is kept beside it."""
+    try:
+        model = onnx.load(path, load_external_data=False)
     except FileNotFoundError as error:
         raise InputError(f"no such model: {path}", hint="give the path of an .onnx file") from error
-    except (DecodeError, ValueError, OSError, onnx.checker.ValidationError) as error:
-        raise InputError(f"{path.name} cannot be read as ONNX: {_line(error)}") from error
+    except (DecodeError, ValueError, OSError) as error:
+        raise _unreadable(path, error) from error
     if not model.graph.node:
         raise InputError(f"{path.name} is not an ONNX model, or one without a node")
     return model
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path.name} cannot be read as ONNX: {_line(error)}")
 
 
 def _external(model: onnx.ModelProto) -> set[str]:

@@ -23,9 +23,9 @@ from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.quantize import place, rounding, schemes, statistics
 from edgetl.quantize.schemes import Scheme
 from edgetl.stages import prepare, verify
-from edgetl.stages.sensitivity import answers_of, by_layer
+from edgetl.stages.sensitivity import by_layer
 from edgetl.types import Record
-from edgetl.verify.accuracy import paired
+from edgetl.verify.accuracy import logits_of_model, paired
 
 __all__ = ["RUNGS", "Tried", "final", "stages"]
 
@@ -110,7 +110,7 @@ def stages(
     for rung in RUNGS:
         needs = ("export", "prepare", "calibrate", "verify:f32", before)
         run = _stage_function(rung, before, setting)
-        made.append(Stage(f"refine:{rung}", 2, needs, options, tools, run))
+        made.append(Stage(f"refine:{rung}", 3, needs, options, tools, run))
         before = f"refine:{rung}"
     return made
 
@@ -123,15 +123,12 @@ def final() -> str:
 def _stage_function(rung: str, before: str, setting: _Setting) -> Callable[..., Mapping[str, Any]]:
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         ladder = _Ladder(inputs, before, setting, ctx)
-        first = not ladder.tried
-        if first:
+        if not ladder.tried:
             ladder.tried.append(ladder.judge("ranges", ladder.model))
         needed = ladder.tried[-1].drop_pt > setting.max_drop
         shutil.copyfile(ladder.model, out / MODEL)
         if needed:
             _TRIES[rung](ladder, out)
-        elif (inputs[before].path / INTEGERS).exists():
-            shutil.copyfile(inputs[before].path / INTEGERS, out / INTEGERS)
         told = _told(ladder.tried, setting.max_drop) if rung == RUNGS[-1] else ""
         return {"summary": told, "needed": needed, "tried": msgspec.to_builtins(ladder.tried)}
 
@@ -157,7 +154,9 @@ class _Ladder:
 
     def judge(self, rung: str, model: Path, kept: Sequence[str] = ()) -> Tried:
         """Hold a model's engine against f32 on the ``select`` images."""
-        found = paired(self.labels, self.reference, answers_of(model, self.setting.profile, self.pictures))
+        found = paired(
+            self.labels, self.reference, logits_of_model(model, self.setting.profile, self.pictures)
+        )
         return Tried(
             rung=rung,
             drop_pt=found.drop_pt,
@@ -183,8 +182,10 @@ def _try_rounding(ladder: _Ladder, out: Path) -> None:
     rounded = rounding.round_layers(
         ladder.exported, pictures, ladder.setting.scheme, on_progress=ladder.ctx.advance
     )
-    np.savez(out / INTEGERS, allow_pickle=False, **rounded)
-    _keep_better(ladder, out, rounded, "rounding")
+    if _keep_better(
+        ladder, out, rounded, "rounding"
+    ):  # else the next rung starts from the nearest integers, too
+        np.savez(out / INTEGERS, allow_pickle=False, **rounded)
 
 
 def _try_float(ladder: _Ladder, out: Path) -> None:
@@ -198,7 +199,7 @@ def _try_float(ladder: _Ladder, out: Path) -> None:
         setting.scheme,
         setting.method,
         ladder.reference[few],
-        lambda model: answers_of(model, setting.profile, ladder.pictures[few]),
+        lambda model: logits_of_model(model, setting.profile, ladder.pictures[few]),
         rounded=rounded,
         on_progress=ladder.ctx.advance,
     )
@@ -210,17 +211,19 @@ def _try_float(ladder: _Ladder, out: Path) -> None:
 
 def _keep_better(
     ladder: _Ladder, out: Path, rounded: Mapping[str, Array], rung: str, kept: Sequence[str] = ()
-) -> None:
-    """Try a model; it replaces the one in ``out`` where it loses less, or as much with less noise."""
+) -> bool:
+    """Try a model; it replaces the one in ``out`` where it loses less, or as much with less noise: whether it did."""
     trial = out / f"trial.{MODEL}"
     ladder.quantize(trial, rounded, kept)
     found = ladder.judge(rung, trial, kept)
     best = min(ladder.tried, key=_loss)
     ladder.tried.append(found)
-    if _loss(found) <= _loss(best):
+    better = _loss(found) <= _loss(best)
+    if better:
         trial.replace(out / MODEL)
     else:
         trial.unlink()
+    return better
 
 
 def _loss(found: Tried) -> tuple[float, float]:

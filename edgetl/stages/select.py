@@ -122,10 +122,9 @@ def choose(
     surely = [name for name in held if name == "default" or versus[name]["verdict"] == "faster"]
     fastest = min(surely or held, key=lambda name: latency[name]["p50"])
     if fastest == "int8":
-        told = f"{_faster(versus['int8']['ratio'])} the default precision"
-        return fastest, told if math.isinf(
-            max_drop
-        ) else f"{told}, and within the budget on {images} select images"
+        faster = f"{_faster(versus['int8']['ratio'])} the default precision"
+        within = "" if math.isinf(max_drop) else f", and within the budget on {images} select images"
+        return fastest, f"{faster}{within}"
     if "int8" in candidates and "int8" not in held:
         return fastest, over
     if "int8" in versus:

@@ -12,21 +12,18 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgetl.backends import seam
-from edgetl.devices import DeviceProfile
 from edgetl.quantize import graph as graphs
 from edgetl.quantize import place
 from edgetl.quantize.plan import plan
 from edgetl.quantize.schemes import Scheme
 from edgetl.quantize.statistics import Statistics
 from edgetl.types import Record
-from edgetl.verify.accuracy import logits_of
+from edgetl.verify.accuracy import snr_db
 
-__all__ = ["LayerEffect", "answers_of", "by_layer"]
+__all__ = ["LayerEffect", "by_layer"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
-
 
 WORKERS = 2
 """Layers at work at once: one is compiled, in a process of its own, while another answers."""
@@ -90,24 +87,10 @@ def by_layer(
     return sorted(found, key=lambda effect: np.inf if effect.snr_db is None else effect.snr_db)
 
 
-def answers_of(model: Path, profile: DeviceProfile, pictures: Array) -> Floats:
-    """What the engine of a model, compiled for this only, answers to pictures."""
-    backend = seam.find(profile.backend)
-    with tempfile.TemporaryDirectory() as scratch:
-        engine = backend.compile(model, profile, Path(scratch))
-        session = backend.open(engine, Path(scratch), profile)
-        try:
-            return logits_of(session, pictures)
-        finally:
-            session.close()
-
-
 def _effect(name: str, op: str, reference: Floats, found: Floats) -> LayerEffect:
-    noise = float(np.square(found.astype(np.float64) - reference).sum())
-    power = float(np.square(reference.astype(np.float64)).sum())
     return LayerEffect(
         name=name,
         op=op,
-        snr_db=10 * float(np.log10(power / noise)) if noise and power else None,
+        snr_db=snr_db(reference, found),
         agreement=float((found.argmax(axis=1) == reference.argmax(axis=1)).mean()),
     )

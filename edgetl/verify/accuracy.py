@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgetl import stats
+from edgetl.backends import seam
 from edgetl.backends.seam import Request, Session
+from edgetl.devices import DeviceProfile
 from edgetl.errors import GateFailed
 from edgetl.types import Record
 
-__all__ = ["PairedResult", "Recall", "logits_of", "outputs_of", "paired", "per_class_recall"]
+__all__ = [
+    "PairedResult",
+    "Recall",
+    "logits_of",
+    "logits_of_model",
+    "outputs_of",
+    "paired",
+    "per_class_recall",
+    "snr_db",
+]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -116,6 +129,18 @@ def logits_of(
     return found
 
 
+def logits_of_model(model: Path, profile: DeviceProfile, pictures: Array) -> Floats:
+    """Logits (N, classes) of an ONNX file's engine, which is compiled for this only."""
+    backend = seam.find(profile.backend)
+    with tempfile.TemporaryDirectory() as scratch:
+        engine = backend.compile(model, profile, Path(scratch))
+        session = backend.open(engine, Path(scratch), profile)
+        try:
+            return logits_of(session, pictures)
+        finally:
+            session.close()
+
+
 def paired(labels: Array, reference: Floats, candidate: Floats) -> PairedResult:
     """Compare two engines' logits (N, classes) on the same images, whose classes are ``labels`` (N,)."""
     if not len(labels) == len(reference) == len(candidate) > 0:
@@ -124,8 +149,6 @@ def paired(labels: Array, reference: Floats, candidate: Floats) -> PairedResult:
     right, right_before = ours == labels, theirs == labels
     lost, gained = int((right_before & ~right).sum()), int((right & ~right_before).sum())
     low, high = stats.tango(lost, gained, len(labels))
-    noise = float(np.square(candidate.astype(np.float64) - reference).sum())
-    power = float(np.square(reference.astype(np.float64)).sum())
     return PairedResult(
         n=len(labels),
         reference_accuracy=float(right_before.mean()),
@@ -136,8 +159,15 @@ def paired(labels: Array, reference: Floats, candidate: Floats) -> PairedResult:
         gained=gained,
         p_value=stats.mcnemar_exact(lost, gained),
         agreement=float((ours == theirs).mean()),
-        snr_db=10 * float(np.log10(power / noise)) if noise and power else None,
+        snr_db=snr_db(reference, candidate),
     )
+
+
+def snr_db(reference: Floats, found: Floats) -> float | None:
+    """Signal to noise of answers against a reference, in dB; ``None`` where they are equal or the reference is zero."""
+    noise = float(np.square(found.astype(np.float64) - reference).sum())
+    power = float(np.square(reference.astype(np.float64)).sum())
+    return 10 * float(np.log10(power / noise)) if noise and power else None
 
 
 def per_class_recall(labels: Array, answers: Floats, classes: Sequence[str]) -> Recall:

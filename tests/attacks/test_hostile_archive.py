@@ -33,7 +33,7 @@ def written(path: Path, *members: bytes) -> Path:
     return path
 
 
-def refused(path: Path, *words: str) -> None:
+def assert_refused(path: Path, *words: str) -> None:
     """Nothing is left, neither under the final name nor under another, and the error says why."""
     home = path.parent
     before = sorted(home.rglob("*"))
@@ -49,7 +49,7 @@ def refused(path: Path, *words: str) -> None:
     "name", ["../out", "a/../../out", "/tmp/out", "a\\..\\out", "./a", "a//b", "a/", ".", "..", "a/./b"]
 )
 def test_a_member_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
-    refused(written(tmp_path / "x.tar", member("ok"), member(name)), "in the archive")
+    assert_refused(written(tmp_path / "x.tar", member("ok"), member(name)), "in the archive")
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_a_member_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -
     [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE],
 )
 def test_a_link_or_a_device_is_refused(tmp_path: Path, kind: bytes) -> None:
-    refused(
+    assert_refused(
         written(tmp_path / "x.tar", member("ok"), member("evil", b"", kind, "/etc/passwd")), "evil", "plain"
     )
 
 
 def test_a_member_that_goes_through_a_link_is_refused(tmp_path: Path) -> None:
     link = member("a", b"", tarfile.SYMTYPE, "..")
-    refused(written(tmp_path / "x.tar", link, member("a/out")), "plain")
+    assert_refused(written(tmp_path / "x.tar", link, member("a/out")), "plain")
 
 
 def test_a_sparse_member_is_refused(tmp_path: Path) -> None:
@@ -77,16 +77,16 @@ def test_a_sparse_member_is_refused(tmp_path: Path) -> None:
     header[483:495] = b"10000000000\0"
     header[148:156] = b" " * 8
     header[148:156] = f"{sum(header):06o}\0 ".encode()
-    refused(written(tmp_path / "x.tar", bytes(header), b"x" * HEADER), "sparse")
+    assert_refused(written(tmp_path / "x.tar", bytes(header), b"x" * HEADER), "sparse")
 
 
 def test_a_member_twice_is_refused(tmp_path: Path) -> None:
-    refused(written(tmp_path / "x.tar", member("a"), member("a", b"other")), "twice")
+    assert_refused(written(tmp_path / "x.tar", member("a"), member("a", b"other")), "twice")
 
 
 def test_a_file_that_is_also_a_folder_is_refused(tmp_path: Path) -> None:
-    refused(written(tmp_path / "x.tar", member("a"), member("a/b")), "file and a folder")
-    refused(written(tmp_path / "y.tar", member("a/b"), member("a")), "file and a folder")
+    assert_refused(written(tmp_path / "x.tar", member("a"), member("a/b")), "file and a folder")
+    assert_refused(written(tmp_path / "y.tar", member("a/b"), member("a")), "file and a folder")
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "nul\0l"])
@@ -94,19 +94,21 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> N
     info = tarfile.TarInfo("plain")
     info.size, info.pax_headers = 1, {"path": name}
     body = info.tobuf(tarfile.PAX_FORMAT) + b"x" + b"\0" * (HEADER - 1)
-    refused(written(tmp_path / "x.tar", body), "x.tar")
+    assert_refused(written(tmp_path / "x.tar", body), "x.tar")
 
 
 @pytest.mark.parametrize("size", [10_000_000, 1 << 40, 8 << 30])
 def test_a_member_larger_than_the_archive_is_refused(tmp_path: Path, size: int) -> None:
     info = tarfile.TarInfo("big")
     info.size = size
-    refused(written(tmp_path / "x.tar", info.tobuf(tarfile.GNU_FORMAT), b"x" * HEADER), "big", "larger")
+    assert_refused(
+        written(tmp_path / "x.tar", info.tobuf(tarfile.GNU_FORMAT), b"x" * HEADER), "big", "larger"
+    )
 
 
 def test_too_many_members_are_refused(tmp_path: Path) -> None:
     many = [member(str(i)) for i in range(archive.MAX_MEMBERS + 1)]
-    refused(written(tmp_path / "x.tar", *many), "too many")
+    assert_refused(written(tmp_path / "x.tar", *many), "too many")
 
 
 CUTS: dict[str, Callable[[bytes], bytes]] = {
@@ -123,7 +125,7 @@ CUTS: dict[str, Callable[[bytes], bytes]] = {
 def test_what_is_no_archive_is_refused(sealed: Sealed, tmp_path: Path, cut: str) -> None:
     packed = archive.pack(sealed(), tmp_path / "x.tar")
     packed.write_bytes(CUTS[cut](packed.read_bytes()))
-    refused(packed, "archive")
+    assert_refused(packed, "archive")
 
 
 def test_an_archive_cut_anywhere_is_refused(sealed: Sealed, tmp_path: Path) -> None:

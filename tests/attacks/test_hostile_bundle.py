@@ -22,7 +22,7 @@ from tests.runtime.sealed import Kind, manifest
 OPENVINO = Kind(backend="openvino")
 
 
-def refused(folder: Path, *words: str) -> BundleError:
+def assert_refused(folder: Path, *words: str) -> BundleError:
     """Opening is refused with exit code 2 in one line that holds these words."""
     with pytest.raises(BundleError) as caught:
         open_bundle(folder)
@@ -55,7 +55,7 @@ def test_a_byte_flipped_anywhere_in_any_file_is_found(copied: Sealed) -> None:
             damaged = bytearray(body)
             damaged[at] ^= 1 << int(rng.integers(8))
             (folder / name).write_bytes(damaged)
-            assert refused(folder, name).facts["file"] == name
+            assert assert_refused(folder, name).facts["file"] == name
         (folder / name).write_bytes(body)
     open_bundle(folder)
 
@@ -68,7 +68,7 @@ def test_a_bit_flipped_at_every_place_of_the_manifest_is_found(copied: Sealed) -
         damaged = bytearray(body)
         damaged[at] ^= 1 << at % 8
         file.write_bytes(damaged)
-        refused(folder)
+        assert_refused(folder)
     file.write_bytes(body)
     open_bundle(folder)
 
@@ -78,20 +78,20 @@ def test_a_manifest_cut_short_is_refused(copied: Sealed, cut: int) -> None:
     folder = copied()
     file = folder / bundle.MANIFEST
     file.write_bytes(file.read_bytes()[:cut])
-    refused(folder, "manifest.json")
+    assert_refused(folder, "manifest.json")
 
 
 def test_a_missing_file_is_named(copied: Sealed) -> None:
     folder = copied()
     (folder / "labels.json").unlink()
-    refused(folder, "labels.json", "missing")
+    assert_refused(folder, "labels.json", "missing")
 
 
 def test_a_file_that_is_not_listed_is_named_however_deep_it_lies(copied: Sealed) -> None:
     folder = copied()
     (folder / "engine/a/b").mkdir(parents=True)
     (folder / "engine/a/b/.hidden").write_text("")
-    refused(folder, "engine/a/b/.hidden", "not listed")
+    assert_refused(folder, "engine/a/b/.hidden", "not listed")
 
 
 def test_a_file_cut_short_or_grown_is_named(copied: Sealed) -> None:
@@ -99,7 +99,7 @@ def test_a_file_cut_short_or_grown_is_named(copied: Sealed) -> None:
     body = (folder / "golden.npz").read_bytes()
     for damaged in (b"", body[:-1], body + b"\0"):
         (folder / "golden.npz").write_bytes(damaged)
-        refused(folder, "golden.npz")
+        assert_refused(folder, "golden.npz")
 
 
 def test_a_file_that_cannot_be_read_is_named(copied: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,20 +112,20 @@ def test_a_file_that_cannot_be_read_is_named(copied: Sealed, monkeypatch: pytest
         return honest(path)
 
     monkeypatch.setattr(digest, "of_file", fail)
-    refused(folder, "labels.json", "Permission denied")
+    assert_refused(folder, "labels.json", "Permission denied")
 
 
 def test_a_newer_schema_says_to_upgrade(copied: Sealed) -> None:
     folder = copied()
     rewrite(folder, lambda body: body.update(schema=2))
-    assert "upgrade" in refused(folder, "schema 2", "up to 1").hint
+    assert "upgrade" in assert_refused(folder, "schema 2", "up to 1").hint
 
 
 @pytest.mark.parametrize("schema", [0, -1, True, 1.0, "1", None])
 def test_a_schema_that_never_was_is_refused(copied: Sealed, schema: object) -> None:
     folder = copied()
     rewrite(folder, lambda body: body.update(schema=schema))
-    refused(folder, "manifest.json")
+    assert_refused(folder, "manifest.json")
 
 
 @pytest.mark.parametrize(
@@ -135,14 +135,14 @@ def test_a_path_that_leaves_the_folder_is_refused(copied: Sealed, name: str) -> 
     folder = copied()
     (folder.parent / "labels.json").write_text("[]")
     rewrite(folder, lambda body: body["files"].update({name: {"sha256": "0" * 64, "size": 2}}))
-    refused(folder, "leaves the bundle")
+    assert_refused(folder, "leaves the bundle")
 
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 5000])
 def test_a_name_that_no_file_can_have_is_refused(copied: Sealed, name: str) -> None:
     folder = copied()
     rewrite(folder, lambda body: body["files"].update({name: {"sha256": "0" * 64, "size": 2}}))
-    refused(folder, "missing")
+    assert_refused(folder, "missing")
 
 
 def test_an_engine_record_cannot_name_a_file_outside(copied: Sealed) -> None:
@@ -175,17 +175,17 @@ def test_a_link_is_refused_even_to_the_same_bytes(copied: Sealed, where: str) ->
     folder = copied(OPENVINO)
     (folder / where).rename(folder.parent / "elsewhere")
     (folder / where).symlink_to(folder.parent / "elsewhere")
-    refused(folder, where, "link")
+    assert_refused(folder, where, "link")
 
 
 def test_a_pipe_or_a_socket_is_refused_and_not_read(copied: Sealed) -> None:
     folder = copied()
     os.mkfifo(folder / "pipe")
-    refused(folder, "pipe")
+    assert_refused(folder, "pipe")
     (folder / "pipe").unlink()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.path.relpath(folder / "s"))
-        refused(folder, "s is a link or a device")
+        assert_refused(folder, "s is a link or a device")
 
 
 def test_a_huge_manifest_is_not_parsed(copied: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,14 +193,14 @@ def test_a_huge_manifest_is_not_parsed(copied: Sealed, monkeypatch: pytest.Monke
     with (folder / bundle.MANIFEST).open("r+b") as file:
         file.truncate(bundle.MAX_MANIFEST_BYTES + 1)
     monkeypatch.setattr(json, "loads", lambda _: pytest.fail("parsed"))
-    refused(folder, "manifest.json", "bytes")
+    assert_refused(folder, "manifest.json", "bytes")
 
 
 def test_a_manifest_that_lists_very_many_files_is_refused(copied: Sealed) -> None:
     folder = copied()
     entry = {"sha256": "0" * 64, "size": 0}
     rewrite(folder, lambda body: body["files"].update({str(i): entry for i in range(bundle.MAX_FILES)}))
-    refused(folder, "at most 1000")
+    assert_refused(folder, "at most 1000")
 
 
 SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
@@ -236,7 +236,7 @@ def test_a_manifest_in_another_spelling_is_refused(copied: Sealed, spelling: str
     before = file.read_bytes()
     file.write_bytes(SPELLINGS[spelling](before))
     assert file.read_bytes() != before
-    refused(folder, "manifest.json")
+    assert_refused(folder, "manifest.json")
 
 
 @pytest.mark.parametrize(
@@ -252,20 +252,20 @@ def test_a_manifest_in_another_spelling_is_refused(copied: Sealed, spelling: str
 def test_an_honest_digest_over_the_wrong_fields_is_refused(copied: Sealed, change: Any) -> None:
     folder = copied()
     rewrite(folder, change)
-    refused(folder, "manifest.json")
+    assert_refused(folder, "manifest.json")
 
 
 def test_a_manifest_with_anothers_digest_is_refused(copied: Sealed) -> None:
     folder = copied()
     rewrite(folder, lambda body: body.update(device="another"), honest=False)
-    refused(folder, "manifest.json")
+    assert_refused(folder, "manifest.json")
 
 
 def test_what_is_no_bundle_says_so(tmp_path: Path) -> None:
-    refused(tmp_path / "nowhere", "nowhere", "no such bundle")
-    refused(tmp_path, "no manifest.json")
+    assert_refused(tmp_path / "nowhere", "nowhere", "no such bundle")
+    assert_refused(tmp_path, "no manifest.json")
     (tmp_path / "latest").symlink_to(tmp_path / "gone")
-    refused(tmp_path / "latest", "latest")
+    assert_refused(tmp_path / "latest", "latest")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.conftest import BUILD, Built, Edgetl, Ran
 
 
-def refused(ran: Ran, code: int, *words: str) -> None:
+def assert_refused(ran: Ran, code: int, *words: str) -> None:
     """One ``error:`` line with these words, at most one hint, no traceback."""
     assert ran.code == code, ran.out + ran.err
     lines = [line for line in ran.err.splitlines() if line.startswith("error: ")]
@@ -48,22 +48,22 @@ def with_data(data: object) -> list[object]:
 
 
 def test_missing_folder(edgetl: Edgetl) -> None:
-    refused(edgetl(*with_data("nowhere")), 2, "nowhere")
+    assert_refused(edgetl(*with_data("nowhere")), 2, "nowhere")
 
 
 def test_empty_folder(edgetl: Edgetl, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    refused(edgetl(*with_data("empty")), 2, "empty")
+    assert_refused(edgetl(*with_data("empty")), 2, "empty")
 
 
 def test_one_class(edgetl: Edgetl, tmp_path: Path) -> None:
     pictures(tmp_path / "one/only", 12)
-    refused(edgetl(*with_data("one")), 2, "one class")
+    assert_refused(edgetl(*with_data("one")), 2, "one class")
 
 
 def test_a_class_with_one_image(edgetl: Edgetl, data: Path) -> None:
     pictures(data / "c", 1)
-    refused(edgetl(*with_data(data)), 2, "c")
+    assert_refused(edgetl(*with_data(data)), 2, "c")
 
 
 def test_files_that_are_no_pictures_are_listed_and_left_out(edgetl: Edgetl, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_picture_of_30000_by_30000_is_refused_before_it_is_decoded(
     built: Built, edgetl: Edgetl, tmp_path: Path
 ) -> None:
     bomb(tmp_path / "bomb.png", 30_000)
-    refused(edgetl("predict", built.bundle, "bomb.png"), 2, "bomb.png", "30000")
+    assert_refused(edgetl("predict", built.bundle, "bomb.png"), 2, "bomb.png", "30000")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_csv_with_a_missing_an_escaping_or_no_file(
     edgetl: Edgetl, data: Path, body: str, words: list[str]
 ) -> None:
     (data / "labels.csv").write_text(body)
-    refused(edgetl(*with_data(data / "labels.csv")), 2, *words)
+    assert_refused(edgetl(*with_data(data / "labels.csv")), 2, *words)
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_an_unknown_name_is_answered_with_the_nearest(
         arguments[arguments.index(option) + 1] = value
     else:
         arguments += [option, value]
-    refused(edgetl(*arguments), 2, value, near)
+    assert_refused(edgetl(*arguments), 2, value, near)
 
 
 def test_an_unknown_option_is_answered_with_the_nearest(edgetl: Edgetl) -> None:
-    refused(edgetl(*BUILD, "--calib-sample", "3"), 2, "--calib-samples")
+    assert_refused(edgetl(*BUILD, "--calib-sample", "3"), 2, "--calib-samples")
 
 
 def test_errors_are_json_where_json_was_asked_for(edgetl: Edgetl) -> None:
@@ -154,7 +154,7 @@ def test_a_weights_file_of_another_network_names_the_first_tensors(edgetl: Edget
     from safetensors.numpy import save_file
 
     save_file({"conv1.weight": np.zeros((3, 3), np.float32)}, str(tmp_path / "other.safetensors"))
-    refused(edgetl(*BUILD, "--weights", "other.safetensors"), 2, "other.safetensors", "models --match")
+    assert_refused(edgetl(*BUILD, "--weights", "other.safetensors"), 2, "other.safetensors", "models --match")
 
 
 class Bomb:
@@ -171,7 +171,7 @@ def test_a_pickle_that_wants_to_execute_is_refused_and_never_runs(edgetl: Edgetl
     import pickle
 
     (tmp_path / "bomb.pth").write_bytes(pickle.dumps(Bomb(str(tmp_path / "ran"))))
-    refused(edgetl(*BUILD, "--weights", "bomb.pth"), 2, "bomb.pth")
+    assert_refused(edgetl(*BUILD, "--weights", "bomb.pth"), 2, "bomb.pth")
     assert not (tmp_path / "ran").exists()
 
 
@@ -185,25 +185,25 @@ def test_nan_in_the_weights_is_refused_by_name(edgetl: Edgetl, tmp_path: Path) -
     name = next(n for n, t in state.items() if t.dim() == 4)
     state[name].view(-1)[0] = torch.nan
     save_file(state, str(tmp_path / "nan.safetensors"))
-    refused(edgetl(*BUILD, "--weights", "nan.safetensors"), 2, name)
+    assert_refused(edgetl(*BUILD, "--weights", "nan.safetensors"), 2, name)
 
 
 def test_a_download_is_refused_offline_and_says_what_to_bring(edgetl: Edgetl) -> None:
     arguments = list(BUILD)
     arguments[arguments.index("tiny")] = "mobilenet_v2"
-    refused(edgetl(*arguments, "--offline", TORCH_HOME="empty"), 5, "mobilenet_v2")
+    assert_refused(edgetl(*arguments, "--offline", TORCH_HOME="empty"), 5, "mobilenet_v2")
 
 
 def test_an_npu_that_is_not_here_is_an_error_and_never_another_device(edgetl: Edgetl) -> None:
     arguments = list(BUILD)
     arguments[arguments.index("intel-cpu")] = "intel-npu"
-    refused(edgetl(*arguments), 5, "NPU")
+    assert_refused(edgetl(*arguments), 5, "NPU")
 
 
 def test_a_cache_that_cannot_be_written_is_said(edgetl: Edgetl, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     told = edgetl(*BUILD, cache=tmp_path / "file/cache")
-    refused(told, 5, "cache")
+    assert_refused(told, 5, "cache")
 
 
 def flipped(bundle: Path, copy: Path, name: str, at: int) -> Path:
@@ -221,8 +221,8 @@ def test_one_flipped_byte_is_found_and_the_file_is_named(
     built: Built, edgetl: Edgetl, tmp_path: Path, name: str
 ) -> None:
     copy = flipped(built.bundle, tmp_path / "copy", name, 12345)
-    refused(edgetl("verify", copy), 2, name)
-    refused(edgetl("predict", copy, copy / "labels.json"), 2, name)
+    assert_refused(edgetl("verify", copy), 2, name)
+    assert_refused(edgetl("predict", copy, copy / "labels.json"), 2, name)
 
 
 def test_two_builds_at_once_leave_two_whole_bundles(tmp_path: Path, store: Path, built: Built) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from edgetl.devices import DeviceProfile
 from edgetl.quantize.observe import observe
 from edgetl.quantize.schemes import SCHEMES
-from edgetl.stages.sensitivity import answers_of, by_layer
+from edgetl.stages.sensitivity import by_layer
+from edgetl.verify.accuracy import logits_of_model
 from tests.quantize import graphs
 from tests.quantize.planted import CULPRIT, network
 
@@ -27,8 +28,8 @@ def test_the_planted_layer_is_the_worst_by_far(tmp_path: Path) -> None:
         observe(model, (picture[None] for picture in pictures)),
         msgspec.structs.replace(SCHEMES["openvino-cpu"], reduce_range=True),
         "minmax",
-        answers_of(model, FLOAT, pictures),
-        lambda trial: answers_of(trial, INT8, pictures),
+        logits_of_model(model, FLOAT, pictures),
+        lambda trial: logits_of_model(trial, INT8, pictures),
         on_progress=lambda *done: told.append(done),
     )
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
