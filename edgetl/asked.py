@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from edgetl.errors import InputError
-from edgetl.types import BuildSpec
+from edgetl.errors import InputError, did_you_mean
+from edgetl.types import PERCENTILES, BuildSpec, LatencyBudget
 
-__all__ = ["check", "drop_budget", "spec_of"]
+__all__ = ["check", "choice", "drop_budget", "latency_budget", "spec_of"]
 
 LEAST = {"epochs": 1, "batch_size": 1, "calib_samples": 1, "instances": 1, "seed": 0}
 LONGEST_NAME = 100
@@ -19,7 +20,8 @@ TEXTS = ("data", "devices_file", "weights", "batch", "out")
 
 
 def spec_of(**options: Any) -> BuildSpec:
-    """A request from keyword arguments: paths and numbers are taken where the record has text, ``"1%"`` as a budget.
+    """A request from keyword arguments: paths and numbers are taken where the record has text, ``"1%"`` and
+    ``"5ms@p90"`` as budgets.
 
     Raises
     ------
@@ -30,6 +32,8 @@ def spec_of(**options: Any) -> BuildSpec:
             options[name] = str(options[name])
     if isinstance(options.get("max_drop"), str):
         options["max_drop"] = drop_budget(options["max_drop"])
+    if isinstance(options.get("max_latency"), str):
+        options["max_latency"] = latency_budget(options["max_latency"])
     try:
         spec: BuildSpec = msgspec.convert(options, BuildSpec)
     except msgspec.ValidationError as error:
@@ -59,6 +63,19 @@ def check(spec: BuildSpec) -> None:
         )
     if spec.name is not None:
         _check_name(spec.name)
+
+
+def choice(value: str, known: Collection[str], option: str) -> None:
+    """Refuse a name that is none of those known.
+
+    Raises
+    ------
+    InputError : names the option, the nearest name, and all of them.
+    """
+    if value not in known:
+        raise InputError(
+            f"{option} {value!r} is not known.{did_you_mean(value, known)}", hint=f"one of {', '.join(known)}"
+        )
 
 
 def _check_name(name: str) -> None:
@@ -94,3 +111,23 @@ def drop_budget(text: str) -> float:
             hint="--max-drop 1% is 1.0 point of top-1; none lifts it",
         )
     return value
+
+
+def latency_budget(text: str) -> LatencyBudget:
+    """A latency and its percentile from ``5ms``, ``5`` or ``5ms@p90``; the median where none is named.
+
+    >>> latency_budget("5ms@p90")
+    LatencyBudget(ms=5.0, at='p90')
+    """
+    amount, _, at = text.partition("@")
+    try:
+        ms = float(amount.removesuffix("ms").strip())
+    except ValueError:
+        ms = 0.0
+    percentile = next((known for known in PERCENTILES if known == (at or "p50")), None)
+    if not 0 < ms < math.inf or percentile is None:
+        raise InputError(
+            f"--max-latency {text!r} is not a latency in milliseconds and one of {', '.join(PERCENTILES)}",
+            hint="--max-latency 5ms@p90; 5ms is the median",
+        )
+    return LatencyBudget(ms=ms, at=percentile)

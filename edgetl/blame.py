@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgetl import devices, recipe
+from edgetl import devices, target
 from edgetl.bundles import Answer, opened
 from edgetl.cache import out_of_space
 from edgetl.devices import DeviceProfile
@@ -98,7 +98,7 @@ def _frames(bundle: Bundle, data: str | None, samples: int, seed: int, cache: Pa
 
 
 def _measure(model: Path, profile: DeviceProfile, frames: Array, progress: Progress) -> list[LayerEffect]:
-    runs_on, _ = recipe.where_it_runs(profile)
+    runs_on, _ = target.where_it_runs(profile)
     scheme = msgspec.structs.replace(schemes.find(profile.scheme), reduce_range=devices.saturates(profile))
     progress.started("calibrate")
     stats = observe.observe(

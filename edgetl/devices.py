@@ -12,7 +12,7 @@ import msgspec
 
 from edgetl import digest
 from edgetl.errors import InputError, did_you_mean
-from edgetl.types import Record
+from edgetl.types import PERCENTILES, LatencyBudget, Record
 
 __all__ = [
     "PRECISIONS",
@@ -48,6 +48,11 @@ class Budgets(Record, frozen=True, kw_only=True):
     mem_mib: float | None = None
     power_w: float | None = None
     max_drop: float = 1.0
+
+    def latencies(self) -> tuple[LatencyBudget, ...]:
+        """Those of latency, as limits."""
+        limits = {at: getattr(self, f"{at}_ms") for at in PERCENTILES}
+        return tuple(LatencyBudget(ms=ms, at=at) for at, ms in limits.items() if ms is not None)
 
 
 class Facts(Record, frozen=True, kw_only=True):

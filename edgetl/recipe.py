@@ -11,15 +11,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from edgetl import asked, devices, digest, models, pipeline
-from edgetl.backends import seam
+from edgetl import asked, devices, digest, models, pipeline, target
 from edgetl.cache import Cache, out_of_space
 from edgetl.data import demo, layout
 from edgetl.devices import DeviceProfile
-from edgetl.errors import EdgetlError, EnvironmentLacks, InputError, did_you_mean
+from edgetl.errors import EdgetlError, InputError, did_you_mean
 from edgetl.home import cache_folder
 from edgetl.pipeline import Context, Progress, Silent, Stage
 from edgetl.report import result as results
+from edgetl.search.choice import precision_of
 from edgetl.stages import (
     backbone,
     bench,
@@ -44,15 +44,11 @@ __all__ = [
     "Recipe",
     "batch_of",
     "build",
-    "headline",
     "plan_recipe",
     "show_plan",
-    "where_it_runs",
 ]
 
 METHODS = ("feature", "full")
-REFERENCE = "onnxruntime"
-"""Stands in where the profile's own engine cannot be built here; its figures are said to be a reference."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +78,6 @@ class BuildResult:
     bundle: Path
     data: Mapping[str, Any]
     failure: EdgetlError | None
-
-
-def headline(spec: BuildSpec) -> str:
-    """The first line of a build: version, device, and what this host is to it."""
-    import edgetl
-
-    profile = _profile(spec)
-    parts = [f"edgetl {edgetl.__version__}", f"{profile.name} ({profile.backend} {profile.device})"]
-    return " · ".join([*parts, *filter(None, [_host_note(profile, _pending(profile))])])
 
 
 def build(
@@ -129,7 +116,7 @@ def build(
         artifacts,
         recipe.candidates,
         recipe.pending,
-        _host_note(recipe.profile, recipe.pending),
+        target.host_note(recipe.profile, recipe.pending),
     )
     bundle = package.write(spec, recipe.profile, artifacts, outcome, recipe.source)
     recipe.token.unlink(missing_ok=True)
@@ -181,10 +168,6 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _profile(spec: BuildSpec) -> DeviceProfile:
-    return devices.load(Path(spec.devices_file) if spec.devices_file else None).find(spec.device)
-
-
 def _forced(spec: BuildSpec, stages: tuple[Stage, ...]) -> frozenset[str]:
     """Full stage names for what ``--force`` named, by name or by verb."""
     names = [stage.name for stage in stages]
@@ -199,13 +182,6 @@ def _forced(spec: BuildSpec, stages: tuple[Stage, ...]) -> frozenset[str]:
             )
         chosen.update(hits)
     return frozenset(chosen)
-
-
-def _choice(value: str, known: tuple[str, ...], option: str) -> None:
-    if value not in known:
-        raise InputError(
-            f"{option} {value!r} is not known.{did_you_mean(value, known)}", hint=f"one of {', '.join(known)}"
-        )
 
 
 def batch_of(text: str) -> int | Literal["dynamic"]:
@@ -226,20 +202,18 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     EnvironmentLacks : the profile's backend or device is not on this host.
     """
     asked.check(spec)
-    _choice(spec.method, METHODS, "--method")
-    _choice(spec.precision, devices.PRECISIONS, "--precision")
-    _choice(spec.calib_method, calibrate.METHODS, "--calib-method")
+    asked.choice(spec.method, METHODS, "--method")
+    asked.choice(spec.precision, devices.PRECISIONS, "--precision")
+    asked.choice(spec.calib_method, calibrate.METHODS, "--calib-method")
     batch = batch_of(spec.batch)
-    profile = _profile(spec)
+    profile = target.profile_of(spec)
     models.find(spec.model)
-    runs_on, pending = where_it_runs(profile)
+    runs_on, pending = target.where_it_runs(profile)
     source = demo.write(store.root / "demo") if spec.data == "demo" else Path(spec.data)
     dataset = layout.scan(source, seed=spec.seed)
     root = layout.source_root(source)
     host = devices.host_fingerprint()
-    candidates: tuple[str, ...] = ("f32", "int8") if pending else compile_stage.CANDIDATES
-    if profile.scheme == "none":
-        candidates = tuple(name for name in candidates if name != "int8")
+    candidates = target.candidates(profile, target.other_backends(spec, profile), pending=pending is not None)
     token = (
         store.root / "resume" / digest.of_json(msgspec.to_builtins(spec, str_keys=True) | {"max_drop": None})
     )
@@ -290,12 +264,12 @@ def _engine_stages(
     """From the exported model to the candidate that ships."""
     spec, profile, candidates = recipe.spec, recipe.profile, recipe.candidates
     max_drop = profile.budgets.max_drop if spec.max_drop is None else spec.max_drop
-    compiled = {name: compile_stage.stage(name, runs_on, host, source="export") for name in candidates}
+    sources = {name: refine.final() if precision_of(name) == "int8" else "export" for name in candidates}
+    compiled = {name: compile_stage.stage(name, runs_on, host, source=sources[name]) for name in candidates}
     verified = {name: verify.stage(name, runs_on, host) for name in candidates}
     stages = [compiled["f32"], verified["f32"]]  # first, for the others are held against it
     if "int8" in candidates:
         stages += _int8_stages(spec, profile, runs_on, host, max_drop)
-        compiled["int8"] = compile_stage.stage("int8", runs_on, host, source=refine.final())
     others = [name for name in candidates if name != "f32"]
     stages += [compiled[name] for name in others]
     if not recipe.pending:  # what the reference executes says nothing of the device's engine
@@ -304,7 +278,11 @@ def _engine_stages(
     timed = not recipe.pending
     if timed:
         stages.append(bench.stage(candidates, host, spec.instances, _session(recipe.token)))
-    return [*stages, select.stage(candidates, "check", max_drop=max_drop, precision=precision, timed=timed)]
+    limits = profile.budgets.latencies() if timed and devices.host_is(profile) else ()
+    chosen = select.stage(
+        candidates, "check", max_drop=max_drop, limits=limits, precision=precision, timed=timed
+    )
+    return [*stages, chosen]
 
 
 def _int8_stages(
@@ -328,48 +306,6 @@ def _int8_stages(
 def _threads() -> int:
     """Threads of a training: every core that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def where_it_runs(profile: DeviceProfile) -> tuple[DeviceProfile, Mapping[str, Any] | None]:
-    """The profile that engines are compiled for here, and what is left to do where that is not the target."""
-    pending = _pending(profile)
-    if pending is not None:
-        return msgspec.structs.replace(profile, backend=REFERENCE, device="CPU"), pending
-    probe = seam.find(profile.backend).probe()
-    if not probe.usable or profile.device not in probe.devices:
-        reason = probe.absent.get(profile.device) or probe.reason or "it did not answer"
-        raise EnvironmentLacks(
-            f"{profile.name} needs {profile.backend} {profile.device}, which this host has not: {reason}",
-            hint=probe.mend or "edgetl devices   says what is usable here",
-            device=profile.name,
-        )
-    return profile, None
-
-
-def _pending(profile: DeviceProfile) -> Mapping[str, Any] | None:
-    """Why a profile's engine is not built on this host, and the steps that are left; ``None`` where it is."""
-    if profile.backend != "tensorrt":
-        return None
-    build = (
-        "trtexec --onnx=model.fp32.onnx --saveEngine=engine.plan --fp16"
-        if profile.scheme == "none"
-        else "trtexec --onnx=model.int8.onnx --saveEngine=engine.plan --stronglyTyped"
-        "   (TensorRT 8.6 and 10.3: --int8 --fp16 instead of --stronglyTyped)"
-    )
-    steps = ("copy the bundle to the device", f"on the device: {build}")
-    reason = f"a TensorRT engine is built on the {profile.name} itself, and this host is not one"
-    return {"reason": reason, "next": list(steps)}
-
-
-def _host_note(profile: DeviceProfile, pending: Mapping[str, Any] | None) -> str:
-    """What this host is to the device, and which figures that touches; empty where it is the device."""
-    note = devices.host_note(profile)
-    if not note or pending:
-        return note  # a pending engine has no latency, and its accuracy has a note of its own
-    note = f"{note}: accuracy is real, latency is this host's"
-    if devices.narrow_weights(profile) and not devices.saturates(profile):
-        note += ", and INT8 weights are narrow because it has no VNNI"
-    return note
 
 
 def _session(token: Path) -> str:

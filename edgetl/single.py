@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgetl import devices, digest, pipeline, recipe
+from edgetl import devices, digest, pipeline, recipe, target
 from edgetl.backends import seam
 from edgetl.bundles import Answer
 from edgetl.cache import RECORD, Cache, out_of_space
@@ -190,7 +190,7 @@ def compile_model(
     """
     profile = devices.load(devices_file).find(device)
     _known_precision(precision)
-    runs_on, pending = recipe.where_it_runs(profile)
+    runs_on, pending = target.where_it_runs(profile)
     if pending is not None:
         raise EnvironmentLacks(pending["reason"], hint="; then ".join(pending["next"]))
     model = source

@@ -6,10 +6,24 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["ROLES", "BuildSpec", "Engine", "LayerInfo", "Preprocess", "Record", "Role", "TensorSpec"]
+__all__ = [
+    "PERCENTILES",
+    "ROLES",
+    "BuildSpec",
+    "Engine",
+    "LatencyBudget",
+    "LayerInfo",
+    "Percentile",
+    "Preprocess",
+    "Record",
+    "Role",
+    "TensorSpec",
+]
 
 Role = Literal["train", "select", "test"]
 ROLES: tuple[Role, ...] = ("train", "select", "test")
+Percentile = Literal["p50", "p90", "p99"]
+PERCENTILES: tuple[Percentile, ...] = ("p50", "p90", "p99")
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +116,13 @@ class Engine(Record, frozen=True, kw_only=True):
     outputs: tuple[TensorSpec, ...]
 
 
+class LatencyBudget(Record, frozen=True, kw_only=True):
+    """Milliseconds that a percentile of the engine's latency must not exceed."""
+
+    ms: float
+    at: Percentile = "p50"
+
+
 class BuildSpec(Record, frozen=True, kw_only=True):
     """What ``edgetl build`` was asked for; the command line and ``edgetl.build`` both make one.
 
@@ -117,6 +138,8 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     crop : centre square kept, as a fraction of the short side; ``None`` takes the model's own.
     batch : batch size of the engine, or ``dynamic``.
     max_drop : accuracy budget in points of top-1; ``None`` takes the profile's, infinity lifts it.
+    max_latency : latency budget of the engine alone; ``None`` takes those of the profile.
+    backend : ``None`` is the profile's; ``auto`` lets the fastest of those that run here win; or a name.
     precision : ``auto`` ships the fastest that holds the budget; ``f32``, ``default``, ``int8`` insist.
     calib_samples : images from the train role to calibrate with.
     calib_method : how ranges are made from statistics.
@@ -143,6 +166,8 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     flip: bool = True
     batch: str = "1"
     max_drop: float | None = None
+    max_latency: LatencyBudget | None = None
+    backend: str | None = None
     precision: str = "auto"
     calib_samples: int = 300
     calib_method: str = "default"

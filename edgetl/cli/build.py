@@ -33,6 +33,15 @@ def build(
     weights: options.Weights = "DEFAULT",
     method: options.Method = "feature",
     max_drop: options.MaxDrop = None,
+    max_latency: options.MaxLatency = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            "--backend",
+            metavar="auto|openvino|onnxruntime",
+            help="auto lets the faster of the CPU's runtimes win (default: the profile's own).",
+        ),
+    ] = None,
     precision: Annotated[
         str,
         typer.Option(
@@ -92,7 +101,7 @@ def build(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    from edgetl import recipe
+    from edgetl import asked, recipe, target
     from edgetl.types import BuildSpec
 
     spec = BuildSpec(
@@ -112,6 +121,8 @@ def build(
         flip=flip,
         batch=batch,
         max_drop=options.drop_budget(max_drop),
+        max_latency=None if max_latency is None else asked.latency_budget(max_latency),
+        backend=backend,
         precision=precision,
         calib_samples=calib_samples,
         calib_method=calib_method,
@@ -129,7 +140,7 @@ def build(
         _print_plan(recipe.show_plan(spec, cache=cache_folder()), explain=explain, as_json=as_json)
         return
     sink = progress.sink(quiet=quiet or as_json)
-    headline = "" if quiet or as_json else recipe.headline(spec)
+    headline = "" if quiet or as_json else target.headline(spec)
     if headline:
         print(headline, file=sys.stderr)
     result = recipe.build(spec, progress=sink, cache=cache_folder())

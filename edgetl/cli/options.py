@@ -25,6 +25,7 @@ __all__ = [
     "Json",
     "LearningRate",
     "MaxDrop",
+    "MaxLatency",
     "Mean",
     "Method",
     "Model",
@@ -147,6 +148,14 @@ MaxDrop = Annotated[
         "--max-drop",
         metavar="POINTS",
         help="Accuracy budget: 1% is 1.0 point of top-1; none lifts it (default: the profile's or the bundle's).",
+    ),
+]
+MaxLatency = Annotated[
+    str | None,
+    typer.Option(
+        "--max-latency",
+        metavar="MS[@p90]",
+        help="Latency budget of the engine: 5ms is the median, 5ms@p90 the 90th percentile (default: the profile's).",
     ),
 ]
 Strict = Annotated[

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgetl.devices import DeviceProfile, host_is
+from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive
 from edgetl.pipeline import Artifact
+from edgetl.report import rivals
+from edgetl.search.choice import precision_of
 from edgetl.types import BuildSpec
 
 __all__ = ["Outcome", "assemble", "next_commands"]
@@ -43,15 +45,16 @@ def assemble(
         name: artifacts[f"explain:{name}"].record for name in candidates if f"explain:{name}" in artifacts
     }
     sizes = {name: artifacts[f"compile:{name}"].record["size_bytes"] for name in candidates}
-    precision = chosen["shipped"]
+    shipped = chosen["shipped"]
     data = {
         "device": profile.name,
         "task": "classify",
         "model": spec.model,
         "method": spec.method,
         "shipped": {
-            "precision": precision,
-            "backend": profile.backend,
+            "candidate": shipped,
+            "precision": precision_of(shipped),
+            "backend": shipped.partition("@")[2] or profile.backend,
             "reason": chosen["reason"],
         },
         "accuracy": {**chosen["accuracy"], "reference_only": pending is not None},
@@ -59,6 +62,8 @@ def assemble(
         "latency_ms": timed["latency_ms"],
         "versus_default": timed["versus_default"],
         "context": timed.get("context"),
+        "select_images": chosen["select_images"],
+        "candidates": rivals.rows(candidates, chosen, timed["latency_ms"], executed),
         "int8_time_share": executed["int8"]["int8_time_share"] if "int8" in executed else None,
         "int8_layer_share": executed["int8"]["int8_layer_share"] if "int8" in executed else None,
         "size_bytes": sizes,
@@ -71,7 +76,7 @@ def assemble(
         "notes": _notes(artifacts, host_note, pending),
         **({"pending": dict(pending)} if pending else {}),
     }
-    return Outcome(data, _judge(spec, profile, data))
+    return Outcome(data, _judge(spec, chosen, data))
 
 
 def _ladder(artifacts: Mapping[str, Artifact]) -> list[Any]:
@@ -90,13 +95,13 @@ def _remark(
     """What the table says of a candidate: a phrase for its row, then lines below it."""
     if executed is None:
         return []
-    if name == "default":
+    if precision_of(name) == "default":
         return [str(executed["executed"])]
-    if name != "int8":
+    if precision_of(name) != "int8":
         return []
     share = executed["int8_time_share"]
     inside = "" if share is None else f"{100 * share:.0f} % of the time in INT8"
-    if chosen["shipped"] == "int8" or not timed["versus_default"]:
+    if name != "int8" or precision_of(chosen["shipped"]) == "int8" or not timed["versus_default"]:
         return [inside]
     floats = ", ".join(f"{count} {kind}" for kind, count in sorted(executed["float_layers"].items()))
     layers = f"{inside}; in float: {floats or 'nothing'}; {executed['reorders']} reorders"
@@ -119,7 +124,7 @@ def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[s
     return notes
 
 
-def _judge(spec: BuildSpec, profile: DeviceProfile, data: Mapping[str, Any]) -> EdgetlError | None:
+def _judge(spec: BuildSpec, chosen: Mapping[str, Any], data: Mapping[str, Any]) -> EdgetlError | None:
     accuracy = data["accuracy"]
     if accuracy["verdict"] == "over":
         insist = "" if spec.precision == "auto" else "--precision auto, "
@@ -129,9 +134,13 @@ def _judge(spec: BuildSpec, profile: DeviceProfile, data: Mapping[str, Any]) -> 
             drop_pt=accuracy["drop_pt"],
             budget_pt=accuracy["budget_pt"],
         )
-    slow = _over_latency(profile, data)
-    if slow is not None:
-        return slow
+    latency = chosen["latency"].get(chosen["shipped"])
+    if latency is not None and latency["verdict"] == "over":
+        return _too_slow(latency["sentence"], data)
+    if latency is not None and latency["verdict"] == "unproven":
+        return Inconclusive(
+            f"the latency budget cannot be judged: {latency['sentence']}", hint="more --instances"
+        )
     if "pending" in data and spec.require_engine:
         return EnvironmentLacks(data["pending"]["reason"], hint=data["pending"]["next"][0])
     if spec.strict and accuracy["verdict"] == "unproven":
@@ -139,21 +148,16 @@ def _judge(spec: BuildSpec, profile: DeviceProfile, data: Mapping[str, Any]) -> 
     return None
 
 
-def _over_latency(profile: DeviceProfile, data: Mapping[str, Any]) -> GateFailed | None:
-    """A profile's latency budget, where this host is the device it was written for."""
-    if not host_is(profile):
-        return None
-    measured = data["latency_ms"].get(data["shipped"]["precision"], {})
-    for name in ("p50", "p90", "p99"):
-        limit, found = getattr(profile.budgets, f"{name}_ms"), measured.get(name)
-        if limit is not None and found is not None and found > limit:
-            return GateFailed(
-                f"{name} is {found:.2f} ms, the budget of {profile.name} is {limit:g} ms",
-                hint="a smaller --imgsz or another --model",
-                measured_ms=found,
-                budget_ms=limit,
-            )
-    return None
+def _too_slow(sentence: str, data: Mapping[str, Any]) -> GateFailed:
+    """Nothing keeps both budgets: what shipped is the fastest that keeps the accuracy."""
+    slowest = data["candidates"][data["shipped"]["candidate"]]["slowest"]
+    share = ", ".join(f"{layer['name']} {100 * layer['share']:.0f} %" for layer in slowest[:3])
+    return GateFailed(
+        f"{sentence}, and no faster candidate keeps the accuracy budget"
+        + (f"; most time goes to {share}" if share else ""),
+        hint="a smaller --imgsz, another --model, or a larger budget; the bundle is kept to look at",
+        candidates=data["candidates"],
+    )
 
 
 def next_commands(data: Mapping[str, Any]) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["accuracy_lines", "bytes_text", "lines", "table"]
+from edgetl.report import rivals
+from edgetl.search.choice import spoken
 
-CANDIDATES = ("f32", "default", "int8")
+__all__ = ["accuracy_lines", "bytes_text", "lines", "table"]
 
 
 def bytes_text(size: float) -> str:
@@ -32,19 +33,19 @@ def _percent(value: float | None) -> str:
 
 def table(result: Mapping[str, Any]) -> list[str]:
     """One row a candidate: accuracy, latency, size, a remark; the shipped one is marked."""
-    rows = [f"  {'':<12} {'accuracy':>9} {'p50':>12} {'p90':>12} {'size':>10}"]
-    for name in CANDIDATES:
-        if name not in result["size_bytes"]:
-            continue
+    names = {name: spoken(name) for name in result["size_bytes"]}
+    wide = max(12, *map(len, names.values()))
+    rows = [f"  {'':<{wide}} {'accuracy':>9} {'p50':>12} {'p90':>12} {'size':>10}"]
+    for name, said in names.items():
         latency = result["latency_ms"].get(name) or {}
-        mark = "▸" if result["shipped"].get("precision") == name else " "
+        mark = "▸" if result["shipped"].get("candidate") == name else " "
         phrase, *below = result["remarks"].get(name) or [""]
         rows.append(
-            f"{mark} {name:<12} {_percent(result['accuracy'].get('fp32' if name == 'f32' else name)):>9} "
+            f"{mark} {said:<{wide}} {_percent(result['accuracy'].get('fp32' if name == 'f32' else name)):>9} "
             f"{_ms(latency.get('p50')):>12} {_ms(latency.get('p90')):>12} "
             f"{bytes_text(result['size_bytes'][name]):>10}     {phrase}".rstrip()
         )
-        rows += [f"  {'':<12} {line}" for line in below]
+        rows += [f"  {'':<{wide}} {line}" for line in below]
     return rows
 
 
@@ -70,8 +71,9 @@ def lines(result: Mapping[str, Any], *, told: str = "") -> list[str]:
         out += [f"  engine: pending · {pending['reason']}", ""]
     out += table(result)
     out += accuracy_lines(result)
-    if result["shipped"]["precision"] != "default":  # else the row of what did not ship says it
-        out.append(f"  shipped {result['shipped']['precision']}: {result['shipped']['reason']}")
+    if result["shipped"]["candidate"] != "default":  # else the row of what did not ship says it
+        out.append(f"  shipped {spoken(result['shipped']['candidate'])}: {result['shipped']['reason']}")
+    out += rivals.lines(result)
     out += [f"  note    {note}" for note in result.get("notes", ()) if note not in told]
     out += ["", f"  bundle  {result['bundle']}   ({result['latest']})"]
     steps = pending["next"] if pending else result["next"]

@@ -12,12 +12,19 @@ from edgetl import digest
 from edgetl.backends import seam
 from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact, Context, Stage
+from edgetl.search.choice import spoken
 from edgetl.types import Engine
 
-__all__ = ["CANDIDATES", "ENGINE", "engine_of", "stage"]
+__all__ = ["CANDIDATES", "ENGINE", "engine_of", "profile_of", "stage"]
 
 CANDIDATES = ("f32", "default", "int8")
 ENGINE = "engine.json"
+
+
+def profile_of(candidate: str, profile: DeviceProfile) -> DeviceProfile:
+    """The profile that a candidate is compiled for: its precision, and its backend where it names one."""
+    precision, _, backend = candidate.partition("@")
+    return msgspec.structs.replace(profile, precision=precision, backend=backend or profile.backend)
 
 
 def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str], *, source: str) -> Stage:
@@ -25,12 +32,12 @@ def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str], *, so
 
     Parameters
     ----------
-    candidate : ``f32``, ``default`` or ``int8``.
+    candidate : ``f32``, ``default`` or ``int8``, with ``@backend`` where it is not the profile's.
     host : fingerprint of this host, for an engine is made for one.
     source : the stage whose artifact holds the ONNX file.
     """
-    backend = seam.find(profile.backend)
-    asked = msgspec.structs.replace(profile, precision=candidate)
+    asked = profile_of(candidate, profile)
+    backend = seam.find(asked.backend)
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         folder = out / "engine"
@@ -38,16 +45,16 @@ def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str], *, so
         engine = backend.compile(inputs[source].path / "model.onnx", asked, folder)
         (folder / ENGINE).write_bytes(digest.canonical_json(engine))
         return {
-            "summary": candidate,
+            "summary": spoken(candidate),
             "size_bytes": sum(p.stat().st_size for p in folder.iterdir() if p.name != ENGINE),
         }
 
     options = {
-        "backend": profile.backend,
+        "backend": asked.backend,
         "device": profile.device,
         "threads": profile.threads,
         "scheme": profile.scheme,
-        "candidate": candidate,
+        "candidate": asked.precision,
         "host": dict(host),
     }
     return Stage(f"compile:{candidate}", 2, (source,), options, backend.fingerprint(), run)

@@ -9,25 +9,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from edgetl import digest
 from edgetl.backends import seam
 from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact, Context, Stage
-from edgetl.stages.compile import engine_of
+from edgetl.stages.compile import engine_of, profile_of
 from edgetl.types import LayerInfo
 
 __all__ = ["INT8_KINDS", "int8_share", "stage"]
 
 LAYERS = "layers.json"
+SLOWEST = 5
 INT8_KINDS = frozenset({"u8", "i8", "int8", "uint8"})
 
 
 def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str]) -> Stage:
     """Run a candidate's engine with the vendor's profiler on."""
-    backend = seam.find(profile.backend)
-    asked = msgspec.structs.replace(profile, precision=candidate)
+    asked = profile_of(candidate, profile)
+    backend = seam.find(asked.backend)
     compiled = f"compile:{candidate}"
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
@@ -35,10 +34,11 @@ def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str]) -> St
         layers = backend.explain(engine, folder, asked)
         (out / LAYERS).write_bytes(digest.canonical_json(layers))
         share, executed = int8_share(layers), _mostly(layers)
-        return {"summary": _told(candidate, executed, share), "executed": executed, **share}
+        told = _told(candidate, executed, share)
+        return {"summary": told, "executed": executed, "slowest": _slowest(layers), **share}
 
     options = {"threads": profile.threads, "host": dict(host)}
-    return Stage(f"explain:{candidate}", 1, (compiled,), options, backend.fingerprint(), run)
+    return Stage(f"explain:{candidate}", 2, (compiled,), options, backend.fingerprint(), run)
 
 
 def int8_share(layers: list[LayerInfo]) -> dict[str, Any]:
@@ -64,6 +64,22 @@ def int8_share(layers: list[LayerInfo]) -> dict[str, Any]:
     }
 
 
+def _slowest(layers: list[LayerInfo]) -> list[dict[str, Any]]:
+    """The layers that take longest, with their share of the time: what to look at where the latency is too long."""
+    total = sum(layer.microseconds or 0.0 for layer in layers)
+    first = sorted(layers, key=lambda layer: -(layer.microseconds or 0.0))[:SLOWEST]
+    return [
+        {
+            "name": layer.name,
+            "kind": layer.kind,
+            "precision": layer.precision,
+            "share": layer.microseconds / total,
+        }
+        for layer in first
+        if layer.microseconds
+    ]
+
+
 def _mostly(layers: list[LayerInfo]) -> str:
     """The precision that most of the time was spent in; empty where nothing was timed."""
     spent: dict[str, float] = {}
@@ -73,9 +89,10 @@ def _mostly(layers: list[LayerInfo]) -> str:
 
 
 def _told(candidate: str, executed: str, share: Mapping[str, Any]) -> str:
-    """The stage's part of its line: f32 needs no word."""
+    """The stage's part of its line: f32 needs no word, and the table has the other backends."""
     if candidate == "default" and executed:
         return f"default runs in {executed}"
     if candidate != "int8" or share["int8_time_share"] is None:
         return ""
-    return f"int8: {100 * share['int8_time_share']:.0f} % of the time in INT8, {share['reorders']} reorders"
+    inside = f"{100 * share['int8_time_share']:.0f} % of the time in INT8"
+    return f"int8: {inside}, {share['reorders']} reorders"

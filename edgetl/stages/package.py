@@ -99,7 +99,7 @@ def _sweep(home: Path, fresh: Path) -> None:
 
 def _fill(work: Path, artifacts: Mapping[str, Artifact], outcome: Outcome) -> None:
     """Copy and write everything but the manifest."""
-    shipped = outcome.data["shipped"]["precision"]
+    shipped = outcome.data["shipped"]["candidate"]
     shutil.copyfile(artifacts["export"].path / "model.onnx", work / "model.fp32.onnx")
     if refine.final() in artifacts:
         shutil.copyfile(artifacts[refine.final()].path / "model.onnx", work / "model.int8.onnx")
@@ -142,7 +142,7 @@ def _facts(
         name=name,
         created=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         device=profile.name,
-        backend=profile.backend,
+        backend=outcome.data["shipped"]["backend"],
         precision=outcome.data["shipped"]["precision"],
         task="classify",
         model=spec.model,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edgetl.pipeline import Artifact, Context, Stage
+from edgetl.search.choice import choose, spoken
 from edgetl.stages import prepare, verify
-from edgetl.types import Role
+from edgetl.types import LatencyBudget, Role
 from edgetl.verify import budget
 from edgetl.verify.accuracy import PairedResult, paired, per_class_recall
 
-__all__ = ["choose", "stage"]
-
-NAMES = {"f32": "fp32", "default": "default", "int8": "int8"}
+__all__ = ["stage"]
 
 
 def stage(
@@ -23,15 +24,17 @@ def stage(
     classes_from: str,
     *,
     max_drop: float,
+    limits: Sequence[LatencyBudget],
     precision: str,
     timed: bool,
 ) -> Stage:
-    """Pick within the accuracy budget.
+    """Pick within the budgets.
 
     Parameters
     ----------
     candidates : what was compiled and verified.
     max_drop : budget in points of top-1; infinity lifts it.
+    limits : latency budgets that are judged here.
     precision : ``auto``, or the candidate that the user insists on.
     timed : a bench stage ran; without one nothing is shipped as the fastest.
     """
@@ -41,41 +44,66 @@ def stage(
         latency = inputs["bench"].record["latency_ms"] if timed else {}
         versus = inputs["bench"].record["versus_default"] if timed else {}
         judged_on = len(prepare.labels(inputs["prepare"], "select"))
+        held_to = {name: budget.judge_latency(latency[name], limits) for name in latency}
         shipped, reason = choose(
-            candidates, drops, latency, versus, max_drop=max_drop, precision=precision, images=judged_on
+            candidates,
+            drops,
+            latency,
+            versus,
+            max_drop=max_drop,
+            precision=precision,
+            images=judged_on,
+            in_time=[name for name, told in held_to.items() if told.verdict == "within"] if limits else None,
         )
-        reported = {name: _pair(inputs, name, "test") for name in candidates}
-        result = reported[shipped]
-        verdict = budget.judge(result, max_drop_pt=max_drop)
-        recall = per_class_recall(
-            prepare.labels(inputs["prepare"], "test"),
-            verify.logits(inputs[f"verify:{shipped}"], "test"),
-            inputs[classes_from].record["classes"],
-        )
-        accuracy = {NAMES[name]: reported[name].candidate_accuracy for name in candidates}
         return {
-            "summary": f"{shipped}: {reason}",
+            "summary": f"{spoken(shipped)}: {reason}",
             "shipped": shipped,
             "reason": reason,
-            "select_drop_pt": drops,
-            "accuracy": {
-                **accuracy,
-                "shipped": result.candidate_accuracy,
-                "n": result.n,
-                "drop_pt": result.drop_pt,
-                "drop_ci95_pt": list(result.drop_ci95_pt),
-                "agreement": {NAMES[name]: reported[name].agreement for name in candidates},
-                "budget_pt": None if math.isinf(max_drop) else max_drop,
-                "verdict": verdict.verdict,
-                "sentence": verdict.sentence,
-                "per_class_recall": recall.rows,
-                "worst_class": recall.sentence,
-            },
+            "select_drop_pt": {"f32": 0.0, **drops},
+            "select_images": judged_on,
+            "latency": {name: msgspec.to_builtins(told) for name, told in held_to.items()} if limits else {},
+            "accuracy": _accuracy(inputs, candidates, shipped, max_drop)
+            | _by_class(inputs, shipped, inputs[classes_from].record["classes"]),
         }
 
     needs = ("prepare", classes_from, *(f"verify:{name}" for name in candidates))
-    options = {"max_drop": None if math.isinf(max_drop) else max_drop, "precision": precision}
-    return Stage("select", 1, (*needs, "bench") if timed else needs, options, {}, run)
+    options = {
+        "max_drop": None if math.isinf(max_drop) else max_drop,
+        "limits": msgspec.to_builtins(limits),
+        "precision": precision,
+    }
+    return Stage("select", 2, (*needs, "bench") if timed else needs, options, {}, run)
+
+
+def _accuracy(
+    inputs: Mapping[str, Artifact], candidates: Sequence[str], shipped: str, max_drop: float
+) -> dict[str, Any]:
+    """Every candidate on the test images, and the shipped one's drop held against the budget."""
+    reported = {name: _pair(inputs, name, "test") for name in candidates}
+    result = reported[shipped]
+    verdict = budget.judge(result, max_drop_pt=max_drop)
+    return {
+        **{_key(name): found.candidate_accuracy for name, found in reported.items()},
+        "shipped": result.candidate_accuracy,
+        "n": result.n,
+        "drop_pt": result.drop_pt,
+        "drop_ci95_pt": list(result.drop_ci95_pt),
+        "agreement": {_key(name): found.agreement for name, found in reported.items()},
+        "budget_pt": None if math.isinf(max_drop) else max_drop,
+        "verdict": verdict.verdict,
+        "sentence": verdict.sentence,
+    }
+
+
+def _by_class(inputs: Mapping[str, Artifact], shipped: str, classes: Sequence[str]) -> dict[str, Any]:
+    labels = prepare.labels(inputs["prepare"], "test")
+    recall = per_class_recall(labels, verify.logits(inputs[f"verify:{shipped}"], "test"), classes)
+    return {"per_class_recall": recall.rows, "worst_class": recall.sentence}
+
+
+def _key(candidate: str) -> str:
+    """What a candidate is called in the accuracies, whose names are older than the candidates."""
+    return "fp32" if candidate == "f32" else candidate
 
 
 def _pair(inputs: Mapping[str, Artifact], candidate: str, role: Role) -> PairedResult:
@@ -84,62 +112,3 @@ def _pair(inputs: Mapping[str, Artifact], candidate: str, role: Role) -> PairedR
         verify.logits(inputs["verify:f32"], role),
         verify.logits(inputs[f"verify:{candidate}"], role),
     )
-
-
-def choose(
-    candidates: tuple[str, ...],
-    drops: Mapping[str, float],
-    latency: Mapping[str, Mapping[str, Any]],
-    versus: Mapping[str, Mapping[str, Any]],
-    *,
-    max_drop: float,
-    precision: str,
-    images: int,
-) -> tuple[str, str]:
-    """The candidate to ship, and why, in words for the summary.
-
-    Parameters
-    ----------
-    drops : points of top-1 below f32 on the ``select`` images, by candidate.
-    latency : ``{candidate: {"p50": ms}}``; empty where nothing was timed.
-    versus : ``{candidate: {"ratio", "ci95", "verdict"}}``, each timed against ``default``.
-    images : how many ``select`` images the drops are of.
-
-    Notes
-    -----
-    The fastest within the budget ships. A candidate that cannot be told from ``default`` in speed does not
-    replace it: it would give accuracy away for nothing.
-    """
-    if precision != "auto":
-        return precision, "asked for by --precision"
-    held = [name for name in candidates if drops.get(name, 0.0) <= max_drop]
-    over = f"int8 loses {drops.get('int8', 0.0):.1f} points on {images} select images, budget {max_drop:.2f}"
-    if not latency:
-        untimed = "not timed: the device's engine is still to be built"
-        if "int8" in candidates and "int8" not in held:
-            return "f32", f"{over}; {untimed}"
-        return "int8" if "int8" in candidates else "f32", untimed
-    surely = [name for name in held if name == "default" or versus[name]["verdict"] == "faster"]
-    fastest = min(surely or held, key=lambda name: latency[name]["p50"])
-    if fastest == "int8":
-        faster = f"{_faster(versus['int8']['ratio'])} the default precision"
-        within = "" if math.isinf(max_drop) else f", and within the budget on {images} select images"
-        return fastest, f"{faster}{within}"
-    if "int8" in candidates and "int8" not in held:
-        return fastest, over
-    if "int8" in versus:
-        return fastest, f"int8 is {_against(versus['int8'])}"
-    return fastest, "the fastest within the budget"
-
-
-def _faster(ratio: float) -> str:
-    return f"{1 / ratio:.2f}x as fast as"
-
-
-def _against(versus: Mapping[str, Any]) -> str:
-    low, high = versus["ci95"]
-    percent = 100 * (versus["ratio"] - 1)
-    spread = f"95 % interval [{100 * (low - 1):+.1f}, {100 * (high - 1):+.1f}] %"
-    if versus["verdict"] == "slower":
-        return f"{percent:.1f} % slower than the default precision ({spread})"
-    return f"not measurably faster than the default precision ({percent:+.1f} %, {spread})"

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +13,7 @@ from edgetl.backends import seam
 from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import prepare
-from edgetl.stages.compile import engine_of
+from edgetl.stages.compile import engine_of, profile_of
 from edgetl.types import Role
 from edgetl.verify.accuracy import logits_of
 
@@ -25,8 +24,8 @@ HELD_OUT: tuple[Role, ...] = ("select", "test")
 
 def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str]) -> Stage:
     """Logits of a candidate's engine on the ``select`` and ``test`` images."""
-    asked = msgspec.structs.replace(profile, precision=candidate)
-    backend = seam.find(profile.backend)
+    asked = profile_of(candidate, profile)
+    backend = seam.find(asked.backend)
     compiled = f"compile:{candidate}"
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:

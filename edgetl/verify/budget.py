@@ -1,14 +1,17 @@
-"""The three answers of ``--max-drop``: over, within, and within but not proven."""
+"""What is held against ``--max-drop`` and ``--max-latency``: over, within, and within but not proven."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from edgetl import stats
-from edgetl.types import Record
+from edgetl.types import LatencyBudget, Record
 from edgetl.verify.accuracy import PairedResult
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "judge", "judge_latency"]
+
+_QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
 class Verdict(Record, frozen=True, kw_only=True):
@@ -37,3 +40,31 @@ def judge(result: PairedResult, *, max_drop_pt: float) -> Verdict:
     would = f", about {needed} would" if needed else ""
     sentence = f"{drop}: within; {result.n} images cannot prove it{would}"
     return Verdict(verdict="unproven", sentence=sentence)
+
+
+def judge_latency(measured: Mapping[str, float | None], limits: Sequence[LatencyBudget]) -> Verdict:
+    """Hold a measured latency against its budgets.
+
+    Parameters
+    ----------
+    measured : ``p50``, ``p90`` and ``p99`` in milliseconds, ``None`` without support, and ``n`` runs.
+    limits : all must be kept; none are always kept.
+
+    Returns
+    -------
+    ``over`` where a percentile exceeds its limit; ``unproven`` where one cannot be told from so few runs.
+    """
+    told, verdicts = [], set()
+    for limit in limits:
+        found = measured.get(limit.at)
+        if found is None:
+            needed = stats.percentile_support(_QUANTILES[limit.at])
+            verdicts.add("unproven")
+            told.append(f"{limit.at} takes {needed} runs, {measured.get('n') or 0} were measured")
+            continue
+        verdicts.add("over" if found > limit.ms else "within")
+        told.append(
+            f"{limit.at} {found:.2f} ms, budget {limit.ms:g} ms: {'over' if found > limit.ms else 'within'}"
+        )
+    worst = next((verdict for verdict in ("over", "unproven") if verdict in verdicts), "within")
+    return Verdict(verdict=worst, sentence="; ".join(told))

@@ -1,0 +1,88 @@
+"""Which candidate ships: the fastest inside both budgets, and why, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+__all__ = ["choose", "precision_of", "spoken"]
+
+
+def precision_of(candidate: str) -> str:
+    """The precision of a candidate: ``int8`` of ``int8`` and of ``int8@onnxruntime``."""
+    return candidate.partition("@")[0]
+
+
+def spoken(candidate: str) -> str:
+    """A candidate's name in a sentence: ``int8 on onnxruntime``."""
+    return candidate.replace("@", " on ")
+
+
+def choose(
+    candidates: Sequence[str],
+    drops: Mapping[str, float],
+    latency: Mapping[str, Mapping[str, Any]],
+    versus: Mapping[str, Mapping[str, Any]],
+    *,
+    max_drop: float,
+    precision: str,
+    images: int,
+    in_time: Collection[str] | None = None,
+) -> tuple[str, str]:
+    """The candidate to ship, and why, in words for the summary.
+
+    Parameters
+    ----------
+    candidates : ``f32``, ``default``, ``int8``, those of a second backend as ``int8@onnxruntime``.
+    drops : points of top-1 below f32 on the ``select`` images, by candidate.
+    latency : ``{candidate: {"p50": ms}}``; empty where nothing was timed.
+    versus : ``{candidate: {"ratio", "ci95", "verdict"}}``, each timed against ``default``.
+    images : how many ``select`` images the drops are of.
+    in_time : candidates that keep the latency budget; ``None`` where there is none.
+
+    Notes
+    -----
+    The fastest within the budgets ships. A candidate that cannot be told from ``default`` in speed does not
+    replace it: it would give accuracy away for nothing. Where none keeps both budgets, accuracy goes first.
+    """
+    if precision != "auto":
+        insisted = [name for name in candidates if precision_of(name) == precision]
+        fastest = min(insisted, key=lambda name: latency[name]["p50"]) if latency else insisted[0]
+        return fastest, "asked for by --precision"
+    held = [name for name in candidates if drops.get(name, 0.0) <= max_drop]
+    over = f"int8 loses {drops.get('int8', 0.0):.1f} points on {images} select images, budget {max_drop:.2f}"
+    if not latency:
+        untimed = "not timed: the device's engine is still to be built"
+        if "int8" in candidates and "int8" not in held:
+            return "f32", f"{over}; {untimed}"
+        return "int8" if "int8" in candidates else "f32", untimed
+    both = [name for name in held if in_time is None or name in in_time]
+    able = both or held
+    surely = [name for name in able if name == "default" or versus[name]["verdict"] == "faster"]
+    fastest = min(surely or able, key=lambda name: latency[name]["p50"])
+    if fastest not in ("f32", "default"):
+        return fastest, _won(fastest, versus, "" if math.isinf(max_drop) else f" on {images} select images")
+    if "int8" in candidates and "int8" not in held:
+        return fastest, over
+    if "int8" in versus:
+        return fastest, f"int8 is {_against(versus['int8'])}"
+    return fastest, "the fastest within the budget"
+
+
+def _won(name: str, versus: Mapping[str, Mapping[str, Any]], budget: str) -> str:
+    """Why a candidate ships in the place of the default precision."""
+    told = versus[name]
+    within = f", and within the budget{budget}" if budget else ""
+    if told["verdict"] != "faster":
+        return f"the default precision is over the latency budget{within}"
+    return f"{1 / told['ratio']:.2f}x as fast as the default precision{within}"
+
+
+def _against(versus: Mapping[str, Any]) -> str:
+    low, high = versus["ci95"]
+    percent = 100 * (versus["ratio"] - 1)
+    spread = f"95 % interval [{100 * (low - 1):+.1f}, {100 * (high - 1):+.1f}] %"
+    if versus["verdict"] == "slower":
+        return f"{percent:.1f} % slower than the default precision ({spread})"
+    return f"not measurably faster than the default precision ({percent:+.1f} %, {spread})"

@@ -1,0 +1,123 @@
+"""What a build is for: the device's profile, the backends that compete for it, and what this host can do of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgetl import asked, devices
+from edgetl.backends import seam
+from edgetl.devices import DeviceProfile
+from edgetl.errors import EnvironmentLacks, InputError
+from edgetl.search.choice import precision_of
+from edgetl.stages.compile import CANDIDATES
+from edgetl.types import PERCENTILES, BuildSpec
+
+__all__ = ["candidates", "headline", "host_note", "other_backends", "profile_of", "where_it_runs"]
+
+CPU_BACKENDS = ("openvino", "onnxruntime")
+REFERENCE = "onnxruntime"
+"""Stands in where the profile's own engine cannot be built here; its figures are said to be a reference."""
+
+
+def headline(spec: BuildSpec) -> str:
+    """The first line of a build: version, device, and what this host is to it."""
+    import edgetl
+
+    profile = profile_of(spec)
+    backends = " or ".join([profile.backend, *other_backends(spec, profile)])
+    parts = [f"edgetl {edgetl.__version__}", f"{profile.name} ({backends} {profile.device})"]
+    return " · ".join([*parts, *filter(None, [host_note(profile, _pending(profile))])])
+
+
+def profile_of(spec: BuildSpec) -> DeviceProfile:
+    """The profile that was asked for, with the backend and the latency budget that were given in its place."""
+    profile = devices.load(Path(spec.devices_file) if spec.devices_file else None).find(spec.device)
+    if spec.max_latency is not None:
+        given = {f"{at}_ms": None for at in PERCENTILES} | {f"{spec.max_latency.at}_ms": spec.max_latency.ms}
+        profile = msgspec.structs.replace(profile, budgets=msgspec.structs.replace(profile.budgets, **given))
+    if spec.backend in (None, "auto", profile.backend):
+        return profile
+    asked.choice(str(spec.backend), ("auto", *CPU_BACKENDS), "--backend")
+    if not _on_cpu(profile):
+        raise InputError(
+            f"{profile.name} is {profile.backend} {profile.device}: --backend {spec.backend} runs on a CPU",
+            hint="edgetl devices   lists profiles for a CPU",
+        )
+    return msgspec.structs.replace(profile, backend=str(spec.backend))
+
+
+def _on_cpu(profile: DeviceProfile) -> bool:
+    return profile.backend in CPU_BACKENDS and profile.device == "CPU"
+
+
+def other_backends(spec: BuildSpec, profile: DeviceProfile) -> tuple[str, ...]:
+    """What ``--backend auto`` lets compete with the profile's own; nothing does so unasked.
+
+    Raises
+    ------
+    InputError : the profile is not a CPU's, where there is nothing to choose from.
+    """
+    if spec.backend != "auto":
+        return ()
+    if not _on_cpu(profile):
+        raise InputError(
+            f"--backend auto chooses between {' and '.join(CPU_BACKENDS)} on a CPU, {profile.name} is "
+            f"{profile.backend} {profile.device}",
+            hint="without --backend the profile's own is taken",
+        )
+    return tuple(name for name in CPU_BACKENDS if name != profile.backend and seam.find(name).probe().usable)
+
+
+def candidates(profile: DeviceProfile, others: tuple[str, ...], *, pending: bool) -> tuple[str, ...]:
+    """What is compiled and compared: f32, the runtime's default and int8, the last two on other backends too."""
+    own = ("f32", "int8") if pending else CANDIDATES
+    rivals = [f"{precision}@{backend}" for backend in others for precision in ("default", "int8")]
+    return tuple(name for name in (*own, *rivals) if profile.scheme != "none" or precision_of(name) != "int8")
+
+
+def where_it_runs(profile: DeviceProfile) -> tuple[DeviceProfile, Mapping[str, Any] | None]:
+    """The profile that engines are compiled for here, and what is left to do where that is not the target."""
+    pending = _pending(profile)
+    if pending is not None:
+        return msgspec.structs.replace(profile, backend=REFERENCE, device="CPU"), pending
+    probe = seam.find(profile.backend).probe()
+    if not probe.usable or profile.device not in probe.devices:
+        reason = probe.absent.get(profile.device) or probe.reason or "it did not answer"
+        raise EnvironmentLacks(
+            f"{profile.name} needs {profile.backend} {profile.device}, which this host has not: {reason}",
+            hint=probe.mend or "edgetl devices   says what is usable here",
+            device=profile.name,
+        )
+    return profile, None
+
+
+def _pending(profile: DeviceProfile) -> Mapping[str, Any] | None:
+    """Why a profile's engine is not built on this host, and the steps that are left; ``None`` where it is."""
+    if profile.backend != "tensorrt":
+        return None
+    build = (
+        "trtexec --onnx=model.fp32.onnx --saveEngine=engine.plan --fp16"
+        if profile.scheme == "none"
+        else "trtexec --onnx=model.int8.onnx --saveEngine=engine.plan --stronglyTyped"
+        "   (TensorRT 8.6 and 10.3: --int8 --fp16 instead of --stronglyTyped)"
+    )
+    steps = ("copy the bundle to the device", f"on the device: {build}")
+    reason = f"a TensorRT engine is built on the {profile.name} itself, and this host is not one"
+    return {"reason": reason, "next": list(steps)}
+
+
+def host_note(profile: DeviceProfile, pending: Mapping[str, Any] | None) -> str:
+    """What this host is to the device, and which figures that touches; empty where it is the device."""
+    note = devices.host_note(profile)
+    if not note or pending:
+        return note  # a pending engine has no latency, and its accuracy has a note of its own
+    note = f"{note}: accuracy is real, latency is this host's"
+    if profile.budgets.latencies():
+        note += ", and no latency budget is judged by it"
+    if devices.narrow_weights(profile) and not devices.saturates(profile):
+        note += ", and INT8 weights are narrow because it has no VNNI"
+    return note
