@@ -35,6 +35,7 @@ __all__ = [
     "ort_static",
     "ours",
     "preprocess_of",
+    "stacked",
 ]
 
 Array = npt.NDArray[Any]
@@ -60,6 +61,11 @@ def normalised(pictures: Array, preprocess: Preprocess) -> list[Array]:
         np.ascontiguousarray(picture.transpose(2, 0, 1)[None].astype(np.float32) * scale + shift)
         for picture in pictures
     ]
+
+
+def stacked(pictures: Array, preprocess: Preprocess) -> Array:
+    """``normalised`` in one array, (N, 3, H, W)."""
+    return np.concatenate(normalised(pictures, preprocess))
 
 
 def float_model(name: str, folder: Path, weights: Path | None = None, *, seed: int = 0) -> Path:

@@ -12,18 +12,13 @@ import math
 import tempfile
 from pathlib import Path
 
+import _contenders
 import _peers
-import numpy as np
-from _results import Results, parser, shared_data
+from _results import Results, parser
 
-from edgetl import devices, digest, stats
-from edgetl.backends import seam
-from edgetl.bench.comparison import Comparison, Contender, Ratio, compare, of_engine
+from edgetl.bench.comparison import Comparison, Contender, Ratio, compare
 from edgetl.bench.instance import Pace
-from edgetl.data import decode
-from edgetl.devices import DeviceProfile
-from edgetl.runtime import preprocess
-from edgetl.stages.select import choose
+from edgetl.search.choice import choose
 
 OURS = ("default", "int8")
 CALIBRATE = 32
@@ -38,7 +33,7 @@ def main() -> None:
     nets = _peers.NETS[:1] if options.quick else _peers.NETS
     for net in nets:
         with tempfile.TemporaryDirectory() as place:
-            contenders = _contenders(net, Path(place))
+            contenders = _made(net, Path(place))
             count, pace = (2, Pace(rounds=1, block_ms=10)) if options.quick else (INSTANCES, PACE)
             found = compare(
                 contenders,
@@ -46,57 +41,23 @@ def main() -> None:
                 instances=count,
                 most_instances=count,
                 pace=pace,
-                env={"PYTHONPATH": str(Path(__file__).parent)},  # the openers are beside this program
+                env=_contenders.ENVIRONMENT,
             )
-        results.keep(net, _block_medians(found))
+        results.keep(net, _contenders.block_medians(found))
         _report(results, net, found)
     results.write()
 
 
-def _contenders(net: str, folder: Path) -> dict[str, Contender]:
-    pictures = _pictures(net)
-    pixels, planes = _peers.float_model(net, folder), _peers.float_nchw(net, folder)
-    images = _peers.normalised(pictures, _peers.preprocess_of(net))
-    quantized = _peers.ours(pixels, pictures, folder)
-    made = {name: _engine(quantized if name == "int8" else pixels, name, folder / name) for name in OURS}
-    nncf = _peers.nncf_default(planes, images, folder)
-    made["NNCF on OpenVINO"] = Contender(opener="_openers:openvino_model", arguments={"path": str(nncf)})
-    saturates = devices.saturates(devices.load().find("local"))
-    for form, variant in {
-        "ORT static": {},
-        "ORT static per channel": {"per_channel": True, "reduce_range": saturates},
-    }.items():
-        path = str(_peers.ort_static(planes, images, folder, **variant))
-        for runtime, opener in (("ORT", "onnxruntime_model"), ("OpenVINO", "openvino_model")):
-            made[f"{form} on {runtime}"] = Contender(opener=f"_openers:{opener}", arguments={"path": path})
-    return made
-
-
-def _pictures(net: str) -> _peers.Array:
-    """Real pictures where there are some, else noise: uint8 (N, H, W, 3)."""
-    data = shared_data()
-    if data is None:
-        side = _peers.SIDE
-        return np.random.default_rng(0).integers(0, 256, (CALIBRATE, side, side, 3), dtype=np.uint8)
-    files = sorted((data / "imagenet1k").glob("*.jpg"))[:CALIBRATE]
+def _made(net: str, folder: Path) -> dict[str, Contender]:
     rule = _peers.preprocess_of(net)
-    return np.stack([preprocess.apply(decode.read_image(file), rule) for file in files])
-
-
-def _engine(model: Path, precision: str, folder: Path) -> Contender:
-    folder.mkdir()
-    profile = DeviceProfile(name="local", backend="openvino", device="CPU", precision=precision)
-    record = seam.find("openvino").compile(model, profile, folder)
-    (folder / "engine.json").write_bytes(digest.canonical_json(record))
-    return of_engine(folder)
-
-
-def _block_medians(found: Comparison) -> list[dict[str, list[float]]]:
-    """Median nanoseconds of each block, an entry an instance: what every statistic here is made from."""
-    return [
-        {name: [stats.quantile(block, 0.5) for block in blocks] for name, blocks in instance.items()}
-        for instance in found.instances
-    ]
+    pictures = _contenders.pictures(rule, CALIBRATE)
+    pixels, planes = _peers.float_model(net, folder), _peers.float_nchw(net, folder)
+    quantized = _peers.ours(pixels, pictures, folder)
+    ours = {
+        name: _contenders.engine(quantized if name == "int8" else pixels, name, folder / name)
+        for name in OURS
+    }
+    return ours | _contenders.of_peers(planes, _peers.normalised(pictures, rule), folder)
 
 
 def _report(results: Results, net: str, found: Comparison) -> None:

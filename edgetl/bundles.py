@@ -17,6 +17,7 @@ import numpy.typing as npt
 from edgetl import devices
 from edgetl.backends import seam
 from edgetl.bench import target
+from edgetl.candidate import CANDIDATES
 from edgetl.data import check, demo, layout
 from edgetl.data.decode import load_images
 from edgetl.devices import DeviceProfile
@@ -25,7 +26,6 @@ from edgetl.pipeline import Progress
 from edgetl.report import contents
 from edgetl.runtime import Bundle, Predictor, archive, load, open_bundle
 from edgetl.runtime import preprocess as rule
-from edgetl.stages.compile import CANDIDATES
 from edgetl.stages.explain import int8_share
 from edgetl.types import LayerInfo, Preprocess
 from edgetl.verify import budget

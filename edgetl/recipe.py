@@ -13,13 +13,13 @@ import msgspec
 
 from edgetl import asked, devices, digest, models, pipeline, target
 from edgetl.cache import Cache, out_of_space
+from edgetl.candidate import precision_of
 from edgetl.data import demo, layout
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, InputError, did_you_mean
 from edgetl.home import cache_folder
 from edgetl.pipeline import Context, Progress, Silent, Stage
 from edgetl.report import result as results
-from edgetl.search.choice import precision_of
 from edgetl.stages import (
     backbone,
     bench,
@@ -32,6 +32,7 @@ from edgetl.stages import (
     prepare,
     quantize,
     refine,
+    search,
     select,
     train,
     verify,
@@ -264,14 +265,18 @@ def _engine_stages(
     """From the exported model to the candidate that ships."""
     spec, profile, candidates = recipe.spec, recipe.profile, recipe.candidates
     max_drop = profile.budgets.max_drop if spec.max_drop is None else spec.max_drop
-    sources = {name: refine.final() if precision_of(name) == "int8" else "export" for name in candidates}
+    searched = _is_searched(recipe, precision)
+    int8 = search.NAME if searched else refine.final()
+    sources = {name: int8 if precision_of(name) == "int8" else "export" for name in candidates}
     compiled = {name: compile_stage.stage(name, runs_on, host, source=sources[name]) for name in candidates}
     verified = {name: verify.stage(name, runs_on, host) for name in candidates}
     stages = [compiled["f32"], verified["f32"]]  # first, for the others are held against it
     if "int8" in candidates:
         stages += _int8_stages(spec, profile, runs_on, host, max_drop)
     others = [name for name in candidates if name != "f32"]
-    stages += [compiled[name] for name in others]
+    if searched:
+        stages += [compiled.pop("default"), _search_stage(spec, profile, runs_on, host, max_drop)]
+    stages += [compiled[name] for name in others if name in compiled]
     if not recipe.pending:  # what the reference executes says nothing of the device's engine
         stages += [explain.stage(name, runs_on, host) for name in candidates]
     stages += [verified[name] for name in others]
@@ -283,6 +288,31 @@ def _engine_stages(
         candidates, "check", max_drop=max_drop, limits=limits, precision=precision, timed=timed
     )
     return [*stages, chosen]
+
+
+def _is_searched(recipe: Recipe, precision: str) -> bool:
+    """Whether placements of INT8 are timed: only where this host is the device, and INT8 may ship."""
+    may_ship = "int8" in recipe.candidates and precision in ("auto", "int8")
+    return may_ship and recipe.spec.search and not recipe.pending and devices.host_is(recipe.profile)
+
+
+def _search_stage(
+    spec: BuildSpec,
+    profile: DeviceProfile,
+    runs_on: DeviceProfile,
+    host: Mapping[str, str],
+    max_drop: float,
+) -> Stage:
+    narrow = devices.narrow_weights(profile)
+    return search.stage(
+        runs_on,
+        profile.scheme,
+        host,
+        before=refine.final(),
+        reduce_range=narrow,
+        max_drop=max_drop,
+        seed=spec.seed,
+    )
 
 
 def _int8_stages(

@@ -18,6 +18,7 @@ from edgetl.backends import seam
 from edgetl.bundles import Answer
 from edgetl.cache import RECORD, Cache, out_of_space
 from edgetl.calibration import sampling
+from edgetl.candidate import CANDIDATES
 from edgetl.data import demo, layout
 from edgetl.data.decode import load_images
 from edgetl.errors import EnvironmentLacks, InputError, did_you_mean
@@ -27,7 +28,6 @@ from edgetl.quantize import observe, place, schemes, statistics
 from edgetl.runtime import open_bundle
 from edgetl.runtime import preprocess as rule
 from edgetl.stages import check as check_stage
-from edgetl.stages.compile import CANDIDATES
 from edgetl.types import BuildSpec, Preprocess
 
 __all__ = [

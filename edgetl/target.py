@@ -10,10 +10,9 @@ import msgspec
 
 from edgetl import asked, devices
 from edgetl.backends import seam
+from edgetl.candidate import CANDIDATES, precision_of
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EnvironmentLacks, InputError
-from edgetl.search.choice import precision_of
-from edgetl.stages.compile import CANDIDATES
 from edgetl.types import PERCENTILES, BuildSpec
 
 __all__ = ["candidates", "headline", "host_note", "other_backends", "profile_of", "where_it_runs"]

@@ -147,6 +147,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     require_engine : a pending engine is an error.
     offline : no download, ever.
     out, name : where bundles go: ``out/name/<UTC time>``; the name of the data folder where it is ``None``.
+    search : time other placements of INT8 and keep the fastest, where this host is the device.
     instances : fresh engine instances that the latency comparison draws.
     """
 
@@ -179,4 +180,5 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     name: str | None = None
     archive: bool = False
     force: tuple[str, ...] = ()
+    search: bool = True
     instances: int = 12

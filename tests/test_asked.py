@@ -68,3 +68,20 @@ def test_numbers_and_names_that_no_build_can_use_are_refused(options: dict[str, 
 
 def test_an_ordinary_request_passes() -> None:
     asked.check(BuildSpec(data="x", name="my-cam_2", lr=1e-3, max_drop=math.inf))
+
+
+@pytest.mark.parametrize(
+    ("text", "ms", "at"),
+    [("5ms", 5.0, "p50"), ("5", 5.0, "p50"), ("2.5ms@p90", 2.5, "p90"), ("7@p99", 7.0, "p99")],
+)
+def test_a_latency_budget_is_the_median_unless_it_names_a_percentile(text: str, ms: float, at: str) -> None:
+    found = asked.latency_budget(text)
+    assert (found.ms, found.at) == (ms, at)
+    assert asked.spec_of(data="x", max_latency=text).max_latency == found
+
+
+@pytest.mark.parametrize("text", ["", "ms", "0", "-1ms", "5s", "nan", "inf", "5ms@p95", "5ms@90", "@p90"])
+def test_what_is_no_latency_budget_is_refused_with_the_form(text: str) -> None:
+    with pytest.raises(InputError, match="max-latency") as caught:
+        asked.latency_budget(text)
+    assert "5ms@p90" in caught.value.hint

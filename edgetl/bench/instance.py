@@ -10,18 +10,18 @@ from typing import Any
 
 import msgspec
 
+from edgetl.backends import folder as engines
 from edgetl.backends import seam
 from edgetl.backends.checks import noise
 from edgetl.bench import clock as clocks
 from edgetl.bench.clock import Clock
 from edgetl.bench.harness import engine_call, sample, warm_up
-from edgetl.types import Engine, Record
+from edgetl.types import Record
 
 __all__ = ["Pace", "alternate", "open_engine", "run"]
 
 Call = Callable[[], object]
 Blocks = dict[str, list[list[int]]]
-ENGINE = "engine.json"
 
 
 class Pace(Record, frozen=True, kw_only=True):
@@ -84,6 +84,6 @@ def alternate(calls: Mapping[str, Call], pace: Pace, clock: Clock) -> Blocks:
 def open_engine(folder: str) -> Call:
     """The opener of an engine of ours: one inference on noise, through a request of its own."""
     place = Path(folder)
-    record = msgspec.json.decode((place / ENGINE).read_bytes(), type=Engine)
+    record = engines.read(place)
     session = seam.find(record.backend).open(record, place)
     return engine_call(session, {spec.name: noise(spec) for spec in record.inputs})

@@ -62,6 +62,13 @@ def build(
     batch: options.Batch = "1",
     calib_samples: options.CalibSamples = 300,
     calib_method: options.CalibMethod = "default",
+    search: Annotated[
+        bool,
+        typer.Option(
+            "--search/--no-search",
+            help="Time other placements of INT8 and keep the fastest, where this host is the device.",
+        ),
+    ] = True,
     instances: Annotated[
         int,
         typer.Option(
@@ -134,6 +141,7 @@ def build(
         name=name,
         archive=archive,
         force=tuple(force or ()),
+        search=search,
         instances=instances,
     )
     if plan or explain:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgetl.candidate import backend_of, precision_of
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive
 from edgetl.pipeline import Artifact
 from edgetl.report import rivals
-from edgetl.search.choice import precision_of
 from edgetl.types import BuildSpec
 
 __all__ = ["Outcome", "assemble", "next_commands"]
@@ -54,7 +54,7 @@ def assemble(
         "shipped": {
             "candidate": shipped,
             "precision": precision_of(shipped),
-            "backend": shipped.partition("@")[2] or profile.backend,
+            "backend": backend_of(shipped, profile.backend),
             "reason": chosen["reason"],
         },
         "accuracy": {**chosen["accuracy"], "reference_only": pending is not None},
@@ -68,6 +68,7 @@ def assemble(
         "int8_layer_share": executed["int8"]["int8_layer_share"] if "int8" in executed else None,
         "size_bytes": sizes,
         "ladder": _ladder(artifacts),
+        "search": artifacts["search"].record["raced"] if "search" in artifacts else [],
         "remarks": {name: _remark(name, executed.get(name), sizes, timed, chosen) for name in candidates},
         "stages": [
             {"name": name, **{key: artifact.record["_run"][key] for key in ("key", "cached", "seconds")}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgetl.search.choice import precision_of, spoken
+from edgetl.candidate import precision_of, spoken
 
 __all__ = ["lines", "rows"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgetl.candidate import spoken
 from edgetl.report import rivals
-from edgetl.search.choice import spoken
 
 __all__ = ["accuracy_lines", "bytes_text", "lines", "table"]
 

@@ -6,17 +6,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-__all__ = ["choose", "precision_of", "spoken"]
+from edgetl.candidate import precision_of
 
-
-def precision_of(candidate: str) -> str:
-    """The precision of a candidate: ``int8`` of ``int8`` and of ``int8@onnxruntime``."""
-    return candidate.partition("@")[0]
-
-
-def spoken(candidate: str) -> str:
-    """A candidate's name in a sentence: ``int8 on onnxruntime``."""
-    return candidate.replace("@", " on ")
+__all__ = ["choose"]
 
 
 def choose(

@@ -11,11 +11,11 @@ import msgspec
 from edgetl import digest
 from edgetl.bench.comparison import compare, of_engine
 from edgetl.bench.instance import Pace
+from edgetl.candidate import BASELINE
 from edgetl.pipeline import Artifact, Context, Stage
 
-__all__ = ["BASELINE", "SAMPLES", "stage"]
+__all__ = ["SAMPLES", "stage"]
 
-BASELINE = "default"
 SAMPLES = "latency.json"
 MOST_SECONDS = 120.0
 """A verdict that is still open after so long stays "cannot tell", and the default precision ships."""

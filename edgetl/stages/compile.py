@@ -8,23 +8,21 @@ from typing import Any
 
 import msgspec
 
-from edgetl import digest
+from edgetl.backends import folder as folders
 from edgetl.backends import seam
+from edgetl.candidate import backend_of, precision_of, spoken
 from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact, Context, Stage
-from edgetl.search.choice import spoken
 from edgetl.types import Engine
 
-__all__ = ["CANDIDATES", "ENGINE", "engine_of", "profile_of", "stage"]
-
-CANDIDATES = ("f32", "default", "int8")
-ENGINE = "engine.json"
+__all__ = ["engine_of", "profile_of", "stage"]
 
 
 def profile_of(candidate: str, profile: DeviceProfile) -> DeviceProfile:
     """The profile that a candidate is compiled for: its precision, and its backend where it names one."""
-    precision, _, backend = candidate.partition("@")
-    return msgspec.structs.replace(profile, precision=precision, backend=backend or profile.backend)
+    return msgspec.structs.replace(
+        profile, precision=precision_of(candidate), backend=backend_of(candidate, profile.backend)
+    )
 
 
 def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str], *, source: str) -> Stage:
@@ -37,16 +35,13 @@ def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str], *, so
     source : the stage whose artifact holds the ONNX file.
     """
     asked = profile_of(candidate, profile)
-    backend = seam.find(asked.backend)
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         folder = out / "engine"
-        folder.mkdir()
-        engine = backend.compile(inputs[source].path / "model.onnx", asked, folder)
-        (folder / ENGINE).write_bytes(digest.canonical_json(engine))
+        folders.compile_into(inputs[source].path / "model.onnx", asked, folder)
         return {
             "summary": spoken(candidate),
-            "size_bytes": sum(p.stat().st_size for p in folder.iterdir() if p.name != ENGINE),
+            "size_bytes": sum(p.stat().st_size for p in folder.iterdir() if p.name != folders.RECORD),
         }
 
     options = {
@@ -57,10 +52,10 @@ def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str], *, so
         "candidate": asked.precision,
         "host": dict(host),
     }
-    return Stage(f"compile:{candidate}", 2, (source,), options, backend.fingerprint(), run)
+    return Stage(f"compile:{candidate}", 2, (source,), options, seam.find(asked.backend).fingerprint(), run)
 
 
 def engine_of(artifact: Artifact) -> tuple[Engine, Path]:
     """The engine that a compile stage left, and the folder of its files."""
     folder = artifact.path / "engine"
-    return msgspec.json.decode((folder / ENGINE).read_bytes(), type=Engine), folder
+    return folders.read(folder), folder

@@ -16,7 +16,7 @@ from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages.compile import engine_of, profile_of
 from edgetl.types import LayerInfo
 
-__all__ = ["INT8_KINDS", "int8_share", "stage"]
+__all__ = ["INT8_KINDS", "int8_share", "slowest", "stage"]
 
 LAYERS = "layers.json"
 SLOWEST = 5
@@ -35,7 +35,7 @@ def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str]) -> St
         (out / LAYERS).write_bytes(digest.canonical_json(layers))
         share, executed = int8_share(layers), _mostly(layers)
         told = _told(candidate, executed, share)
-        return {"summary": told, "executed": executed, "slowest": _slowest(layers), **share}
+        return {"summary": told, "executed": executed, "slowest": slowest(layers), **share}
 
     options = {"threads": profile.threads, "host": dict(host)}
     return Stage(f"explain:{candidate}", 2, (compiled,), options, backend.fingerprint(), run)
@@ -64,7 +64,7 @@ def int8_share(layers: list[LayerInfo]) -> dict[str, Any]:
     }
 
 
-def _slowest(layers: list[LayerInfo]) -> list[dict[str, Any]]:
+def slowest(layers: list[LayerInfo]) -> list[dict[str, Any]]:
     """The layers that take longest, with their share of the time: what to look at where the latency is too long."""
     total = sum(layer.microseconds or 0.0 for layer in layers)
     first = sorted(layers, key=lambda layer: -(layer.microseconds or 0.0))[:SLOWEST]

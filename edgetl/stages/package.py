@@ -21,7 +21,7 @@ from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact
 from edgetl.report.result import Outcome
 from edgetl.runtime import archive, bundle
-from edgetl.stages import bench, prepare, refine, verify
+from edgetl.stages import bench, prepare, refine, search, verify
 from edgetl.types import BuildSpec
 
 __all__ = ["Written", "check_place", "write"]
@@ -101,8 +101,9 @@ def _fill(work: Path, artifacts: Mapping[str, Artifact], outcome: Outcome) -> No
     """Copy and write everything but the manifest."""
     shipped = outcome.data["shipped"]["candidate"]
     shutil.copyfile(artifacts["export"].path / "model.onnx", work / "model.fp32.onnx")
-    if refine.final() in artifacts:
-        shutil.copyfile(artifacts[refine.final()].path / "model.onnx", work / "model.int8.onnx")
+    int8 = artifacts.get(search.NAME) or artifacts.get(refine.final())
+    if int8 is not None:
+        shutil.copyfile(int8.path / "model.onnx", work / "model.int8.onnx")
         shutil.copyfile(artifacts["calibrate"].path / "calibration.json", work / "calibration.json")
     if "pending" not in outcome.data:
         shutil.copytree(artifacts[f"compile:{shipped}"].path / "engine", work / "engine")

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
+from edgetl.candidate import spoken
 from edgetl.pipeline import Artifact, Context, Stage
-from edgetl.search.choice import choose, spoken
+from edgetl.search.choice import choose
 from edgetl.stages import prepare, verify
 from edgetl.types import LatencyBudget, Role
 from edgetl.verify import budget

@@ -179,12 +179,46 @@ def test_a_latency_budget_that_is_missed_fails_and_json_says_so(
 ) -> None:
     profiles = tmp_path / "slow.yaml"
     profiles.write_text("devices: {local: {budgets: {p50_ms: 0.0001}}}\n")
-    arguments = [*BUILD, "--instances", "2", "--devices", str(profiles), "--json"]
+    arguments = [*BUILD, "--no-search", "--devices", str(profiles), "--json"]
     arguments[arguments.index("intel-cpu")] = "local"
     told = edgetl(*arguments)
     assert told.code == 1
     assert told.data["failure"]["code"] == 1
-    assert "p50 is" in told.data["failure"]["problem"]
+    assert "p50" in told.data["failure"]["problem"]
+    assert "budget 0.0001 ms: over" in told.data["failure"]["problem"]
+    assert set(told.data["candidates"]) == {"f32", "default", "int8"}
+    kept = edgetl(*arguments, "--max-latency", "10000ms@p90")
+    assert kept.code == 0, kept.out
+    assert kept.data["candidates"]["int8"]["latency_budget"]["verdict"] == "within"
+
+
+def test_a_second_backend_competes_only_when_it_is_asked_to(built: Built, edgetl: Edgetl) -> None:
+    assert "int8@onnxruntime" not in built.ran.data["candidates"]
+    told = edgetl(*BUILD, "--backend", "auto", "--precision", "int8", "--json")
+    assert told.code == 0, told.out
+    assert {"default@onnxruntime", "int8@onnxruntime"} < set(told.data["candidates"])
+    bundle = told.data["bundle"]
+    manifest = json.loads((Path(bundle) / "manifest.json").read_text())
+    assert manifest["backend"] == told.data["shipped"]["backend"]
+    assert edgetl("verify", bundle).code == 0
+
+
+@pytest.mark.parametrize(
+    ("device", "backend", "words"),
+    [
+        ("jetson", "auto", "on a CPU"),
+        ("intel-cpu", "openvion", "openvino"),
+        ("jetson", "openvino", "runs on a CPU"),
+    ],
+)
+def test_a_backend_that_cannot_be_chosen_is_refused(
+    edgetl: Edgetl, device: str, backend: str, words: str
+) -> None:
+    arguments = list(BUILD)
+    arguments[arguments.index("intel-cpu")] = device
+    told = edgetl(*arguments, "--backend", backend)
+    assert told.code == 2
+    assert words in told.err
 
 
 @pytest.mark.parametrize(

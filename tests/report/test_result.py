@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edgetl.devices import Budgets, DeviceProfile
+from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive
 from edgetl.pipeline import Artifact
 from edgetl.report import summary
@@ -42,7 +42,14 @@ def records(**changed: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "versus_default": {"int8": {"ratio": 0.9, "ci95": [0.88, 0.92], "verdict": "faster"}},
             "context": {"cpu": "a CPU"},
         },
-        "select": {"shipped": "int8", "reason": "the fastest", "accuracy": accuracy},
+        "select": {
+            "shipped": "int8",
+            "reason": "the fastest",
+            "accuracy": accuracy,
+            "select_drop_pt": {"f32": 0.0, "default": 0.0, "int8": 0.3},
+            "select_images": 36,
+            "latency": {},
+        },
         **{f"compile:{name}": {"size_bytes": 1_800_000 if name == "int8" else 6_100_000} for name in ALL},
         **{
             f"explain:{name}": {
@@ -51,6 +58,7 @@ def records(**changed: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 "int8_layer_share": 0.8,
                 "reorders": 3,
                 "float_layers": {"Pooling": 1},
+                "slowest": [{"name": "stem", "kind": "Convolution", "precision": "u8", "share": 0.4}],
             }
             for name in ALL
         },
@@ -119,15 +127,49 @@ def test_an_unproven_drop_is_inconclusive_for_those_who_ask() -> None:
     assert outcome(strict, accuracy={"verdict": "proven"}).failure is None
 
 
-@pytest.mark.parametrize(("limit", "fails"), [(1.9, True), (2.0, False)])
-def test_a_latency_budget_holds_on_the_device_it_is_for(limit: float, fails: bool) -> None:
-    profile = DeviceProfile(name="local", backend="openvino", device="CPU", budgets=Budgets(p50_ms=limit))
-    assert isinstance(outcome(profile=profile).failure, GateFailed) == fails
+def latency_verdicts(int8: str) -> dict[str, Any]:
+    """What the select stage says of the latency budget, by candidate."""
+    over = {"verdict": "over", "sentence": "p90 9.00 ms, budget 5 ms: over"}
+    return {
+        "f32": over,
+        "default": over,
+        "int8": {"verdict": int8, "sentence": f"p90 told, budget 5 ms: {int8}"},
+    }
 
 
-def test_a_latency_budget_of_another_device_is_not_judged_here() -> None:
-    elsewhere = DeviceProfile(name="box", backend="openvino", device="CPU", budgets=Budgets(p50_ms=0.1))
-    assert outcome(profile=elsewhere).failure is None
+def test_a_latency_budget_that_is_kept_is_shown_for_every_candidate() -> None:
+    found = outcome(select={"latency": latency_verdicts("within")})
+    assert found.failure is None
+    shown = text(found)
+    assert "drop 0.3 points on 36 select images; p90 told, budget 5 ms: within" in shown
+    assert shown.count("p90 9.00 ms, budget 5 ms: over") == 2
+
+
+def test_over_the_latency_budget_the_answer_is_no_and_the_layers_to_blame_are_named() -> None:
+    found = outcome(select={"latency": latency_verdicts("over")})
+    assert isinstance(found.failure, GateFailed)
+    assert "stem 40 %" in found.failure.problem
+    assert set(found.failure.facts["candidates"]) == set(ALL)
+
+
+def test_a_latency_that_cannot_be_told_is_inconclusive_not_kept() -> None:
+    assert isinstance(outcome(select={"latency": latency_verdicts("unproven")}).failure, Inconclusive)
+
+
+def test_a_candidate_of_another_backend_ships_under_its_backend() -> None:
+    made = records(select={"shipped": "int8@onnxruntime", "reason": "the fastest"})
+    made["select"]["select_drop_pt"]["int8@onnxruntime"] = 0.1
+    made |= {f"{stage}:int8@onnxruntime": made[f"{stage}:int8"] for stage in ("compile", "explain")}
+    run = {"key": "k", "cached": False, "seconds": 1.0}
+    artifacts = {name: Artifact(Path(), {**record, "_run": run}, "0") for name, record in made.items()}
+    found = assemble(BuildSpec(data="parts"), HERE, artifacts, (*ALL, "int8@onnxruntime"), None, "")
+    shipped = found.data["shipped"]
+    assert (shipped["candidate"], shipped["precision"], shipped["backend"]) == (
+        "int8@onnxruntime",
+        "int8",
+        "onnxruntime",
+    )
+    assert "▸ int8 on onnxruntime" in text(found)
 
 
 @pytest.mark.parametrize(("required", "expected"), [(False, type(None)), (True, EnvironmentLacks)])

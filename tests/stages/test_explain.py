@@ -8,6 +8,7 @@ import pytest
 
 from edgetl import pipeline
 from edgetl.cache import Cache
+from edgetl.candidate import CANDIDATES
 from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import compile as compile_stage
@@ -44,7 +45,7 @@ def test_nothing_timed_is_no_share_of_time() -> None:
     assert found["int8_layer_share"] == 0.0
 
 
-@pytest.mark.parametrize("candidate", compile_stage.CANDIDATES)
+@pytest.mark.parametrize("candidate", CANDIDATES)
 def test_a_second_build_compiles_to_the_same_digest_whatever_was_measured(
     candidate: str, tmp_path: Path
 ) -> None:

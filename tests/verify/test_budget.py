@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetl import stats
+from edgetl.types import LatencyBudget
 from edgetl.verify import budget
 from edgetl.verify.accuracy import PairedResult, paired
 
@@ -98,3 +99,25 @@ def test_a_budget_that_no_number_of_images_could_prove_names_none() -> None:
     found = budget.judge(result(100, 4, 4), max_drop_pt=1e-9)
     assert found.verdict == "unproven"
     assert found.sentence.endswith("100 images cannot prove it")
+
+
+MEASURED = {"p50": 4.0, "p90": 5.5, "p99": None, "n": 72}
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict", "words"),
+    [
+        ((), "within", ""),
+        ((LatencyBudget(ms=4.0),), "within", "p50 4.00 ms, budget 4 ms: within"),
+        ((LatencyBudget(ms=5.0, at="p90"),), "over", "p90 5.50 ms, budget 5 ms: over"),
+        ((LatencyBudget(ms=9.0, at="p99"),), "unproven", "p99 takes 662 runs, 72 were measured"),
+        ((LatencyBudget(ms=3.0), LatencyBudget(ms=9.0, at="p99")), "over", "p50 4.00 ms, budget 3 ms: over"),
+        ((LatencyBudget(ms=4.0), LatencyBudget(ms=9.0, at="p99")), "unproven", "p50 4.00 ms"),
+    ],
+)
+def test_a_latency_is_held_against_every_limit(
+    limits: tuple[LatencyBudget, ...], verdict: str, words: str
+) -> None:
+    found = budget.judge_latency(MEASURED, limits)
+    assert found.verdict == verdict
+    assert words in found.sentence

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgetl.stages.select import choose
+from edgetl.search.choice import choose
 
 ALL = ("f32", "default", "int8")
 LATENCY = {"f32": {"p50": 3.3}, "default": {"p50": 2.0}, "int8": {"p50": 1.75}}
@@ -77,3 +77,51 @@ def test_without_times_int8_ships_where_it_keeps_the_budget(drop: float, wanted:
     assert shipped == wanted
     assert "not timed" in why
     assert ("int8 loses 2.4 points" in why) == (wanted == "f32")
+
+
+SECOND = (*ALL, "default@onnxruntime", "int8@onnxruntime")
+BOTH = {**LATENCY, "default@onnxruntime": {"p50": 3.0}, "int8@onnxruntime": {"p50": 1.2}}
+VERSUS = {
+    **against("faster"),
+    "default@onnxruntime": {"ratio": 1.5, "ci95": [1.4, 1.6], "verdict": "slower"},
+    "int8@onnxruntime": {"ratio": 0.6, "ci95": [0.58, 0.62], "verdict": "faster"},
+}
+
+
+def test_another_backend_wins_where_it_is_the_fastest_that_keeps_the_accuracy() -> None:
+    drops = dict.fromkeys(SECOND[1:], 0.0)
+    kept = choose(SECOND, drops, BOTH, VERSUS, max_drop=1.0, precision="auto", images=36)
+    assert kept == (
+        "int8@onnxruntime",
+        "1.67x as fast as the default precision, and within the budget on 36 select images",
+    )
+    lost = choose(
+        SECOND, {**drops, "int8@onnxruntime": 5.0}, BOTH, VERSUS, max_drop=1.0, precision="auto", images=36
+    )
+    assert lost[0] == "int8"
+
+
+def test_a_precision_that_is_insisted_on_still_has_a_choice_of_backends() -> None:
+    drops = dict.fromkeys(SECOND[1:], 0.0)
+    assert (
+        choose(SECOND, drops, BOTH, VERSUS, max_drop=1.0, precision="int8", images=36)[0]
+        == "int8@onnxruntime"
+    )
+
+
+def test_int8_no_faster_than_default_ships_where_it_alone_keeps_the_latency_budget() -> None:
+    drops = {"default": 0.0, "int8": 0.0}
+    versus = against("cannot tell", 0.99)
+    shipped, why = choose(
+        ALL, drops, LATENCY, versus, max_drop=1.0, precision="auto", images=36, in_time=["int8"]
+    )
+    assert shipped == "int8"
+    assert "over the latency budget" in why
+
+
+def test_where_nothing_keeps_both_budgets_accuracy_goes_first() -> None:
+    drops = {"default": 0.0, "int8": 7.0}
+    chosen = choose(
+        ALL, drops, LATENCY, against("faster"), max_drop=1.0, precision="auto", images=36, in_time=[]
+    )
+    assert chosen[0] == "default"
