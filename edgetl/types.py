@@ -117,6 +117,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     crop : centre square kept, as a fraction of the short side; ``None`` takes the model's own.
     batch : batch size of the engine, or ``dynamic``.
     max_drop : accuracy budget in points of top-1; ``None`` takes the profile's, infinity lifts it.
+    time_budget : seconds that the ladder may take to keep the accuracy of INT8.
     precision : ``auto`` ships the fastest that holds the budget; ``f32``, ``default``, ``int8`` insist.
     calib_samples : images from the train role to calibrate with.
     calib_method : how ranges are made from statistics.
@@ -143,6 +144,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     flip: bool = True
     batch: str = "1"
     max_drop: float | None = None
+    time_budget: float = 1800.0
     precision: str = "auto"
     calib_samples: int = 300
     calib_method: str = "default"

@@ -33,6 +33,7 @@ def build(
     weights: options.Weights = "DEFAULT",
     method: options.Method = "feature",
     max_drop: options.MaxDrop = None,
+    time_budget: options.TimeBudget = "30m",
     precision: Annotated[
         str,
         typer.Option(
@@ -92,7 +93,7 @@ def build(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    from edgetl import recipe
+    from edgetl import asked, recipe
     from edgetl.types import BuildSpec
 
     spec = BuildSpec(
@@ -112,6 +113,7 @@ def build(
         flip=flip,
         batch=batch,
         max_drop=options.drop_budget(max_drop),
+        time_budget=asked.time_budget(time_budget),
         precision=precision,
         calib_samples=calib_samples,
         calib_method=calib_method,

@@ -34,6 +34,7 @@ __all__ = [
     "Seed",
     "Std",
     "Strict",
+    "TimeBudget",
     "Weights",
     "crop_fraction",
     "drop_budget",
@@ -147,6 +148,14 @@ MaxDrop = Annotated[
         "--max-drop",
         metavar="POINTS",
         help="Accuracy budget: 1% is 1.0 point of top-1; none lifts it (default: the profile's or the bundle's).",
+    ),
+]
+TimeBudget = Annotated[
+    str,
+    typer.Option(
+        "--time-budget",
+        metavar="TIME",
+        help="Most that the ladder may take where INT8 misses the accuracy budget: 90s, 30m, 1h.",
     ),
 ]
 Strict = Annotated[
