@@ -6,6 +6,7 @@ Every range lies inside what was seen, extended to hold zero. ``find`` maps a me
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -118,6 +119,7 @@ METHODS: dict[str, Callable[..., Range]] = {
     "minmax": minmax,
     "average": average,
     "percentile": percentile,
+    "percentile-99.999": partial(percentile, percent=99.999),
     "entropy": entropy,
     "mse": mse,
 }

@@ -12,16 +12,17 @@ import msgspec
 from edgetl.errors import InputError, did_you_mean
 from edgetl.types import PERCENTILES, BuildSpec, LatencyBudget
 
-__all__ = ["check", "choice", "drop_budget", "latency_budget", "spec_of"]
+__all__ = ["check", "choice", "drop_budget", "latency_budget", "spec_of", "time_budget"]
 
 LEAST = {"epochs": 1, "batch_size": 1, "calib_samples": 1, "instances": 1, "seed": 0}
 LONGEST_NAME = 100
+SECONDS = {"s": 1, "m": 60, "h": 3600}
 TEXTS = ("data", "devices_file", "weights", "batch", "out")
 
 
 def spec_of(**options: Any) -> BuildSpec:
-    """A request from keyword arguments: paths and numbers are taken where the record has text, ``"1%"`` and
-    ``"5ms@p90"`` as budgets.
+    """A request from keyword arguments: paths and numbers are taken where the record has text, and budgets as
+    ``"1%"``, ``"5ms@p90"`` and ``"30m"``.
 
     Raises
     ------
@@ -34,6 +35,8 @@ def spec_of(**options: Any) -> BuildSpec:
         options["max_drop"] = drop_budget(options["max_drop"])
     if isinstance(options.get("max_latency"), str):
         options["max_latency"] = latency_budget(options["max_latency"])
+    if isinstance(options.get("time_budget"), str):
+        options["time_budget"] = time_budget(options["time_budget"])
     try:
         spec: BuildSpec = msgspec.convert(options, BuildSpec)
     except msgspec.ValidationError as error:
@@ -60,6 +63,10 @@ def check(spec: BuildSpec) -> None:
     if spec.max_drop is not None and not spec.max_drop >= 0:
         raise InputError(
             f"--max-drop {spec.max_drop:g} is below 0", hint="--max-drop 1% is 1.0 point of top-1"
+        )
+    if not 0 <= spec.time_budget < math.inf:
+        raise InputError(
+            f"--time-budget {spec.time_budget:g} s is not a time from 0 on", hint="--time-budget 30m"
         )
     if spec.name is not None:
         _check_name(spec.name)
@@ -131,3 +138,18 @@ def latency_budget(text: str) -> LatencyBudget:
             hint="--max-latency 5ms@p90; 5ms is the median",
         )
     return LatencyBudget(ms=ms, at=percentile)
+
+
+def time_budget(text: str) -> float:
+    """Seconds from ``90s``, ``30m``, ``1.5h``.
+
+    >>> time_budget("90s"), time_budget("30m"), time_budget("1.5h")
+    (90.0, 1800.0, 5400.0)
+    """
+    try:
+        value = float(text[:-1]) * SECONDS[text[-1:]]
+    except (ValueError, KeyError):
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise InputError(f"--time-budget {text!r} is not a time", hint="--time-budget 90s, 30m or 1h")
+    return value

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edgetl import digest
-from edgetl.cache import Cache
+from edgetl.cache import Cache, Entry
 from edgetl.errors import Cancelled
 
 __all__ = ["Artifact", "Context", "Plan", "Progress", "Silent", "Stage", "plan", "run"]
@@ -31,6 +31,9 @@ class Progress(Protocol):
 
     def advanced(self, stage: str, done: int, total: int) -> None:
         """A stage did ``done`` of ``total`` pieces of work."""
+
+    def remarked(self, stage: str, text: str) -> None:
+        """What a stage found on its way, for whoever watches."""
 
     def finished(self, stage: str, record: Mapping[str, Any], seconds: float, cached: bool) -> None:
         """A stage ended, and this is its record."""
@@ -49,6 +52,9 @@ class Silent:
         """Say nothing."""
 
     def advanced(self, stage: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def remarked(self, stage: str, text: str) -> None:
         """Say nothing."""
 
     def finished(self, stage: str, record: Mapping[str, Any], seconds: float, cached: bool) -> None:
@@ -89,6 +95,10 @@ class Context:
             raise Cancelled("interrupted", hint="the same command goes on from the last whole stage")
         self.progress.advanced(self.stage, done, total)
 
+    def remark(self, text: str) -> None:
+        """Say what the running stage found on its way."""
+        self.progress.remarked(self.stage, text)
+
     def part(self, before: int, total: int) -> Callable[[int, int], None]:
         """``advance`` for a piece of the work that begins after ``before`` of ``total``."""
         return lambda done, _: self.advance(before + done, total)
@@ -108,7 +118,8 @@ class Stage:
     needs : names of the stages whose artifacts it reads.
     options : every option value that it reads; JSON data.
     tools : versions of the libraries that shape its result.
-    run : ``(artifacts by stage name, empty folder to write to, context) -> record``.
+    run : ``(artifacts by stage name, empty folder to write to, context) -> record``. A record with a true ``cut`` says
+        that time ran out: this build goes on with the artifact, and the next one runs the stage again.
     """
 
     name: str
@@ -149,7 +160,7 @@ def plan(stages: Sequence[Stage], cache: Cache) -> list[Plan]:
             continue
         parts = stage.key_parts(done)
         key = digest.of_json(parts)
-        hit = cache.get(key)
+        hit = _whole(cache.get(key))
         if hit is not None:
             done[stage.name] = Artifact(hit.path, hit.record, hit.digest)
         rows.append(Plan(stage.name, key, hit is not None, parts))
@@ -179,7 +190,7 @@ def run(
         key = digest.of_json(parts)
         begun = time.perf_counter()
         with cache.lock(key):
-            hit = None if stage.name in force else cache.get(key)
+            hit = None if stage.name in force else _whole(cache.get(key))
             cached = hit is not None
             if hit is None:
                 with cache.writing(key, parts) as work:
@@ -190,3 +201,8 @@ def run(
         done[stage.name] = Artifact(hit.path, {**hit.record, "_run": run_info}, hit.digest)
         ctx.progress.finished(stage.name, done[stage.name].record, seconds, cached)
     return done
+
+
+def _whole(entry: Entry | None) -> Entry | None:
+    """An entry that another build may use: not one whose stage was cut short."""
+    return None if entry is None or entry.record.get("cut") else entry

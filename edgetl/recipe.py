@@ -256,7 +256,7 @@ def _model_stages(
             train.fast_path_stage(spec, host, _threads()),
             train.full_stage(spec, root, training, host, _threads()),
         ]
-    return [*stages, export.stage(batch, from_backbone=by_features and batch in (1, "dynamic"))]
+    return [*stages, export.stage(batch, from_backbone=export.in_parts(spec.method, batch))]
 
 
 def _engine_stages(
@@ -328,7 +328,15 @@ def _int8_stages(
         calibrate.stage(spec.calib_samples, method, spec.seed),
         quantize.stage(profile.scheme, method, reduce_range=narrow),
         *refine.stages(
-            runs_on, profile.scheme, method, host, reduce_range=narrow, max_drop=max_drop, seed=spec.seed
+            runs_on,
+            profile.scheme,
+            method,
+            host,
+            reduce_range=narrow,
+            max_drop=max_drop,
+            time_budget=spec.time_budget,
+            seed=spec.seed,
+            tuning=refine.Tuning(batch_of(spec.batch), spec.method, spec.flip, _threads()),
         ),
     ]
 

@@ -140,6 +140,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     max_drop : accuracy budget in points of top-1; ``None`` takes the profile's, infinity lifts it.
     max_latency : latency budget of the engine alone; ``None`` takes those of the profile.
     backend : ``None`` is the profile's; ``auto`` lets the fastest of those that run here win; or a name.
+    time_budget : seconds that the ladder may take to keep the accuracy of INT8.
     precision : ``auto`` ships the fastest that holds the budget; ``f32``, ``default``, ``int8`` insist.
     calib_samples : images from the train role to calibrate with.
     calib_method : how ranges are made from statistics.
@@ -169,6 +170,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     max_drop: float | None = None
     max_latency: LatencyBudget | None = None
     backend: str | None = None
+    time_budget: float = 1800.0
     precision: str = "auto"
     calib_samples: int = 300
     calib_method: str = "default"

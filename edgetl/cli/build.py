@@ -42,6 +42,7 @@ def build(
             help="auto lets the faster of the CPU's runtimes win (default: the profile's own).",
         ),
     ] = None,
+    time_budget: options.TimeBudget = "30m",
     precision: Annotated[
         str,
         typer.Option(
@@ -130,6 +131,7 @@ def build(
         max_drop=options.drop_budget(max_drop),
         max_latency=None if max_latency is None else asked.latency_budget(max_latency),
         backend=backend,
+        time_budget=asked.time_budget(time_budget),
         precision=precision,
         calib_samples=calib_samples,
         calib_method=calib_method,

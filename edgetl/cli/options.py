@@ -35,6 +35,7 @@ __all__ = [
     "Seed",
     "Std",
     "Strict",
+    "TimeBudget",
     "Weights",
     "crop_fraction",
     "drop_budget",
@@ -156,6 +157,14 @@ MaxLatency = Annotated[
         "--max-latency",
         metavar="MS[@p90]",
         help="Latency budget of the engine: 5ms is the median, 5ms@p90 the 90th percentile (default: the profile's).",
+    ),
+]
+TimeBudget = Annotated[
+    str,
+    typer.Option(
+        "--time-budget",
+        metavar="TIME",
+        help="Most that the ladder may take where INT8 misses the accuracy budget: 90s, 30m, 1h.",
     ),
 ]
 Strict = Annotated[

@@ -33,6 +33,7 @@ class Lines:
         self._seconds: dict[str, float] = {}
         self._cached: dict[str, bool] = {}
         self._begun = 0.0
+        self._remark = ""
 
     def planned(self, stages: Sequence[str]) -> None:
         """Learn which stage is the last of each line."""
@@ -41,6 +42,7 @@ class Lines:
     def started(self, stage: str) -> None:
         """Show the running stage where somebody watches."""
         self._begun = time.perf_counter()
+        self._remark = ""
         self._rewrite(f"  {_verb(stage):<{_WIDTH}} ...")
 
     def advanced(self, stage: str, done: int, total: int) -> None:
@@ -49,7 +51,12 @@ class Lines:
             return
         filled = _BAR * done // total
         bar = "━" * filled + "─" * (_BAR - filled)
-        self._rewrite(f"  {_verb(stage):<{_WIDTH}} {bar} {done}/{total}")
+        self._rewrite(f"  {_verb(stage):<{_WIDTH}} {bar} {done}/{total}{self._remark}")
+
+    def remarked(self, stage: str, text: str) -> None:
+        """Show the last finding beside the bar, with the part of the stage that it is of."""
+        self._remark = f"   {stage.partition(':')[2]} {text}"
+        self._rewrite(f"  {_verb(stage):<{_WIDTH}} ...{self._remark}")
 
     def finished(self, stage: str, record: Mapping[str, Any], seconds: float, cached: bool) -> None:
         """Print the line once its last candidate is done."""

@@ -81,9 +81,9 @@ def assemble(
 
 
 def _ladder(artifacts: Mapping[str, Artifact]) -> list[Any]:
-    """What was tried to keep the accuracy of int8, in order, each as it did on the ``select`` images."""
-    rungs = [artifact for name, artifact in artifacts.items() if name.startswith("refine:")]
-    return list(rungs[-1].record["tried"]) if rungs else []
+    """What was done to keep the accuracy of int8, rung by rung, as it did on the ``select`` images."""
+    refined = [artifact for name, artifact in artifacts.items() if name.startswith("refine:")]
+    return list(refined[-1].record["rungs"]) if refined else []
 
 
 def _remark(

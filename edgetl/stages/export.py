@@ -12,7 +12,7 @@ from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import prepare
 from edgetl.stages.backbone import FEATURES, versions_of
 
-__all__ = ["PARITY_IMAGES", "stage"]
+__all__ = ["PARITY_IMAGES", "in_parts", "stage"]
 
 PARITY_IMAGES = 32
 
@@ -59,3 +59,8 @@ def stage(batch: int | Literal["dynamic"], *, from_backbone: bool) -> Stage:
 
     needs = ("train", "prepare", "backbone") if from_backbone else ("train", "prepare")
     return Stage("export", 2, needs, {"batch": batch}, versions_of("torch", "onnx", "onnxscript"), run)
+
+
+def in_parts(method: str, batch: int | Literal["dynamic"]) -> bool:
+    """Whether the body is exported by itself, with this batch, and a trained head put behind it."""
+    return method == "feature" and batch in (1, "dynamic")

@@ -14,15 +14,25 @@ CULPRIT = "conv_8"
 """The layer that reads the planted channel."""
 
 
-def network(path: Path, *, planted: bool) -> Path:
+def network(path: Path, *, planted: bool, bounded: bool = False) -> Path:
     """Three convolutions and a classifier; ``planted`` scales one channel by 1e3, and undoes it in the next layer.
 
-    Both compute the same in float.
+    All compute the same in float.
+
+    Parameters
+    ----------
+    bounded : what is between the layers is a Clip whose bound nothing reaches, not a Relu.
     """
     b = graphs.Builder()
-    first = b.node("Relu", b.conv(b.first, 3, 16))
-    middle = b.node("Relu", b.conv(first, 16, 16))
-    last = b.node("Relu", b.conv(middle, 16, 32))
+
+    def rectified(source: str) -> str:
+        if bounded:
+            return b.node("Clip", source, b.const(0.0), b.const(1e6))
+        return b.node("Relu", source)
+
+    first = rectified(b.conv(b.first, 3, 16))
+    middle = rectified(b.conv(first, 16, 16))
+    last = rectified(b.conv(middle, 16, 32))
     b.save(path, b.gemm(b.node("Flatten", b.node("GlobalAveragePool", last)), 32))
     model = onnx.load(path)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
