@@ -42,7 +42,7 @@ def rows(
 
 def lines(result: Mapping[str, Any]) -> list[str]:
     """One line a candidate with its drop and its latency against the budgets; none where no latency was judged."""
-    told = []
+    told: list[str] = []
     for name, row in result["candidates"].items():
         if row["latency_budget"] is None:
             continue

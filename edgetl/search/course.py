@@ -23,10 +23,10 @@ from edgetl.types import LayerInfo
 __all__ = ["Course"]
 
 MODEL, ENGINE = "model.onnx", "engine"
-SCREENED, FINAL, MOST = 4, 8, 20
+SCREENED, FINAL, MOST = 4, 8, 16
 """Fresh instances that each placement is screened with, and that the best of them are timed with: at least, at most."""
-MOST_SECONDS = 60.0
-PACE = Pace(rounds=2, block_ms=30.0)
+MOST_SECONDS = 40.0
+PACE = Pace(rounds=2, block_ms=30.0, warm_seconds=0.1)
 
 
 class Course:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edgetl import bench, digest
-from edgetl.backends import seam
+from edgetl import bench
+from edgetl.backends.folder import compile_into
 from edgetl.bench.comparison import NEGLIGIBLE, of_engine
-from edgetl.bench.instance import ENGINE, Pace
+from edgetl.bench.instance import Pace
 from edgetl.devices import DeviceProfile
 from edgetl.testing import tiny_model
 
@@ -24,9 +24,7 @@ def test_an_engine_against_itself_is_not_told_apart_by_more_than_noise(tmp_path:
     model = tiny_model(tmp_path / "tiny.onnx")
     profile = DeviceProfile(name="here", backend="openvino", precision="f32")
     folder = tmp_path / "engine"
-    folder.mkdir()
-    engine = seam.find("openvino").compile(model, profile, folder)
-    (folder / ENGINE).write_bytes(digest.canonical_json(engine))
+    compile_into(model, profile, folder)
     pace = Pace(rounds=2, block_ms=20, warm_seconds=0.1)
     both = {"one": of_engine(folder), "other": of_engine(folder)}
     found = bench.compare(both, baseline="one", instances=8, most_instances=8, pace=pace).ratio("other")

@@ -149,7 +149,8 @@ def test_over_the_latency_budget_the_answer_is_no_and_the_layers_to_blame_are_na
     found = outcome(select={"latency": latency_verdicts("over")})
     assert isinstance(found.failure, GateFailed)
     assert "stem 40 %" in found.failure.problem
-    assert set(found.failure.facts["candidates"]) == set(ALL)
+    assert found.failure.facts["candidates"] == found.data["candidates"]
+    assert set(found.data["candidates"]) == set(ALL)
 
 
 def test_a_latency_that_cannot_be_told_is_inconclusive_not_kept() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from edgetl.bench.comparison import Ratio
+from edgetl.bench.comparison import Ratio, verdict
 from edgetl.errors import BackendError
 from edgetl.quantize import schemes
 from edgetl.search import latency
@@ -38,8 +38,8 @@ class Device:
         return {one.name: self.ratio(self.times[one.name]) for one in those if one.name != PLAIN}
 
     def ratio(self, value: float) -> Ratio:
-        verdict = "faster" if value < 0.98 else "no difference" if value < 1.02 else "slower"
-        return Ratio(ratio=value, ci95=(value - 0.01, value + 0.01), verdict=verdict, instances=8)
+        ci95 = (value - 0.01, value + 0.01)
+        return Ratio(ratio=value, ci95=ci95, verdict=verdict(ci95), instances=8)
 
     def drop(self, placement: Placement) -> float:
         self.judged.append(placement.name)
