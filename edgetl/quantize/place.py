@@ -102,7 +102,7 @@ def quantize(
     weights = write_weights(graph, placement, scheme, stats.means, rounded or {})
     behind = _write_pairs(graph, placement, parameters, scheme)
     _arrange(graph.model.graph, weights, behind)
-    _save(graph.model, out)
+    graphs.save(graph.model, out)
     nodes = {node.name: node for node in graph.model.graph.node}
     left = tuple(FloatLayer(name=n, op=nodes[n].op_type, reason=why) for n, why in placement.left.items())
     return QuantizeReport(
@@ -202,13 +202,3 @@ def _arrange(
             arranged.extend(behind.pop(name, ()))
     del proto.node[:]
     proto.node.extend(arranged)
-
-
-def _save(model: onnx.ModelProto, out: Path) -> None:
-    graphs.clear_metadata(model)
-    model.producer_name = "edgetl"
-    del model.graph.value_info[:]
-    onnx.checker.check_model(model, full_check=True)
-    partial = out.with_name(out.name + ".partial")
-    partial.write_bytes(model.SerializeToString(deterministic=True))
-    partial.replace(out)

@@ -12,7 +12,7 @@ import onnx
 from edgetl.quantize.graph import WEIGHTED, Graph
 from edgetl.quantize.schemes import SCHEMES, Scheme
 
-__all__ = ["Placement", "plan", "tensors_to_observe", "weight_axis"]
+__all__ = ["Placement", "behind_weights", "plan", "tensors_to_observe", "weight_axis"]
 
 
 @dataclass
@@ -42,7 +42,7 @@ def plan(graph: Graph, scheme: Scheme, kept: Set[str] = frozenset()) -> Placemen
     made = Placement()
     _choose_layers(graph, scheme, made, kept)
     chosen = set(made.layers)
-    inside = _behind_weights(graph)
+    inside = behind_weights(graph)
     depths = _depths(graph)
     for node in graph.model.graph.node:
         if node.name in chosen:
@@ -74,6 +74,15 @@ def tensors_to_observe(graph: Graph) -> list[str]:
     wanted = {name for scheme in SCHEMES.values() for name in plan(graph, _widest(scheme)).pairs}
     made = [name for node in graph.model.graph.node for name in node.output]
     return [name for name in [*(v.name for v in graph.model.graph.input), *made] if name in wanted]
+
+
+def behind_weights(graph: Graph) -> set[str]:
+    """Tensors that depend on a weighted layer: what is before the first one is preprocessing."""
+    behind: set[str] = set()
+    for node in graph.model.graph.node:
+        if node.op_type in WEIGHTED or any(name in behind for name in node.input):
+            behind.update(node.output)
+    return behind
 
 
 def weight_axis(node: onnx.NodeProto) -> int:
@@ -129,15 +138,6 @@ def _thin(graph: Graph, node: onnx.NodeProto, least: int) -> bool:
     inner, columns = graph.array(node.input[1]).shape
     rows = (graph.shape(node.input[0]) or [None])[-2:][0]
     return least > 0 and (min(inner, columns) < least or columns == 1 or rows == 1)
-
-
-def _behind_weights(graph: Graph) -> set[str]:
-    """Tensors that depend on a weighted layer: what is before the first one is preprocessing."""
-    behind: set[str] = set()
-    for node in graph.model.graph.node:
-        if node.op_type in WEIGHTED or any(name in behind for name in node.input):
-            behind.update(node.output)
-    return behind
 
 
 def _join_inputs(graph: Graph, scheme: Scheme, node: onnx.NodeProto, depths: Mapping[str, int]) -> list[str]:
