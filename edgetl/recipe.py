@@ -28,6 +28,7 @@ from edgetl.stages import (
     explain,
     export,
     features,
+    halve,
     package,
     prepare,
     quantize,
@@ -316,12 +317,14 @@ def _int8_stages(
 ) -> list[Stage]:
     """From the exported model to the quantized one that is compiled."""
     narrow, method = devices.narrow_weights(profile), spec.calib_method
+    typed = [halve.stage(refine.final(), runs_on, host)] if profile.backend == "tensorrt" else []
     return [
         calibrate.stage(spec.calib_samples, method, spec.seed),
         quantize.stage(profile.scheme, method, reduce_range=narrow),
         *refine.stages(
             runs_on, profile.scheme, method, host, reduce_range=narrow, max_drop=max_drop, seed=spec.seed
         ),
+        *typed,
     ]
 
 
@@ -353,8 +356,8 @@ def _pending(profile: DeviceProfile) -> Mapping[str, Any] | None:
     build = (
         "trtexec --onnx=model.fp32.onnx --saveEngine=engine.plan --fp16"
         if profile.scheme == "none"
-        else "trtexec --onnx=model.int8.onnx --saveEngine=engine.plan --stronglyTyped"
-        "   (TensorRT 8.6 and 10.3: --int8 --fp16 instead of --stronglyTyped)"
+        else "trtexec --onnx=model.int8.fp16.onnx --saveEngine=engine.plan --stronglyTyped"
+        "   (TensorRT before 10.12: --onnx=model.int8.onnx --saveEngine=engine.plan --int8 --fp16)"
     )
     steps = ("copy the bundle to the device", f"on the device: {build}")
     reason = f"a TensorRT engine is built on the {profile.name} itself, and this host is not one"

@@ -13,7 +13,7 @@ from edgetl.quantize.bounds import summands
 from edgetl.quantize.graph import WEIGHTED, Graph
 from edgetl.quantize.plan import behind_weights
 
-__all__ = ["LARGEST", "NORMAL", "PRECISE", "reasons", "takes_half"]
+__all__ = ["LARGEST", "NORMAL", "PRECISE", "reasons", "schema_of", "takes_half"]
 
 LARGEST, NORMAL = 65504.0, 2.0**-14
 """The largest finite FP16, and the smallest with all its digits."""
@@ -60,9 +60,18 @@ def reasons(graph: Graph, bounds: Mapping[str, float], coarse: frozenset[str]) -
     return found
 
 
+def schema_of(graph: Graph, node: onnx.NodeProto) -> Any | None:
+    """ONNX's definition of a node's operator at the graph's opset; ``None`` for another's."""
+    if node.domain not in ("", "ai.onnx") or not onnx.defs.has(
+        node.op_type, max_inclusive_version=graph.opset, domain=""
+    ):
+        return None
+    return onnx.defs.get_schema(node.op_type, max_inclusive_version=graph.opset, domain="")
+
+
 def takes_half(graph: Graph, node: onnx.NodeProto, place: int) -> bool:
     """Whether ONNX lets a node's input of this place be FP16."""
-    schema = _schema(graph, node)
+    schema = schema_of(graph, node)
     if schema is None or not schema.inputs:
         return False
     return "tensor(float16)" in schema.inputs[min(place, len(schema.inputs) - 1)].types
@@ -89,9 +98,9 @@ def _operator(graph: Graph, node: onnx.NodeProto) -> str:
         return f"{node.op_type} loses digits in FP16"
     if node.op_type in _TYPED:
         return "its type is written in it"
-    schema = _schema(graph, node)
+    schema = schema_of(graph, node)
     if schema is None:
-        return f"an operator of domain {node.domain!r}"
+        return "not an operator of ONNX"
     places = [place for place, name in enumerate(node.input) if name in graph.floats]
     made = [schema.outputs[min(place, len(schema.outputs) - 1)].types for place in range(len(node.output))]
     floats = [types for types, name in zip(made, node.output, strict=True) if name in graph.floats]
@@ -100,12 +109,6 @@ def _operator(graph: Graph, node: onnx.NodeProto) -> str:
     ):
         return f"ONNX has no {node.op_type} in FP16 at opset {graph.opset}"
     return ""
-
-
-def _schema(graph: Graph, node: onnx.NodeProto) -> Any | None:
-    if node.domain not in ("", "ai.onnx"):
-        return None
-    return onnx.defs.get_schema(node.op_type, max_inclusive_version=graph.opset, domain="")
 
 
 def _constants(graph: Graph, node: onnx.NodeProto, bounds: Mapping[str, float]) -> str:

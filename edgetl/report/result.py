@@ -63,6 +63,7 @@ def assemble(
         "int8_layer_share": executed["int8"]["int8_layer_share"] if "int8" in executed else None,
         "size_bytes": sizes,
         "ladder": _ladder(artifacts),
+        "fp16": _fp16(artifacts),
         "remarks": {name: _remark(name, executed.get(name), sizes, timed, chosen) for name in candidates},
         "stages": [
             {"name": name, **{key: artifact.record["_run"][key] for key in ("key", "cached", "seconds")}}
@@ -78,6 +79,13 @@ def _ladder(artifacts: Mapping[str, Artifact]) -> list[Any]:
     """What was tried to keep the accuracy of int8, in order, each as it did on the ``select`` images."""
     rungs = [artifact for name, artifact in artifacts.items() if name.startswith("refine:")]
     return list(rungs[-1].record["tried"]) if rungs else []
+
+
+def _fp16(artifacts: Mapping[str, Artifact]) -> Mapping[str, Any] | None:
+    """What has FP16 types in the strongly typed model, and what not and why; ``None`` where there is none."""
+    if "halve" not in artifacts:
+        return None
+    return {key: value for key, value in artifacts["halve"].record.items() if key not in ("_run", "summary")}
 
 
 def _remark(

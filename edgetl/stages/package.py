@@ -104,6 +104,8 @@ def _fill(work: Path, artifacts: Mapping[str, Artifact], outcome: Outcome) -> No
     if refine.final() in artifacts:
         shutil.copyfile(artifacts[refine.final()].path / "model.onnx", work / "model.int8.onnx")
         shutil.copyfile(artifacts["calibrate"].path / "calibration.json", work / "calibration.json")
+    if "halve" in artifacts:
+        shutil.copyfile(artifacts["halve"].path / "model.onnx", work / "model.int8.fp16.onnx")
     if "pending" not in outcome.data:
         shutil.copytree(artifacts[f"compile:{shipped}"].path / "engine", work / "engine")
     if "bench" in artifacts:
