@@ -96,7 +96,9 @@ def weight_axis(node: onnx.NodeProto) -> int:
 
 def _widest(scheme: Scheme) -> Scheme:
     """The scheme with every layer and both inputs of an Add: no other setting of it wants more pairs."""
-    return msgspec.structs.replace(scheme, first_float=False, last_float=False, residual="both")
+    return msgspec.structs.replace(
+        scheme, first_float=False, last_float=False, depthwise_float=False, residual="both"
+    )
 
 
 def _choose_layers(graph: Graph, scheme: Scheme, made: Placement, kept: Set[str]) -> None:
@@ -125,12 +127,20 @@ def _reason_for_float(graph: Graph, scheme: Scheme, node: onnx.NodeProto) -> str
         return f"its weights have rank {rank}"
     if node.op_type == "MatMul" and _thin(graph, node, scheme.min_matmul):
         return f"a small MatMul, which is faster in float for {scheme.name}"
+    if scheme.depthwise_float and _is_depthwise(graph, node):
+        return f"a depthwise convolution, which is often faster in float for {scheme.name}"
     if node.op_type == "ConvTranspose" and any(a.name == "group" and a.i > 1 for a in node.attribute):
         return "a grouped transposed convolution"
     readers = {weight_axis(reader) for reader in graph.consumers[node.input[1]] if reader.op_type in WEIGHTED}
     if len(readers) > 1 or any(reader.op_type not in WEIGHTED for reader in graph.consumers[node.input[1]]):
         return "its weights are shared with another use"
     return ""
+
+
+def _is_depthwise(graph: Graph, node: onnx.NodeProto) -> bool:
+    """Whether each output channel of a convolution reads one input channel."""
+    grouped = any(a.name == "group" and a.i > 1 for a in node.attribute)
+    return node.op_type == "Conv" and grouped and graph.array(node.input[1]).shape[1] == 1
 
 
 def _thin(graph: Graph, node: onnx.NodeProto, least: int) -> bool:
