@@ -35,6 +35,7 @@ __all__ = [
     "ort_static",
     "ours",
     "preprocess_of",
+    "real_nchw",
     "stacked",
 ]
 
@@ -91,6 +92,12 @@ def float_nchw(name: str, folder: Path, weights: Path | None = None, *, seed: in
     assert program is not None
     program.save(path, external_data=False)
     return path
+
+
+def real_nchw(name: str, folder: Path, weights: Path) -> Path:
+    """A network with real ImageNet weights as ``float_nchw`` gives it: exported here, or the ONNX file that came."""
+    given = weights / f"{name}_imagenet.onnx"
+    return given if given.exists() else float_nchw(name, folder, weights / f"{name}_imagenet.safetensors")
 
 
 def ours(

@@ -28,6 +28,7 @@ from edgetl.stages import (
     explain,
     export,
     features,
+    halve,
     package,
     prepare,
     quantize,
@@ -324,6 +325,7 @@ def _int8_stages(
 ) -> list[Stage]:
     """From the exported model to the quantized one that is compiled."""
     narrow, method = devices.narrow_weights(profile), spec.calib_method
+    typed = [halve.stage(refine.final(), runs_on, host)] if profile.backend == "tensorrt" else []
     return [
         calibrate.stage(spec.calib_samples, method, spec.seed),
         quantize.stage(profile.scheme, method, reduce_range=narrow),
@@ -338,6 +340,7 @@ def _int8_stages(
             seed=spec.seed,
             tuning=refine.Tuning(batch_of(spec.batch), spec.method, spec.flip, _threads()),
         ),
+        *typed,
     ]
 
 

@@ -24,7 +24,7 @@ from edgetl.data.decode import load_images
 from edgetl.errors import EnvironmentLacks, InputError, did_you_mean
 from edgetl.pipeline import Artifact, Context, Progress
 from edgetl.quantize import graph as graphs
-from edgetl.quantize import observe, place, schemes, statistics
+from edgetl.quantize import half, observe, place, schemes, statistics
 from edgetl.runtime import open_bundle
 from edgetl.runtime import preprocess as rule
 from edgetl.stages import check as check_stage
@@ -153,6 +153,8 @@ def quantize(
 ) -> dict[str, Any]:
     """Quantize a float model for a device, by statistics that are there or are taken now.
 
+    For TensorRT a second file with FP16 types is written beside ``out``: ``model.int8.fp16.onnx``.
+
     Raises
     ------
     InputError : the model cannot be quantized, or the statistics are of another one.
@@ -166,17 +168,24 @@ def quantize(
         folder = stats if stats is not None else Path(scratch)
         if source is not None:
             _observe(model, source, method, folder, progress)
-        graph = Path(scratch) / "model.onnx"
+        graph, typed = Path(scratch) / "model.onnx", Path(scratch) / "typed.onnx"
+        seen = statistics.load(folder, model=model)
         report = place.quantize(
             model,
-            statistics.load(folder, model=model),
+            seen,
             schemes.find(profile.scheme),
             method,
             graph,
             reduce_range=devices.saturates(profile),
         )
         _write(out, graph.read_bytes())
-    return {"summary": report.summary(), **msgspec.to_builtins(report)}
+        told = {"summary": report.summary(), **msgspec.to_builtins(report)}
+        if profile.backend == "tensorrt":
+            halved = half.write_half(graph, seen.ranges, typed)
+            _write(out.with_suffix(".fp16.onnx"), typed.read_bytes())
+            told["summary"] += f"; {out.with_suffix('.fp16.onnx').name}: {halved.summary()}"
+            told["fp16"] = msgspec.to_builtins(halved)
+    return told
 
 
 def compile_model(

@@ -101,8 +101,8 @@ def _pending(profile: DeviceProfile) -> Mapping[str, Any] | None:
     build = (
         "trtexec --onnx=model.fp32.onnx --saveEngine=engine.plan --fp16"
         if profile.scheme == "none"
-        else "trtexec --onnx=model.int8.onnx --saveEngine=engine.plan --stronglyTyped"
-        "   (TensorRT 8.6 and 10.3: --int8 --fp16 instead of --stronglyTyped)"
+        else "trtexec --onnx=model.int8.fp16.onnx --saveEngine=engine.plan --stronglyTyped"
+        "   (TensorRT before 10.12: --onnx=model.int8.onnx --saveEngine=engine.plan --int8 --fp16)"
     )
     steps = ("copy the bundle to the device", f"on the device: {build}")
     reason = f"a TensorRT engine is built on the {profile.name} itself, and this host is not one"

@@ -13,7 +13,18 @@ from onnx import numpy_helper, shape_inference, version_converter
 
 from edgetl.errors import InputError
 
-__all__ = ["OPSET", "WEIGHTED", "Graph", "Shape", "clear_metadata", "is_quantized", "load", "read"]
+__all__ = [
+    "OPSET",
+    "WEIGHTED",
+    "Graph",
+    "Shape",
+    "clear_metadata",
+    "is_quantized",
+    "load",
+    "read",
+    "reads",
+    "save",
+]
 
 OPSET = 13
 """The first opset in which QuantizeLinear takes a scale for each channel."""
@@ -45,6 +56,7 @@ class Graph:
     constants : names of the initialisers.
     floats : names of float32 tensors that are not constants.
     outputs : names of the graph's outputs.
+    opset : of ONNX's own operators.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -53,12 +65,13 @@ class Graph:
         self.producer = {name: node for node in graph.node for name in node.output}
         self.consumers: dict[str, list[onnx.NodeProto]] = {}
         for node in graph.node:
-            for name in dict.fromkeys(_reads(node)):
+            for name in dict.fromkeys(reads(node)):
                 self.consumers.setdefault(name, []).append(node)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self.constants = frozenset(self._initializers)
         self._names = {*self.producer, *self.consumers, *self._initializers}
         self.outputs = frozenset(value.name for value in graph.output)
+        self.opset = _opset(model)
         self._types = _types(graph)
         self.floats = frozenset(
             name
@@ -120,7 +133,7 @@ def load(path: Path) -> Graph:
     _refuse_foreign(model, path.name)
     clear_metadata(model)
     _common_form(model.graph)
-    model = _inferred(_raised(model, path.name), path.name)
+    model = _inferred(_raised(model, path.name, OPSET), path.name)
     _name_nodes(model.graph)
     graph = Graph(model)
     if not any(graph.weighted()):
@@ -131,16 +144,21 @@ def load(path: Path) -> Graph:
     return graph
 
 
-def read(path: Path) -> Graph:
+def read(path: Path, *, opset: int = 1) -> Graph:
     """Read any model, quantized ones too, to look at it: constants lifted, shapes inferred, every node with a name.
+
+    Parameters
+    ----------
+    opset : an older one is raised to it.
 
     Raises
     ------
-    InputError : not an ONNX file; weights beside it are missing; its shapes contradict one another.
+    InputError : not an ONNX file; weights beside it are missing; its shapes contradict one another; its opset
+        cannot be raised.
     """
     model = _read(path)
     _common_form(model.graph)
-    model = _inferred(model, path.name)
+    model = _inferred(_raised(model, path.name, opset), path.name)
     _name_nodes(model.graph)
     return Graph(model)
 
@@ -157,6 +175,26 @@ def is_quantized(path: Path) -> bool:
 
 def _quantizes(node: onnx.NodeProto) -> bool:
     return node.op_type in _QUANTIZED or node.op_type.startswith("QLinear")
+
+
+def reads(node: onnx.NodeProto) -> Iterator[str]:
+    """What a node reads, in its branches and bodies too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for body in (attribute.g, *attribute.graphs):
+            for inner in body.node:
+                yield from reads(inner)
+
+
+def save(model: onnx.ModelProto, out: Path) -> None:
+    """Check a model of ours and write it, whole or not at all; the same model gives the same bytes."""
+    clear_metadata(model)
+    model.producer_name = "edgetl"
+    del model.graph.value_info[:]
+    onnx.checker.check_model(model, full_check=True)
+    partial = out.with_name(out.name + ".partial")
+    partial.write_bytes(model.SerializeToString(deterministic=True))
+    partial.replace(out)
 
 
 def clear_metadata(model: onnx.ModelProto) -> None:
@@ -177,14 +215,6 @@ def clear_metadata(model: onnx.ModelProto) -> None:
     for part in parts:
         del part.metadata_props[:]
         part.doc_string = ""
-
-
-def _reads(node: onnx.NodeProto) -> Iterator[str]:
-    yield from node.input
-    for attribute in node.attribute:
-        for body in (attribute.g, *attribute.graphs):
-            for inner in body.node:
-                yield from _reads(inner)
 
 
 def _read(path: Path) -> onnx.ModelProto:
@@ -232,7 +262,7 @@ def _refuse_foreign(model: onnx.ModelProto, name: str) -> None:
                 f"{name} is quantized already: it has {node.op_type} nodes",
                 hint="give the float32 model it came from",
             )
-    version = max([entry.version for entry in model.opset_import if entry.domain in _DOMAINS], default=1)
+    version = _opset(model)
     local = {(function.domain, function.name) for function in model.functions}
     for node in model.graph.node:
         if (node.domain, node.op_type) in local:
@@ -275,18 +305,22 @@ def _lift_constants(graph: onnx.GraphProto) -> None:
             graph.node.remove(node)
 
 
-def _raised(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    model.ir_version = max(model.ir_version, 7)
-    version = max([entry.version for entry in model.opset_import if entry.domain in _DOMAINS], default=1)
-    if version >= OPSET:
+def _raised(model: onnx.ModelProto, name: str, opset: int) -> onnx.ModelProto:
+    model.ir_version = max(model.ir_version, 9 if opset > OPSET else 7)
+    version = _opset(model)
+    if version >= opset:
         return model
     try:
-        return version_converter.convert_version(model, OPSET)
+        return version_converter.convert_version(model, opset)
     except Exception as error:
         raise InputError(
-            f"{name} has opset {version}, and raising it to {OPSET} failed: {_line(error)}",
-            hint=f"export it with opset {OPSET} or later",
+            f"{name} has opset {version}, and raising it to {opset} failed: {_line(error)}",
+            hint=f"export it with opset {opset} or later",
         ) from error
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return max([entry.version for entry in model.opset_import if entry.domain in _DOMAINS], default=1)
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:

@@ -18,6 +18,7 @@ from edgetl.calibration.range_stats import RangeStats
 from edgetl.errors import InputError
 from edgetl.quantize import graph as graphs
 from edgetl.quantize.absorb import implied
+from edgetl.quantize.centre import centre
 from edgetl.quantize.graph import Graph
 from edgetl.quantize.linear import as_convolutions
 from edgetl.quantize.plan import Placement, plan
@@ -98,11 +99,17 @@ def quantize(
         graph = as_convolutions(graph)
     placement = plan(graph, scheme, kept)
     parameters = _parameters(placement, stats.ranges, scheme, method)
+    means: Mapping[str, npt.NDArray[Any]] = stats.means
+    if scheme.centre:
+        centred = centre(graph, placement, stats.ranges, ranges.find(method))
+        graph = centred.graph
+        parameters |= {name: (scale, 0) for name, scale in centred.scales.items()}
+        means = {name: mean - centred.moved.get(name, 0.0) for name, mean in means.items()}
     absorbed = _absorb(graph, placement, parameters) if scheme.absorb else 0
-    weights = write_weights(graph, placement, scheme, stats.means, rounded or {})
+    weights = write_weights(graph, placement, scheme, means, rounded or {})
     behind = _write_pairs(graph, placement, parameters, scheme)
     _arrange(graph.model.graph, weights, behind)
-    _save(graph.model, out)
+    graphs.save(graph.model, out)
     nodes = {node.name: node for node in graph.model.graph.node}
     left = tuple(FloatLayer(name=n, op=nodes[n].op_type, reason=why) for n, why in placement.left.items())
     return QuantizeReport(
@@ -202,13 +209,3 @@ def _arrange(
             arranged.extend(behind.pop(name, ()))
     del proto.node[:]
     proto.node.extend(arranged)
-
-
-def _save(model: onnx.ModelProto, out: Path) -> None:
-    graphs.clear_metadata(model)
-    model.producer_name = "edgetl"
-    del model.graph.value_info[:]
-    onnx.checker.check_model(model, full_check=True)
-    partial = out.with_name(out.name + ".partial")
-    partial.write_bytes(model.SerializeToString(deterministic=True))
-    partial.replace(out)

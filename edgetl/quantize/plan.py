@@ -12,7 +12,7 @@ import onnx
 from edgetl.quantize.graph import WEIGHTED, Graph
 from edgetl.quantize.schemes import SCHEMES, Scheme
 
-__all__ = ["Placement", "plan", "tensors_to_observe", "weight_axis"]
+__all__ = ["Placement", "behind_weights", "plan", "tensors_to_observe", "weight_axis"]
 
 
 @dataclass
@@ -42,7 +42,7 @@ def plan(graph: Graph, scheme: Scheme, kept: Set[str] = frozenset()) -> Placemen
     made = Placement()
     _choose_layers(graph, scheme, made, kept)
     chosen = set(made.layers)
-    inside = _behind_weights(graph)
+    inside = behind_weights(graph)
     depths = _depths(graph)
     for node in graph.model.graph.node:
         if node.name in chosen:
@@ -76,6 +76,15 @@ def tensors_to_observe(graph: Graph) -> list[str]:
     return [name for name in [*(v.name for v in graph.model.graph.input), *made] if name in wanted]
 
 
+def behind_weights(graph: Graph) -> set[str]:
+    """Tensors that depend on a weighted layer: what is before the first one is preprocessing."""
+    behind: set[str] = set()
+    for node in graph.model.graph.node:
+        if node.op_type in WEIGHTED or any(name in behind for name in node.input):
+            behind.update(node.output)
+    return behind
+
+
 def weight_axis(node: onnx.NodeProto) -> int:
     """Axis of the output channels in a weighted node's weights."""
     if node.op_type == "ConvTranspose":
@@ -87,7 +96,9 @@ def weight_axis(node: onnx.NodeProto) -> int:
 
 def _widest(scheme: Scheme) -> Scheme:
     """The scheme with every layer and both inputs of an Add: no other setting of it wants more pairs."""
-    return msgspec.structs.replace(scheme, first_float=False, last_float=False, residual="both")
+    return msgspec.structs.replace(
+        scheme, first_float=False, last_float=False, depthwise_float=False, residual="both"
+    )
 
 
 def _choose_layers(graph: Graph, scheme: Scheme, made: Placement, kept: Set[str]) -> None:
@@ -116,6 +127,8 @@ def _reason_for_float(graph: Graph, scheme: Scheme, node: onnx.NodeProto) -> str
         return f"its weights have rank {rank}"
     if node.op_type == "MatMul" and _thin(graph, node, scheme.min_matmul):
         return f"a small MatMul, which is faster in float for {scheme.name}"
+    if scheme.depthwise_float and _is_depthwise(graph, node):
+        return f"a depthwise convolution, which is often faster in float for {scheme.name}"
     if node.op_type == "ConvTranspose" and any(a.name == "group" and a.i > 1 for a in node.attribute):
         return "a grouped transposed convolution"
     readers = {weight_axis(reader) for reader in graph.consumers[node.input[1]] if reader.op_type in WEIGHTED}
@@ -124,20 +137,17 @@ def _reason_for_float(graph: Graph, scheme: Scheme, node: onnx.NodeProto) -> str
     return ""
 
 
+def _is_depthwise(graph: Graph, node: onnx.NodeProto) -> bool:
+    """Whether each output channel of a convolution reads one input channel."""
+    grouped = any(a.name == "group" and a.i > 1 for a in node.attribute)
+    return node.op_type == "Conv" and grouped and graph.array(node.input[1]).shape[1] == 1
+
+
 def _thin(graph: Graph, node: onnx.NodeProto, least: int) -> bool:
     """Whether a MatMul has one row or column, or an inner size or columns below ``least``; 0 lets all pass."""
     inner, columns = graph.array(node.input[1]).shape
     rows = (graph.shape(node.input[0]) or [None])[-2:][0]
     return least > 0 and (min(inner, columns) < least or columns == 1 or rows == 1)
-
-
-def _behind_weights(graph: Graph) -> set[str]:
-    """Tensors that depend on a weighted layer: what is before the first one is preprocessing."""
-    behind: set[str] = set()
-    for node in graph.model.graph.node:
-        if node.op_type in WEIGHTED or any(name in behind for name in node.input):
-            behind.update(node.output)
-    return behind
 
 
 def _join_inputs(graph: Graph, scheme: Scheme, node: onnx.NodeProto, depths: Mapping[str, int]) -> list[str]:

@@ -27,6 +27,8 @@ class Scheme(Record, frozen=True, kw_only=True):
     min_matmul : a MatMul of one row or column, or with an inner size or columns below this, stays in float.
     residual : which inputs of an Add get a pair: both, or the skip connection alone.
     absorb : drop a Relu or Clip that the integers behind it imply.
+    centre : move what is never negative to the middle of int8, in the biases round it (``centre``).
+    depthwise_float : leave depthwise convolutions in float.
     first_float, last_float : leave the first and the last weighted layer in float.
     reduce_range : weights whose sums of products fit 16 bits, for processors without VNNI.
     """
@@ -41,6 +43,8 @@ class Scheme(Record, frozen=True, kw_only=True):
     min_matmul: int = 0
     residual: Literal["both", "skip"] = "both"
     absorb: bool = False
+    centre: bool = False
+    depthwise_float: bool = False
     first_float: bool = False
     last_float: bool = False
     reduce_range: bool = False
@@ -72,6 +76,8 @@ SCHEMES = {
             between=("AveragePool", "GlobalAveragePool"),
             min_matmul=16,
             residual="skip",
+            centre=True,
+            depthwise_float=True,  # often slower than FP16 (NVIDIA/TensorRT#1409, #3205, #4529), and half of the noise
         ),
         Scheme(
             name="tensorrt-dla",

@@ -69,6 +69,7 @@ def assemble(
         "size_bytes": sizes,
         "ladder": _ladder(artifacts),
         "search": artifacts["search"].record["raced"] if "search" in artifacts else [],
+        "fp16": _fp16(artifacts),
         "remarks": {name: _remark(name, executed.get(name), sizes, timed, chosen) for name in candidates},
         "stages": [
             {"name": name, **{key: artifact.record["_run"][key] for key in ("key", "cached", "seconds")}}
@@ -84,6 +85,13 @@ def _ladder(artifacts: Mapping[str, Artifact]) -> list[Any]:
     """What was done to keep the accuracy of int8, rung by rung, as it did on the ``select`` images."""
     refined = [artifact for name, artifact in artifacts.items() if name.startswith("refine:")]
     return list(refined[-1].record["rungs"]) if refined else []
+
+
+def _fp16(artifacts: Mapping[str, Artifact]) -> Mapping[str, Any] | None:
+    """What has FP16 types in the strongly typed model, and what not and why; ``None`` where there is none."""
+    if "halve" not in artifacts:
+        return None
+    return {key: value for key, value in artifacts["halve"].record.items() if key not in ("_run", "summary")}
 
 
 def _remark(

@@ -22,11 +22,16 @@ class Ratio(Protocol):
     """Time over that of the plain placement, as a comparison of engines tells it."""
 
     @property
-    def ratio(self) -> float: ...
+    def ratio(self) -> float:
+        """The estimate."""
+
     @property
-    def ci95(self) -> tuple[float, float]: ...
+    def ci95(self) -> tuple[float, float]:
+        """Its interval."""
+
     @property
-    def verdict(self) -> str: ...
+    def verdict(self) -> str:
+        """``faster`` where the whole interval is below 1 by a margin."""
 
 
 class Raced(Record, frozen=True, kw_only=True):

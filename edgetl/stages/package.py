@@ -105,6 +105,8 @@ def _fill(work: Path, artifacts: Mapping[str, Artifact], outcome: Outcome) -> No
     if int8 is not None:
         shutil.copyfile(int8.path / "model.onnx", work / "model.int8.onnx")
         shutil.copyfile(artifacts["calibrate"].path / "calibration.json", work / "calibration.json")
+    if "halve" in artifacts:
+        shutil.copyfile(artifacts["halve"].path / "model.onnx", work / "model.int8.fp16.onnx")
     if "pending" not in outcome.data:
         shutil.copytree(artifacts[f"compile:{shipped}"].path / "engine", work / "engine")
     if "bench" in artifacts:

@@ -117,7 +117,7 @@ def test_build_for_a_jetson_ends_at_the_quantized_model_and_says_what_is_left(ed
     first = next(line for line in shown.out.splitlines() if line.strip())
     assert "engine: pending" in first
     assert edgetl(*arguments, "--require-engine").code == 5
-    assert "keeps the 27 rules of tensorrt" in edgetl("lint", bundle).out
+    assert "keeps the 30 rules of tensorrt" in edgetl("lint", bundle).out
     assert bundle.name
 
 

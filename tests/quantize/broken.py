@@ -224,7 +224,48 @@ def identity_before_norm(n: Net) -> str:
 
 
 def half_precision_data(n: Net) -> str:
-    return n.conv(n.pair(n.node("Cast", "x", to=TensorProto.FLOAT16)))
+    data, zero = n.node("Cast", "x", to=TensorProto.FLOAT16), n.const(0, np.int8)
+    integers = n.node("QuantizeLinear", data, n.const(0.1), zero)
+    back = n.node("DequantizeLinear", integers, n.const(0.1, np.float16), zero)
+    return n.node("Cast", n.conv(back, dtype=np.float16), to=TensorProto.FLOAT)
+
+
+def half_pair(n: Net, name: str) -> str:
+    """A pair with an FP16 scale, on a float32 tensor."""
+    data, scale, zero = (
+        n.node("Cast", name, to=TensorProto.FLOAT16),
+        n.const(0.1, np.float16),
+        n.const(0, np.int8),
+    )
+    return n.node("DequantizeLinear", n.node("QuantizeLinear", data, scale, zero), scale, zero)
+
+
+def half_precision(n: Net) -> str:
+    """FP16 throughout, but for Softmax and the ends."""
+    product = n.conv(half_pair(n, "x"), dtype=np.float16)
+    return n.node("Softmax", n.node("Cast", product, to=TensorProto.FLOAT), axis=1)
+
+
+def two_types(n: Net) -> str:
+    product = n.conv(half_pair(n, "x"), n.const(np.zeros(WIDTH)), dtype=np.float16)
+    return n.node("Cast", product, to=TensorProto.FLOAT)
+
+
+def float_island(n: Net) -> str:
+    product = n.conv(half_pair(n, "x"), dtype=np.float16)
+    island = n.node("Sigmoid", n.node("Cast", product, to=TensorProto.FLOAT))
+    return n.node("Cast", n.conv(half_pair(n, island), dtype=np.float16), to=TensorProto.FLOAT)
+
+
+def float_layer(n: Net) -> str:
+    product = n.conv(half_pair(n, "x"), dtype=np.float16)
+    return n.conv(n.pair(n.node("Cast", product, to=TensorProto.FLOAT)))
+
+
+def infinite_constant(n: Net) -> str:
+    product = n.conv(half_pair(n, "x"), dtype=np.float16)
+    scaled = n.node("Mul", product, n.const(np.inf, np.float16))
+    return n.node("Cast", scaled, to=TensorProto.FLOAT)
 
 
 def eight_bit_floats(n: Net) -> str:
@@ -304,4 +345,8 @@ BROKEN: list[tuple[str, Case]] = [
     ("R28", identity_before_norm),
     ("R33", half_precision_data),
     ("R34", eight_bit_floats),
+    ("T1", two_types),
+    ("T2", float_island),
+    ("T2", float_layer),
+    ("T3", infinite_constant),
 ]

@@ -46,7 +46,7 @@ class Net:
         integers = self.node("QuantizeLinear", name, scales, zeros, **attributes)
         return self.node("DequantizeLinear", integers, scales, zeros, **attributes)
 
-    def weights(self, *shape: int, axis: int | None = 0, count: int = 0) -> str:
+    def weights(self, *shape: int, axis: int | None = 0, count: int = 0, dtype: Any = np.float32) -> str:
         """int8 weights behind their DQ, a scale for each entry of the axis, or ``count`` of them."""
         scales = np.full(count or (1 if axis is None else shape[axis]), 0.01)
         values = self.rng.integers(-127, 128, shape)
@@ -54,14 +54,14 @@ class Net:
         return self.node(
             "DequantizeLinear",
             self.const(values, np.int8),
-            self.const(scales),
+            self.const(scales, dtype),
             self.const(np.zeros(scales.shape), np.int8),
             **attributes,
         )
 
-    def conv(self, name: str, *bias: str) -> str:
+    def conv(self, name: str, *bias: str, dtype: Any = np.float32) -> str:
         """A convolution of WIDTH channels; what it reads is the caller's to quantize."""
-        return self.node("Conv", name, self.weights(WIDTH, WIDTH, 1, 1), *bias)
+        return self.node("Conv", name, self.weights(WIDTH, WIDTH, 1, 1, dtype=dtype), *bias)
 
     def norm(self, name: str) -> str:
         """A BatchNormalization that changes nothing."""

@@ -35,14 +35,15 @@ def test_a_graph_that_breaks_one_rule_is_told_so_and_no_other(
     assert all(finding.node in known and finding.problem for finding in found)
 
 
-@pytest.mark.parametrize("case", [broken.good, broken.residual("skip")])
+@pytest.mark.parametrize("case", [broken.good, broken.residual("skip"), broken.half_precision])
 def test_a_graph_that_keeps_the_rules_is_left_alone(case: Case, tmp_path: Path) -> None:
     net = Net()
     assert lint(net.save(tmp_path / "model.onnx", case(net)), "tensorrt") == []
 
 
 @pytest.mark.parametrize(
-    ("case", "opset"), [(broken.good, 12), (broken.eight_bit_floats, 18), (broken.blocks, 20)]
+    ("case", "opset"),
+    [(broken.good, 12), (broken.half_precision, 18), (broken.eight_bit_floats, 18), (broken.blocks, 20)],
 )
 def test_what_a_graph_uses_is_held_to_its_opset(case: Case, opset: int, tmp_path: Path) -> None:
     old, new = Net(opset=opset), Net(opset=opset + 1 if opset > 12 else 13)
@@ -117,7 +118,7 @@ def test_a_rule_is_checked_exactly_where_a_graph_can_break_it(target: str) -> No
 
 def test_every_rule_of_tensorrt_is_classified_and_every_checkable_one_is_checked() -> None:
     rules = rules_of("tensorrt")
-    assert list(rules) == [f"R{number}" for number in range(1, 44)]
+    assert list(rules) == [*(f"R{number}" for number in range(1, 44)), "T1", "T2", "T3"]
     by_graph = {number for number, rule in rules.items() if rule.level in ("error", "warning")}
     assert by_graph == checked("tensorrt") | checked("tensorrt-dla")
     assert by_graph <= {number for number, _ in BROKEN} | {"R35", "R38", "R39"}, (

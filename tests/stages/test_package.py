@@ -59,7 +59,8 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
 def write(artifacts: dict[str, Artifact], tmp_path: Path) -> Write:
     def call(pending: dict[str, Any] | None = None, **options: Any) -> package.Written:
         spec = BuildSpec(data="colours", model="tiny", out=str(tmp_path / "runs"), **options)
-        data: dict[str, Any] = {"shipped": {"precision": "f32"}, "accuracy": {"shipped": 1.0}}
+        shipped = {"candidate": "f32", "precision": "f32", "backend": "fake"}
+        data: dict[str, Any] = {"shipped": shipped, "accuracy": {"shipped": 1.0}}
         outcome = Outcome({**data, **({"pending": pending} if pending else {})}, None)
         return package.write(spec, PROFILE, artifacts, outcome, Path("some/where/colours"))
 

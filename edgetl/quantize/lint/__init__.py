@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgetl.errors import InputError, did_you_mean
 from edgetl.quantize import graph as graphs
-from edgetl.quantize.lint import dla, form, known, openvino, placement
+from edgetl.quantize.lint import dla, form, known, openvino, placement, types
 from edgetl.quantize.lint.pairs import Pairs
 from edgetl.quantize.lint.rules import Fault, Finding, Rule
 
@@ -15,7 +15,7 @@ __all__ = ["TARGETS", "checked", "lint", "rules_of"]
 
 Check = Callable[[Pairs], Iterable[Fault]]
 
-_TENSORRT = {**form.CHECKS, **placement.CHECKS}
+_TENSORRT = {**form.CHECKS, **placement.CHECKS, **types.CHECKS}
 
 TARGETS: Mapping[str, tuple[Mapping[str, Check], Mapping[str, Rule]]] = {
     "tensorrt": (_TENSORRT, known.TENSORRT),

@@ -162,6 +162,8 @@ def _opset(pairs: Pairs) -> Iterator[Fault]:
         needed, what = 10, ""
         if pairs.scales(half) > 1:
             needed, what = 13, "scales for channels"
+        if pairs.kind(half.input[1]) == TensorProto.FLOAT16:
+            needed, what = 19, "an FP16 scale"
         if kind in FP8:
             needed, what = 19, "FP8"
         if kind == INT4 or attribute(half, "block_size"):

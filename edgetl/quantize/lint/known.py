@@ -12,6 +12,7 @@ _LAYERS = "TensorRT documentation, Explicit Quantization"
 _PLACES = "TensorRT documentation, Q/DQ Layer-Placement Recommendations"
 _TOOLKIT = "tensorflow-quantization, add_custom_qdq_cases.md"
 _MODELOPT = "ModelOpt, modelopt/onnx/quantization/int8.py"
+_STRONG = f"{_HEADER}, NetworkDefinitionCreationFlag::kSTRONGLY_TYPED"
 _DLA = "TensorRT documentation, DLA Supported Layers and Restrictions"
 
 TENSORRT = table(
@@ -251,7 +252,7 @@ TENSORRT = table(
         (
             "R35",
             "error",
-            "Scales for channels need opset 13, FP8 19, INT4 and blocks 21, FP4 23.",
+            "Scales for channels need opset 13, FP16 scales and FP8 19, INT4 and blocks 21, FP4 23.",
             "export with a newer opset",
             "TensorRT documentation, ONNX support",
         ),
@@ -311,9 +312,30 @@ TENSORRT = table(
             "checked before the build on the device",
             "NVIDIA/TensorRT#3355, #1661",
         ),
+        (
+            "T1",
+            "error",
+            "The operands of an operator have one type: a strongly typed network casts nothing by itself.",
+            "a Cast before the operand of the other type (edgetl writes model.int8.fp16.onnx so)",
+            _STRONG,
+        ),
+        (
+            "T2",
+            "warning",
+            "In a graph with FP16 types no operator reads float32 that FP16 holds: it is an island between casts.",
+            "an FP16 scale for its DequantizeLinear and no Cast before it, if its values stay below 65504",
+            f"{_HEADER}, IDequantizeLayer; {_STRONG}",
+        ),
+        (
+            "T3",
+            "error",
+            "An FP16 constant is finite: what was beyond 65504 became infinity when it was converted.",
+            "keep the operator that reads it in float32",
+            "IEEE 754, binary16",
+        ),
     )
 )
-"""TensorRT and its DLA."""
+"""TensorRT and its DLA; T1 to T3 are ours, of what strong typing makes of the types in a graph."""
 
 _MEASURED = "measured on OpenVINO 2026.4 (CPU)"
 

@@ -11,6 +11,7 @@ from edgetl.quantize.absorb import implied
 from edgetl.quantize.graph import WEIGHTED
 from edgetl.quantize.lint.pairs import Pairs
 from edgetl.quantize.lint.rules import Fault
+from edgetl.quantize.plan import behind_weights
 
 __all__ = ["CHECKS"]
 
@@ -44,10 +45,7 @@ def _absorbed(pairs: Pairs) -> Iterator[Fault]:
 
 
 def _float_preprocessing(pairs: Pairs) -> Iterator[Fault]:
-    behind: set[str] = set()  # depends on a weighted operator
-    for node in pairs.nodes:
-        if node.op_type in WEIGHTED or any(name in behind for name in node.input):
-            behind.update(node.output)
+    behind = behind_weights(pairs.graph)
     for half in pairs.dequantizers:
         if half.output[0] in behind or pairs.on_weights(half):
             continue

@@ -54,9 +54,7 @@ class Pairs:
     @property
     def opset(self) -> int:
         """Of ONNX's own operators."""
-        return max(
-            (e.version for e in self.graph.model.opset_import if e.domain in ("", "ai.onnx")), default=1
-        )
+        return self.graph.opset
 
     def of(self, *kinds: str) -> Iterator[onnx.NodeProto]:
         """The nodes of some operators."""
