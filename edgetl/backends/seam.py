@@ -108,7 +108,7 @@ class Backend(Protocol):
         """
 
     def trial(self, model: Path, profile: DeviceProfile) -> Session:
-        """An engine of an ONNX file for this process alone: for its answers, which are those of ``compile`` and ``open``.
+        """An engine of an ONNX file for this process alone: it answers as that of ``compile`` and ``open``.
 
         Nothing is written and nothing is timed, so a vendor may leave out what makes engines reproducible or fast to
         answer once, and use all cores for several requests at a time.

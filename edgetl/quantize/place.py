@@ -16,6 +16,7 @@ from edgetl.calibration import ranges
 from edgetl.calibration.affine import affine
 from edgetl.calibration.range_stats import RangeStats
 from edgetl.errors import InputError
+from edgetl.quantize import files
 from edgetl.quantize import graph as graphs
 from edgetl.quantize.absorb import implied
 from edgetl.quantize.graph import Graph
@@ -47,6 +48,7 @@ class QuantizeReport(Record, frozen=True, kw_only=True):
     ----------
     quantizable : layers with weights (Conv, ConvTranspose, Gemm, MatMul). quantized : those in integers.
     layers : names of the quantized ones. left_float : the others, with the reason.
+    float_operators : operators that the scheme has no rule for, and how many there are of each; control flow is here.
     pairs : Q/DQ pairs on activations. absorbed : Relu and Clip nodes that the integers made superfluous.
     """
 
@@ -59,6 +61,7 @@ class QuantizeReport(Record, frozen=True, kw_only=True):
     absorbed: int
     layers: tuple[str, ...]
     left_float: tuple[FloatLayer, ...]
+    float_operators: dict[str, int]
 
     def summary(self) -> str:
         """One line: ``47 of 52 layers``."""
@@ -102,7 +105,7 @@ def quantize(
     weights = write_weights(graph, placement, scheme, stats.means, rounded or {})
     behind = _write_pairs(graph, placement, parameters, scheme)
     _arrange(graph.model.graph, weights, behind)
-    _save(graph.model, out)
+    _save(graph.model, model, out)
     nodes = {node.name: node for node in graph.model.graph.node}
     left = tuple(FloatLayer(name=n, op=nodes[n].op_type, reason=why) for n, why in placement.left.items())
     return QuantizeReport(
@@ -115,6 +118,7 @@ def quantize(
         absorbed=absorbed,
         layers=tuple(placement.layers),
         left_float=left,
+        float_operators=placement.unknown,
     )
 
 
@@ -204,11 +208,8 @@ def _arrange(
     proto.node.extend(arranged)
 
 
-def _save(model: onnx.ModelProto, out: Path) -> None:
+def _save(model: onnx.ModelProto, source: Path, out: Path) -> None:
     graphs.clear_metadata(model)
     model.producer_name = "edgetl"
     del model.graph.value_info[:]
-    onnx.checker.check_model(model, full_check=True)
-    partial = out.with_name(out.name + ".partial")
-    partial.write_bytes(model.SerializeToString(deterministic=True))
-    partial.replace(out)
+    files.write(model, source, out)

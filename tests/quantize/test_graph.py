@@ -36,8 +36,7 @@ def test_an_operator_that_onnx_does_not_define_is_named(tmp_path: Path) -> None:
     b = graphs.Builder()
     b.nodes.append(helper.make_node("Requant", [b.relu_conv()], ["end"], domain="vendor"))
     problem = refusal(b.save(tmp_path / "model.onnx", "end"))
-    assert "'Requant'" in problem
-    assert "'vendor'" in problem
+    assert "vendor.Requant" in problem
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
