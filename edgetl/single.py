@@ -129,7 +129,7 @@ def calibrate(
     with tempfile.TemporaryDirectory() as scratch, _shaped(model, shape) as shaped:
         seen = _observe(shaped, source, method, Path(scratch), progress)
         _copy_files(Path(scratch), out)
-    return {"summary": f"{seen['samples']} samples", "method": method, **seen}
+    return {"summary": f"{seen['samples']} {seen['kind']}", "method": method, **seen}
 
 
 def quantize(
@@ -253,7 +253,7 @@ def _observe(
     )
     of = statistics.identity(model, samples.facts, samples.identity, samples.drawn, method)
     statistics.save(stats, of, folder)
-    return {"samples": samples.count, "warnings": samples.warnings}
+    return {"samples": samples.count, "kind": samples.kind, "warnings": samples.warnings}
 
 
 def _write(target: Path, data: bytes) -> None:

@@ -55,12 +55,13 @@ class Samples:
     Attributes
     ----------
     arrays : one sample each: the model's one input, or every input by its name.
-    count : how many there are. drawn : their numbers in the data, whose digest is ``identity``.
+    count : how many there are, of which kind: ``images`` or ``arrays``. drawn : their numbers in the data, whose digest is ``identity``.
     facts : what made inputs from the data. warnings : what is odd about them.
     """
 
     arrays: Iterator[Array | Mapping[str, Array]]
     count: int
+    kind: Literal["images", "arrays"]
     drawn: list[int]
     identity: str
     facts: dict[str, Any]
@@ -76,18 +77,19 @@ def samples_of(model: Path, source: CalibrationSource) -> Samples:
     """
     place = data_place(source.data, source.cache)
     files = _arrays_in(place)
+    kind: Literal["images", "arrays"] = "arrays" if files else "images"
     if files:
         drawn = _any_of(files, source.samples, source.seed)
         chosen = [files[index] for index in drawn]
         arrays: Iterator[Any] = (_array(file) for file in chosen)
-        identity, facts = digest.of_json([digest.of_file(file) for file in files]), {"arrays": True}
+        identity, facts = digest.of_json([digest.of_file(file) for file in files]), {"input": kind}
     else:
         feed = _Feed(model, source)
         paths, drawn, identity = _draw(place, source.samples, source.seed)
         chosen = [paths[index] for index in drawn]
         arrays = load_images(place, [str(path.absolute()) for path in chosen], feed.array)
         facts = feed.facts
-    return Samples(arrays, len(chosen), drawn, identity, facts, _oddities(chosen))
+    return Samples(arrays, len(chosen), kind, drawn, identity, facts, _oddities(chosen))
 
 
 def pictures_of(

@@ -8,9 +8,9 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from edgetl.quantize import files
+from edgetl.quantize import batchnorm, files
 
-__all__ = ["bring", "name_nodes", "reads", "tidy"]
+__all__ = ["bring", "inner_nodes", "name_nodes", "reads", "tidy"]
 
 FOLDED = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators that weights of some exporters come through: none makes more of them than there was."""
@@ -32,9 +32,17 @@ def bring(model: onnx.ModelProto) -> None:
 
 
 def tidy(model: onnx.ModelProto) -> None:
-    """Take out of a graph in the common form what does nothing: Identity, Dropout, and moving or casting constants."""
+    """Take out of a graph in the common form what need not run: Identity, Dropout, moving or casting constants.
+
+    A BatchNormalization goes into the convolution before it, and a Sum of two is an Add, which every scheme knows.
+    """
     _fold(model)
     _bypass(model.graph)
+    for node in model.graph.node:
+        if node.op_type == "Sum" and len(node.input) == 2 and not node.domain:
+            node.op_type = "Add"
+    batchnorm.fold(model.graph)
+    _drop_unread(model.graph)
 
 
 def name_nodes(graph: onnx.GraphProto) -> None:
@@ -52,13 +60,25 @@ def reads(node: onnx.NodeProto) -> Iterator[str]:
     yield from _inside(node)
 
 
+def inner_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Every node in the branches and bodies of a graph's nodes."""
+    for node in graph.node:
+        for body in _bodies(node):
+            yield from body.node
+            yield from inner_nodes(body)
+
+
+def _bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        yield from (body for body in (attribute.g, *attribute.graphs) if body.node or body.output)
+
+
 def _inside(node: onnx.NodeProto) -> Iterator[str]:
     """What a node's branches and bodies read or give on."""
-    for attribute in node.attribute:
-        for body in (attribute.g, *attribute.graphs):
-            for inner in body.node:
-                yield from reads(inner)
-            yield from (value.name for value in body.output)
+    for body in _bodies(node):
+        for inner in body.node:
+            yield from reads(inner)
+        yield from (value.name for value in body.output)
 
 
 def _lift_constants(graph: onnx.GraphProto) -> None:
@@ -85,7 +105,6 @@ def _fold(model: onnx.ModelProto) -> None:
         made.name = node.output[0]
         held[made.name] = made
         graph.node.remove(node)
-    _drop_unread(graph)
 
 
 def _computed(

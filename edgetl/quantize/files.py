@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,19 +110,30 @@ def write(model: onnx.ModelProto, source: Path, out: Path) -> None:
     source : the model's own file, which weights that are outside lie beside.
     """
     sizes = [tensor.ByteSize() for tensor in model.graph.initializer]
-    if sum(sizes) <= HELD and not any(map(is_outside, model.graph.initializer)):
-        onnx.checker.check_model(model, full_check=True)
-        partial = out.with_name(f"{out.name}.partial")
-        partial.write_bytes(model.SerializeToString(deterministic=True))
-        partial.replace(out)
-        return
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".partial") as folder:
         made = Path(folder) / out.name
-        _move_out(model, source, data_file(made))
-        made.write_bytes(model.SerializeToString(deterministic=True))
-        onnx.checker.check_model(str(made), full_check=True)
-        data_file(made).replace(data_file(out))
-        made.replace(out)
+        if sum(sizes) > HELD or any(map(is_outside, model.graph.initializer)):
+            _move_out(model, source, data_file(made))
+        with _complete(model) as completed:
+            made.write_bytes(model.SerializeToString(deterministic=True))
+            onnx.checker.check_model(str(made), full_check=True)
+        if completed:
+            made.write_bytes(model.SerializeToString(deterministic=True))
+        for part in parts(made):
+            part.replace(out.with_name(part.name))
+
+
+@contextmanager
+def _complete(model: onnx.ModelProto) -> Iterator[bool]:
+    """Outputs of unknown rank as scalars, for ONNX's checker wants a shape where runtimes do without; any there?"""
+    bare = [value for value in model.graph.output if not value.type.tensor_type.HasField("shape")]
+    for value in bare:
+        value.type.tensor_type.shape.SetInParent()
+    try:
+        yield bool(bare)
+    finally:
+        for value in bare:
+            value.type.tensor_type.ClearField("shape")
 
 
 def _move_out(model: onnx.ModelProto, source: Path, file: Path) -> None:

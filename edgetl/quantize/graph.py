@@ -28,6 +28,8 @@ __all__ = [
 
 OPSET = 13
 """The first opset in which QuantizeLinear takes a scale for each channel."""
+NEWEST, NEWEST_IR = 26, 13
+"""The newest opset and file version that ONNX Runtime 1.31 takes; onnx 1.23 writes 28 and 14."""
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Operators that multiply by weights: the layers that are counted as quantizable."""
 CONTROL = frozenset({"If", "Loop", "Scan"})
@@ -128,7 +130,7 @@ def _types(graph: onnx.GraphProto) -> dict[str, tuple[int, Shape | None]]:
 def load(path: Path) -> Graph:
     """Read a model with its external data, check that it can be quantized, and bring it to a common form.
 
-    Functions are inlined, opsets below 13 are raised, shapes are inferred, every node has a name, metadata (which
+    Functions are inlined, opsets below 13 are raised and those above 26 lowered, shapes are inferred, every node has a name, metadata (which
     holds source paths) is cleared, and the rest is as ``common_form`` says.
 
     Raises
@@ -140,8 +142,8 @@ def load(path: Path) -> Graph:
     foreign = _refuse_unknown(model, path.name)
     clear_metadata(model)
     common_form.bring(model)
-    model = _raised(model, path.name)
-    common_form.bring(model)  # raising makes Constant nodes
+    model = _converted(model, path.name)
+    common_form.bring(model)  # converting makes Constant nodes
     common_form.tidy(model)
     model = _inferred(model, path.name)
     if foreign:
@@ -242,7 +244,9 @@ def _nothing_to_quantize(graph: Graph, name: str) -> InputError:
     if small:
         why = f"weights in {onnx.TensorProto.DataType.Name(small.pop()).lower()}, no float32 ones"
         hint = "export it in float32: INT8 is made from the full weights, and the device's engine chooses its floats"
-    elif not layers and any(node.op_type in CONTROL for node in graph.model.graph.node):
+    elif not layers and any(
+        inner.op_type in WEIGHTED for inner in common_form.inner_nodes(graph.model.graph)
+    ):
         why += " outside of its branches and loops, which are left as they are"
         hint = "export the network without control flow (torch: trace it, or take the branch that is used)"
     return InputError(f"{name} has {why}: there is nothing to quantize", hint=hint)
@@ -259,17 +263,19 @@ def _opset(model: onnx.ModelProto) -> int:
     return max([entry.version for entry in model.opset_import if entry.domain in _DOMAINS], default=1)
 
 
-def _raised(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    model.ir_version = max(model.ir_version, 7)
+def _converted(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The model in an opset that pairs can be written in and runtimes read."""
+    model.ir_version = min(max(model.ir_version, 7), NEWEST_IR)
     version = _opset(model)
-    if version >= OPSET:
+    wanted = min(max(version, OPSET), NEWEST)
+    if version == wanted:
         return model
     try:
-        return version_converter.convert_version(model, OPSET)
+        return version_converter.convert_version(model, wanted)
     except Exception as error:
         raise InputError(
-            f"{name} has opset {version}, and raising it to {OPSET} failed: {_line(error)}",
-            hint=f"export it with opset {OPSET} or later",
+            f"{name} has opset {version}, and converting it to {wanted} failed: {_line(error)}",
+            hint=f"export it with an opset of {OPSET} to {NEWEST}",
         ) from error
 
 

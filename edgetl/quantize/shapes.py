@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+from onnx import shape_inference
 
 from edgetl.errors import InputError
 from edgetl.quantize import common_form, files
@@ -40,7 +41,13 @@ def fix_input(model: Path, out: Path, *, batch: int | None, size: tuple[int, int
     del graph.value_info[:]  # shapes are inferred again from the new ones
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
-    files.write(loaded, model, out)
+    try:
+        files.write(shape_inference.infer_shapes(loaded), model, out)
+    except shape_inference.InferenceError as error:
+        raise InputError(
+            f"{model.name} does not work with that shape: {str(error).splitlines()[0]}",
+            hint="sizes may be written into it: export it with the shape that is wanted",
+        ) from error
 
 
 def _fix(value: onnx.ValueInfoProto, axis: int, wanted: int, name: str, what: str) -> None:
