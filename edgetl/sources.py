@@ -55,7 +55,8 @@ class Samples:
     Attributes
     ----------
     arrays : one sample each: the model's one input, or every input by its name.
-    count : how many there are, of which kind: ``images`` or ``arrays``. drawn : their numbers in the data, whose digest is ``identity``.
+    count : how many there are, of which kind: ``images`` or ``arrays``.
+    drawn : their numbers in the data, whose digest is ``identity``.
     facts : what made inputs from the data. warnings : what is odd about them.
     """
 
@@ -119,7 +120,10 @@ def _draw(place: Path, samples: int, seed: int) -> tuple[list[Path], list[int], 
     except InputError:
         paths = layout.pictures_in(place)
         if not paths:
-            raise
+            raise InputError(
+                f"{place} has no pictures to calibrate with",
+                hint="JPEG, PNG, WebP, BMP or GIF files, in folders or not; or .npy and .npz files",
+            ) from None
         return (
             paths,
             _any_of(paths, samples, seed),

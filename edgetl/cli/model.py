@@ -26,7 +26,7 @@ CalibData = Annotated[
     typer.Option(
         "--calib-data",
         metavar="DIR|CSV|demo",
-        help="Pictures to calibrate with, labels are not needed; or .npy and .npz files: inputs as the model takes them.",
+        help="Pictures to calibrate with, labels are not needed; or .npy and .npz files, as the model takes them.",
     ),
 ]
 SHOWN = 6

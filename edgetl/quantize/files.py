@@ -39,16 +39,22 @@ def read(path: Path) -> onnx.ModelProto:
     InputError : not an ONNX file; a file beside it is missing, too short or elsewhere.
     """
     model = read_nodes(path)
-    initialisers = {id(tensor) for tensor in model.graph.initializer}
-    outside = [tensor for tensor in _tensors(model) if is_outside(tensor)]
-    sizes = [_mapped(tensor, path).nbytes for tensor in outside]
+    weights = [tensor for tensor in model.graph.initializer if is_outside(tensor)]
+    sizes = [_mapped(tensor, path).nbytes for tensor in weights]
     held = sum(sizes) <= HELD
-    for tensor, size in zip(outside, sizes, strict=True):
-        if held or size <= SMALL or id(tensor) not in initialisers:
-            tensor.raw_data = _mapped(tensor, path).tobytes()
-            tensor.data_location = TensorProto.DEFAULT
-            del tensor.external_data[:]
+    for tensor, size in zip(weights, sizes, strict=True):
+        if held or size <= SMALL:
+            _take_in(tensor, path)
+    for tensor in _in_nodes(model):
+        if is_outside(tensor):
+            _take_in(tensor, path)
     return model
+
+
+def _take_in(tensor: onnx.TensorProto, path: Path) -> None:
+    tensor.raw_data = _mapped(tensor, path).tobytes()
+    tensor.data_location = TensorProto.DEFAULT
+    del tensor.external_data[:]
 
 
 def read_nodes(path: Path) -> onnx.ModelProto:
@@ -146,14 +152,22 @@ def _move_out(model: onnx.ModelProto, source: Path, file: Path) -> None:
             data.seek(-data.tell() % _ALIGNMENT, 1)
             start = data.tell()
             data.write(np.ascontiguousarray(array).view(np.uint8).data)
-            for name in ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data"):
+            for name in ("float_data", "int32_data", "int64_data", "double_data", "uint64_data"):
                 tensor.ClearField(name)
+            tensor.raw_data = b""  # the next call refuses a tensor without
             external_data_helper.set_external_data(tensor, file.name, offset=start, length=array.nbytes)
+            tensor.ClearField("raw_data")
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every constant of a model, those of bodies and functions too."""
-    yield from _of_graph(model.graph)
+    """Every constant of a model."""
+    yield from model.graph.initializer
+    yield from _in_nodes(model)
+
+
+def _in_nodes(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """The constants in nodes, their bodies, and functions."""
+    yield from _of_nodes(model.graph.node)
     for function in model.functions:
         yield from _of_nodes(function.node)
 

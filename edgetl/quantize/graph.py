@@ -130,8 +130,8 @@ def _types(graph: onnx.GraphProto) -> dict[str, tuple[int, Shape | None]]:
 def load(path: Path) -> Graph:
     """Read a model with its external data, check that it can be quantized, and bring it to a common form.
 
-    Functions are inlined, opsets below 13 are raised and those above 26 lowered, shapes are inferred, every node has a name, metadata (which
-    holds source paths) is cleared, and the rest is as ``common_form`` says.
+    Functions are inlined, opsets below 13 are raised and those above 26 lowered, shapes are inferred, every node has a
+    name, metadata (which holds source paths) is cleared, and the rest is as ``common_form`` says.
 
     Raises
     ------

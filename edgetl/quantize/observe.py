@@ -141,7 +141,8 @@ def _run(session: onnxruntime.InferenceSession, feed: str, sample: Sample, numbe
     except Exception as error:
         given = ", ".join(f"{name!r} {array.dtype} {list(array.shape)}" for name, array in fed.items())
         wanted = ", ".join(f"{value.name!r} {value.type} {value.shape}" for value in session.get_inputs())
-        raise InputError(f"sample {number} is {given}, the model takes {wanted}") from error
+        said = str(error).strip().splitlines()[0]
+        raise InputError(f"sample {number} is {given}, the model takes {wanted}: {said}") from error
 
 
 def input_of(model: Path) -> TensorSpec:

@@ -42,7 +42,7 @@ def fix_input(model: Path, out: Path, *, batch: int | None, size: tuple[int, int
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
     try:
-        files.write(shape_inference.infer_shapes(loaded), model, out)
+        files.write(shape_inference.infer_shapes(loaded, strict_mode=True), model, out)
     except shape_inference.InferenceError as error:
         raise InputError(
             f"{model.name} does not work with that shape: {str(error).splitlines()[0]}",

@@ -1,4 +1,4 @@
-"""What exporters of all kinds write: every way ends in the layers that it stands for, quantized, with the same answers."""
+"""What exporters of all kinds write: every way ends in the layers that it stands for, and they are quantized."""
 
 from __future__ import annotations
 
