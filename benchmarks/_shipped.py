@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import _peers
@@ -19,18 +20,26 @@ CALIBRATE = 8
 """Pictures that ranges are taken from: latency does not depend on them."""
 
 
-def write(folder: Path) -> Path:
-    """Make the bundle below a folder that exists; the models that it is made of stay beside it."""
+def write(folder: Path, *, with_float: bool = False) -> Path:
+    """Make the bundle below a folder that exists; the models that it is made of stay beside it.
+
+    Parameters
+    ----------
+    with_float : put the float model in, which only ``edgetl sensitivity`` reads: opening hashes every file.
+    """
     rule = _peers.preprocess_of(NET)
     shape = (CALIBRATE, rule.height, rule.width, 3)
     pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    quantized = _peers.ours(_peers.float_model(NET, folder), pictures, folder)
+    plain = _peers.float_model(NET, folder)
+    quantized = _peers.ours(plain, pictures, folder)
     made = folder / "bundle"
     (made / "engine").mkdir(parents=True)
     profile = DeviceProfile(name="local", backend="openvino", device="CPU", precision="int8")
     engine = seam.find("openvino").compile(quantized, profile, made / "engine")
     classes = [f"class {index}" for index in range(engine.outputs[0].shape[-1] or 0)]
     (made / bundle.ENGINE).write_bytes(digest.canonical_json(engine))
+    if with_float:
+        shutil.copyfile(plain, made / "model.fp32.onnx")
     (made / bundle.LABELS).write_bytes(digest.canonical_json(classes))
     (made / bundle.PREPROCESS).write_bytes(digest.canonical_json(rule))
     bundle.seal(

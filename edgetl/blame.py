@@ -19,7 +19,7 @@ from edgetl.pipeline import Progress
 from edgetl.quantize import observe, schemes
 from edgetl.report.bars import bars
 from edgetl.runtime.bundle import Bundle
-from edgetl.single import pictures_of
+from edgetl.sources import pictures_of
 from edgetl.stages.sensitivity import LayerEffect, by_layer
 from edgetl.verify.accuracy import logits_of_model
 

@@ -5,43 +5,38 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from edgetl import devices, digest, pipeline, recipe, target
+from edgetl import devices, digest, pipeline, recipe, sources, target
 from edgetl.backends import seam
 from edgetl.bundles import Answer
 from edgetl.cache import RECORD, Cache, out_of_space
-from edgetl.calibration import sampling
 from edgetl.candidate import CANDIDATES
-from edgetl.data import demo, layout
-from edgetl.data.decode import load_images
+from edgetl.data import layout
 from edgetl.errors import EnvironmentLacks, InputError, did_you_mean
 from edgetl.pipeline import Artifact, Context, Progress
+from edgetl.quantize import files, half, observe, place, schemes, shapes, statistics
 from edgetl.quantize import graph as graphs
-from edgetl.quantize import half, observe, place, schemes, statistics
 from edgetl.runtime import open_bundle
-from edgetl.runtime import preprocess as rule
+from edgetl.sources import CalibrationSource
 from edgetl.stages import check as check_stage
-from edgetl.types import BuildSpec, Preprocess
+from edgetl.types import BuildSpec
 
 __all__ = [
-    "CalibrationSource",
+    "Shape",
     "calibrate",
     "check",
     "compile_model",
     "export",
-    "pictures_of",
     "quantize",
     "train",
 ]
-
-Array = npt.NDArray[Any]
 
 
 def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
@@ -52,7 +47,7 @@ def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
     InputError : leakage, one class, no pictures: what a build would refuse.
     """
     store = Cache(cache)
-    source = _place(data, cache)
+    source = sources.data_place(data, cache)
     stage = check_stage.stage(layout.scan(source, seed=seed), layout.source_root(source))
     artifact = pipeline.run([stage], store, Context(seed=seed, progress=progress))["check"]
     report = check_stage.report_of(artifact)
@@ -65,10 +60,6 @@ def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
     lines.append(f"  next     edgetl build --data {data}")
     shown = {key: value for key, value in msgspec.to_builtins(report).items() if key != "usable"}
     return Answer({"summary": report.summary(), "digest": report.usable.digest, **shown}, lines)
-
-
-def _place(data: str, cache: Path) -> Path:
-    return demo.write(cache / "demo") if data == "demo" else Path(data)
 
 
 def train(spec: BuildSpec, out: Path, *, cache: Path, progress: Progress) -> dict[str, Any]:
@@ -113,31 +104,32 @@ def export(source: Path, out: Path, *, batch: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class CalibrationSource:
-    """Pictures to calibrate with, and how a float NCHW model wants them; ``cache`` is where ``demo`` is kept."""
+class Shape:
+    """What a model that takes any number or size of pictures is made to take; ``None`` leaves an axis as it is."""
 
-    data: str
-    samples: int
-    seed: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    crop: tuple[int, int]
-    cache: Path
+    batch: int | None = None
+    size: tuple[int, int] | None = None
 
 
 def calibrate(
-    model: Path, source: CalibrationSource, method: str, out: Path, *, progress: Progress
+    model: Path,
+    source: CalibrationSource,
+    method: str,
+    out: Path,
+    *,
+    shape: Shape = Shape(),
+    progress: Progress,
 ) -> dict[str, Any]:
-    """Observe a float model on pictures, and write its statistics to a folder.
+    """Observe a float model on samples, and write its statistics to a folder.
 
     Raises
     ------
-    InputError : the model cannot be quantized or takes no pictures, or there are none.
+    InputError : the model cannot be quantized or does not take the samples, or there are none.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        count = _observe(model, source, method, Path(scratch), progress)
+    with tempfile.TemporaryDirectory() as scratch, _shaped(model, shape) as shaped:
+        seen = _observe(shaped, source, method, Path(scratch), progress)
         _copy_files(Path(scratch), out)
-    return {"summary": f"{count} images", "samples": count, "method": method}
+    return {"summary": f"{seen['samples']} {seen['kind']}", "method": method, **seen}
 
 
 def quantize(
@@ -147,6 +139,7 @@ def quantize(
     method: str,
     out: Path,
     *,
+    shape: Shape = Shape(),
     device: str,
     devices_file: Path | None,
     progress: Progress,
@@ -164,27 +157,31 @@ def quantize(
         raise InputError(
             f"{profile.name} has no INT8: {profile.description}", hint="--device with another profile"
         )
-    with tempfile.TemporaryDirectory() as scratch:
+    seen: dict[str, Any] = {"warnings": []}
+    with tempfile.TemporaryDirectory() as scratch, _shaped(model, shape) as shaped:
         folder = stats if stats is not None else Path(scratch)
         if source is not None:
-            _observe(model, source, method, folder, progress)
-        graph, typed = Path(scratch) / "model.onnx", Path(scratch) / "typed.onnx"
-        seen = statistics.load(folder, model=model)
+            seen = _observe(shaped, source, method, folder, progress)
+        made = Path(scratch) / out.name
+        loaded = statistics.load(folder, model=shaped)
         report = place.quantize(
-            model,
-            seen,
+            shaped,
+            loaded,
             schemes.find(profile.scheme),
             method,
-            graph,
+            made,
             reduce_range=devices.saturates(profile),
         )
-        _write(out, graph.read_bytes())
-        told = {"summary": report.summary(), **msgspec.to_builtins(report)}
+        told = {"summary": report.summary(), **msgspec.to_builtins(report), **seen}
+        written = [made]
         if profile.backend == "tensorrt":
-            halved = half.write_half(graph, seen.ranges, typed)
-            _write(out.with_suffix(".fp16.onnx"), typed.read_bytes())
-            told["summary"] += f"; {out.with_suffix('.fp16.onnx').name}: {halved.summary()}"
+            typed = made.with_suffix(".fp16.onnx")
+            halved = half.write_half(made, loaded.ranges, typed)
+            told["summary"] += f"; {typed.name}: {halved.summary()}"
             told["fp16"] = msgspec.to_builtins(halved)
+            written.append(typed)
+        for part in (part for file in written for part in files.parts(file)):
+            _move(part, out.with_name(part.name))
     return told
 
 
@@ -240,105 +237,51 @@ def _known_precision(precision: str) -> None:
         )
 
 
-def _observe(model: Path, source: CalibrationSource, method: str, folder: Path, progress: Progress) -> int:
-    """Statistics of a model into a folder; how many pictures they are of."""
-    if not model.is_file():
-        raise InputError(f"no such model: {model}", hint="an ONNX file")
-    feed = _Feed(model, source)
-    paths, drawn, identity = _draw(source.data, source.samples, source.seed, source.cache)
-    chosen = [paths[index] for index in drawn]
-    images = load_images(paths[0].parent, [str(path.absolute()) for path in chosen], feed.array)
+@contextmanager
+def _shaped(model: Path, shape: Shape) -> Iterator[Path]:
+    """The model, or a copy of it with the shape that was asked for."""
+    if shape == Shape():
+        yield model
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        fixed = Path(scratch) / model.name
+        shapes.fix_input(model, fixed, batch=shape.batch, size=shape.size)
+        yield fixed
+
+
+def _observe(
+    model: Path, source: CalibrationSource, method: str, folder: Path, progress: Progress
+) -> dict[str, Any]:
+    """Statistics of a model into a folder; how many samples they are of, and what is odd about those."""
+    samples = sources.samples_of(model, source)
     progress.started("calibrate")
     stats = observe.observe(
         model,
-        images,
-        total=len(chosen),
+        samples.arrays,
+        total=samples.count,
         on_progress=lambda done, total: progress.advanced("calibrate", done, total),
         method=method,
     )
-    facts = {"mean": source.mean, "std": source.std, "crop": source.crop, "input": feed.layout}
-    statistics.save(stats, statistics.identity(model, facts, identity, drawn, method), folder)
-    return len(chosen)
-
-
-def _draw(data: str, samples: int, seed: int, cache: Path) -> tuple[list[Path], list[int], str]:
-    """Pictures, which of them to take, and their digest: the train role of labelled data, else any below a folder."""
-    place = _place(data, cache)
-    try:
-        dataset = layout.scan(place, seed=seed)
-    except InputError:
-        paths = layout.pictures_in(place)
-        if not paths:
-            raise
-        picked = np.random.default_rng(seed).permutation(len(paths))[:samples]
-        return paths, sorted(picked.tolist()), digest.of_json([digest.of_file(path) for path in paths])
-    root = layout.source_root(place)
-    train = [sample for sample in dataset.samples if sample.role == "train"]
-    drawn = sampling.stratified(np.array([s.label for s in train]), samples, seed)
-    return [root / sample.path for sample in train], drawn.tolist(), dataset.digest
-
-
-def pictures_of(
-    data: str, samples: int, seed: int, cache: Path, preprocess: Preprocess
-) -> Iterator[npt.NDArray[np.uint8]]:
-    """Pictures as a bundle's engine takes them, uint8 (H, W, 3): of the train role, or any below a folder.
-
-    Raises
-    ------
-    InputError : there are none, or one cannot be read.
-    """
-    paths, drawn, _ = _draw(data, samples, seed, cache)
-    chosen = [str(paths[index].absolute()) for index in drawn]
-    return load_images(paths[0].parent, chosen, lambda picture: rule.apply(picture, preprocess))
-
-
-class _Feed:
-    """How a model wants a picture: uint8 or float, channels last or first, and its size.
-
-    Raises
-    ------
-    InputError : its input is no picture of a known size.
-    """
-
-    def __init__(self, model: Path, source: CalibrationSource) -> None:
-        spec = observe.input_of(model)
-        shape = tuple(spec.shape)
-        if len(shape) != 4 or 3 not in (shape[1], shape[3]) or spec.dtype not in ("uint8", "float32"):
-            raise InputError(
-                f"{model.name} takes {spec.dtype} {list(shape)}: "
-                "calibration feeds pictures, (N, H, W, 3) or (N, 3, H, W)",
-                hint="export it with a fixed height and width",
-            )
-        self.layout = "NHWC" if shape[3] == 3 else "NCHW"
-        height, width = (shape[1], shape[2]) if self.layout == "NHWC" else (shape[2], shape[3])
-        if height is None or width is None:
-            raise InputError(
-                f"{model.name} takes pictures of any size: a fixed one is needed", hint="export it with one"
-            )
-        self._float = spec.dtype == "float32"
-        self._rule = Preprocess(
-            height=height, width=width, crop=source.crop, mean=source.mean, std=source.std
-        )
-
-    def array(self, picture: Array) -> Array:
-        """The model's input, (1, ...), from a decoded picture."""
-        pixels = rule.apply(picture, self._rule)[None]
-        if not self._float:
-            return pixels if self.layout == "NHWC" else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-        scale, shift = (np.array(values, np.float32) for values in self._rule.affine())
-        values = pixels * scale + shift
-        return np.ascontiguousarray(
-            values if self.layout == "NHWC" else values.transpose(0, 3, 1, 2), np.float32
-        )
+    of = statistics.identity(model, samples.facts, samples.identity, samples.drawn, method)
+    statistics.save(stats, of, folder)
+    return {"samples": samples.count, "kind": samples.kind, "warnings": samples.warnings}
 
 
 def _write(target: Path, data: bytes) -> None:
     """Write a file whole, or not at all."""
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / target.name
+        file.write_bytes(data)
+        _move(file, target)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Give a file another place, where it appears whole or not at all."""
     with out_of_space(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.partial")
         try:
-            partial.write_bytes(data)
+            shutil.move(source, partial)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)

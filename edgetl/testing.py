@@ -208,6 +208,28 @@ class BackendContract:
         assert np.array_equal(kept, before)
         assert np.array_equal(session.run({"input": first})["logits"], before)
 
+    def test_a_trial_answers_as_the_engine_does(
+        self, backend: Backend, profile: DeviceProfile, model: Path, session: Session
+    ) -> None:
+        trial = backend.trial(model, profile)
+        try:
+            for picture in _pictures(4):
+                expected = session.run({"input": picture})["logits"]
+                found = trial.run({"input": picture})["logits"]
+                assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+        finally:
+            trial.close()
+
+    def test_a_trial_refuses_what_compiling_refuses(
+        self, backend: Backend, profile: DeviceProfile, model: Path, tmp_path: Path
+    ) -> None:
+        with pytest.raises(EnvironmentLacks):
+            backend.trial(model, msgspec.structs.replace(profile, device=self.absent))
+        damaged = tmp_path / "damaged.onnx"
+        damaged.write_bytes(b"not a model")
+        with pytest.raises(BackendError):
+            backend.trial(damaged, profile)
+
     def test_a_view_of_a_picture_is_taken_as_it_looks(self, session: Session) -> None:
         picture = _pictures(1)[0]
         backwards = picture[:, ::-1, :, ::-1]

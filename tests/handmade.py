@@ -13,7 +13,7 @@ import cv2
 import msgspec
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edgetl import digest, testing
 from edgetl.backends import seam
@@ -115,12 +115,28 @@ def zero_weights(folder: Path) -> None:
     for tensor in model.graph.initializer:
         if tensor.data_type == TensorProto.FLOAT:
             tensor.CopyFrom(numpy_helper.from_array(np.zeros(tensor.dims, np.float32), tensor.name))
-    zeroed = folder / "zeroed.onnx"
-    onnx.save(model, zeroed)
+    _replace_engine(folder, model)
+
+
+def swap_channels(folder: Path) -> None:
+    """Put an engine in place of a bundle's that takes blue, green and red where that takes red, green and blue."""
+    model = onnx.load(folder / "model.fp32.onnx")
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0]), "backwards"))
+    planes = next(node for node in graph.node if node.op_type == "Transpose")
+    turned = helper.make_node("Gather", ["planes", "backwards"], ["turned"], axis=1)
+    next(node for node in graph.node if "planes" in node.input).input[0] = "turned"
+    graph.node.insert(list(graph.node).index(planes) + 1, turned)
+    _replace_engine(folder, model)
+
+
+def _replace_engine(folder: Path, model: onnx.ModelProto) -> None:
+    changed = folder / "changed.onnx"
+    onnx.save(model, changed)
     stored = msgspec.json.decode((folder / bundle.ENGINE).read_bytes(), type=Engine)
     profile = DeviceProfile(name="by-hand", backend=stored.backend, precision="default")
-    seam.find(stored.backend).compile(zeroed, profile, folder / "engine")
-    zeroed.unlink()
+    seam.find(stored.backend).compile(changed, profile, folder / "engine")
+    changed.unlink()
 
 
 def reseal(folder: Path) -> Path:

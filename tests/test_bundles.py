@@ -79,6 +79,13 @@ def test_a_zeroed_engine_fails_though_its_digests_fit(copied: Path, data: Path) 
         verify(copied)
 
 
+def test_golden_vectors_alone_tell_an_engine_of_the_other_channel_order(copied: Path) -> None:
+    handmade.swap_channels(copied)
+    handmade.reseal(copied)
+    with pytest.raises(GateFailed, match="red and blue are swapped in this engine"):
+        verify(copied)
+
+
 def test_a_zeroed_engine_with_zeroed_golden_vectors_fails_on_pictures(copied: Path, data: Path) -> None:
     handmade.zero_weights(copied)
     with np.load(copied / bundle.GOLDEN) as stored:

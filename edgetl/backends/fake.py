@@ -7,6 +7,7 @@ two engines of one model agree, answers depend on the picture, and nothing has b
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,11 @@ class Fake:
         check_stamp(engine, "fake", VERSION)
         _signature(folder / engine.files[0])
         return FakeSession(engine)
+
+    def trial(self, model: Path, profile: DeviceProfile) -> FakeSession:
+        """The same, in a folder that is gone when it is open."""
+        with tempfile.TemporaryDirectory() as scratch:
+            return self.open(self.compile(model, profile, Path(scratch)), Path(scratch))
 
     def explain(
         self,

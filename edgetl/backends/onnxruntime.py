@@ -98,6 +98,11 @@ class ONNXRuntime:
             )
         return ORTSession(engine, session)
 
+    def trial(self, model: Path, profile: DeviceProfile) -> ORTSession:
+        """The same, in a folder that is gone when it is open."""
+        with tempfile.TemporaryDirectory() as scratch:
+            return self.open(self.compile(model, profile, Path(scratch)), Path(scratch))
+
     def explain(
         self,
         engine: Engine,

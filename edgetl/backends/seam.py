@@ -81,7 +81,7 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    """One compiler and the runtime that opens its output. Vendor types never cross these five."""
+    """One compiler and the runtime that opens its output. Vendor types never cross these six."""
 
     name: str
 
@@ -105,6 +105,17 @@ class Backend(Protocol):
         ------
         NotComparable : another release built it. EnvironmentLacks : its device is not here.
         BackendError : the vendor refused the files.
+        """
+
+    def trial(self, model: Path, profile: DeviceProfile) -> Session:
+        """An engine of an ONNX file for this process alone: it answers as that of ``compile`` and ``open``.
+
+        Nothing is written and nothing is timed, so a vendor may leave out what makes engines reproducible or fast to
+        answer once, and use all cores for several requests at a time.
+
+        Raises
+        ------
+        EnvironmentLacks : the device is not here. BackendError : the vendor refused the graph.
         """
 
     def explain(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from edgetl.cli import options, progress
 from edgetl.home import cache_folder
 
 if TYPE_CHECKING:
-    from edgetl.single import CalibrationSource
+    from edgetl.sources import CalibrationSource
 
 __all__ = ["register"]
 
@@ -23,9 +24,13 @@ OnnxArgument = Annotated[
 CalibData = Annotated[
     str | None,
     typer.Option(
-        "--calib-data", metavar="DIR|CSV|demo", help="Pictures to calibrate with; labels are not needed."
+        "--calib-data",
+        metavar="DIR|CSV|demo",
+        help="Pictures to calibrate with, labels are not needed; or .npy and .npz files, as the model takes them.",
     ),
 ]
+SHOWN = 6
+"""Names in a line."""
 
 
 def _show(
@@ -118,23 +123,39 @@ def export(
 
 
 def _source(
-    data: str | None, samples: int, seed: int, mean: str | None, std: str | None, crop: str | None
+    data: str | None,
+    samples: int,
+    seed: int,
+    *,
+    mean: str | None,
+    std: str | None,
+    scale: str,
+    color: str,
+    crop: str | None,
 ) -> CalibrationSource:
     """What to calibrate with, from the options."""
     from edgetl.errors import InputError
-    from edgetl.single import CalibrationSource
+    from edgetl.sources import CalibrationSource
 
     if data is None:
         raise InputError("calibration needs pictures like those in use", hint="--calib-data DIR")
+    if color not in ("rgb", "bgr"):
+        raise InputError(f"--color {color!r} is not known", hint="--color rgb or --color bgr")
     return CalibrationSource(
         data=data,
         samples=samples,
         seed=seed,
-        mean=options.triple(mean, "--mean") or (0.485, 0.456, 0.406),
-        std=options.triple(std, "--std") or (0.229, 0.224, 0.225),
-        crop=options.crop_fraction(crop) or (1, 1),
         cache=cache_folder(),
+        mean=options.in_white(options.triple(mean, "--mean"), scale),
+        std=options.in_white(options.triple(std, "--std"), scale),
+        color="bgr" if color == "bgr" else "rgb",
+        crop=options.crop_fraction(crop) or (1, 1),
     )
+
+
+def _warn(found: Mapping[str, Any]) -> None:
+    for line in found["warnings"]:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def calibrate(
@@ -142,9 +163,13 @@ def calibrate(
     calib_data: CalibData = None,
     calib_samples: options.CalibSamples = 300,
     calib_method: options.CalibMethod = "default",
-    mean: options.Mean = None,
-    std: options.Std = None,
+    mean: options.InputMean = None,
+    std: options.InputStd = None,
+    scale: options.Scale = "1/255",
+    color: options.Color = "rgb",
     crop: options.Crop = None,
+    batch: options.FixedBatch = None,
+    size: options.FixedSize = None,
     seed: options.Seed = 0,
     out: options.Out = Path("calibration"),
     as_json: options.Json = False,
@@ -155,11 +180,13 @@ def calibrate(
 
     found = single.calibrate(
         model,
-        _source(calib_data, calib_samples, seed, mean, std, crop),
+        _source(calib_data, calib_samples, seed, mean=mean, std=std, scale=scale, color=color, crop=crop),
         calib_method,
         out,
+        shape=single.Shape(batch, options.height_and_width(size)),
         progress=progress.sink(quiet=quiet or as_json),
     )
+    _warn(found)
     _show(
         found, out, as_json=as_json, then=f"edgetl quantize {model} --stats {out}", summary=found["summary"]
     )
@@ -178,9 +205,13 @@ def quantize(
     devices: options.DevicesFile = None,
     calib_samples: options.CalibSamples = 300,
     calib_method: options.CalibMethod = "default",
-    mean: options.Mean = None,
-    std: options.Std = None,
+    mean: options.InputMean = None,
+    std: options.InputStd = None,
+    scale: options.Scale = "1/255",
+    color: options.Color = "rgb",
     crop: options.Crop = None,
+    batch: options.FixedBatch = None,
+    size: options.FixedSize = None,
     seed: options.Seed = 0,
     out: options.Out = Path("model.int8.onnx"),
     as_json: options.Json = False,
@@ -195,24 +226,56 @@ def quantize(
             "quantize takes one of --calib-data and --stats",
             hint="--calib-data DIR with pictures like those in use",
         )
-    source = None if stats is not None else _source(calib_data, calib_samples, seed, mean, std, crop)
+    source = None
+    if stats is None:
+        source = _source(
+            calib_data, calib_samples, seed, mean=mean, std=std, scale=scale, color=color, crop=crop
+        )
     found = single.quantize(
         model,
         source,
         stats,
         calib_method,
         out,
+        shape=single.Shape(batch, options.height_and_width(size)),
         device=device,
         devices_file=devices,
         progress=progress.sink(quiet=quiet or as_json),
     )
+    _warn(found)
     _show(
         found,
         out,
         as_json=as_json,
         then=f"edgetl compile {out} --device {device} --precision int8",
-        summary=found["summary"],
+        summary="\n  ".join([found["summary"], *_left_in_float(found)]),
     )
+
+
+def _left_in_float(found: Mapping[str, Any]) -> list[str]:
+    """What is not in integers, a line for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for layer in found["left_float"]:
+        reasons.setdefault(layer["reason"], []).append(layer["name"])
+    lines = [
+        f"in float   {len(names)} layer{'' if len(names) == 1 else 's'}, {reason}: {_first(names)}"
+        for reason, names in reasons.items()
+    ]
+    operators = found["float_operators"]
+    control = {name: count for name, count in operators.items() if name in ("If", "Loop", "Scan")}
+    for named, why in (
+        (control, "what is inside is left as it is"),
+        ({k: v for k, v in operators.items() if k not in control}, f"{found['scheme']} has no INT8 for them"),
+    ):
+        if named:
+            lines.append(f"in float   {_first([f'{n} {name}' for name, n in named.items()])}: {why}")
+    return lines
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first few names."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def register(app: typer.Typer) -> None:

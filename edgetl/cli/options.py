@@ -15,13 +15,18 @@ __all__ = [
     "BatchSize",
     "CalibMethod",
     "CalibSamples",
+    "Color",
     "Crop",
     "Data",
     "Device",
     "DevicesFile",
     "Epochs",
+    "FixedBatch",
+    "FixedSize",
     "Flip",
     "ImageSize",
+    "InputMean",
+    "InputStd",
     "Json",
     "LearningRate",
     "MaxDrop",
@@ -32,6 +37,7 @@ __all__ = [
     "Offline",
     "Out",
     "Quiet",
+    "Scale",
     "Seed",
     "Std",
     "Strict",
@@ -39,6 +45,8 @@ __all__ = [
     "Weights",
     "crop_fraction",
     "drop_budget",
+    "height_and_width",
+    "in_white",
     "triple",
 ]
 
@@ -108,6 +116,35 @@ Crop = Annotated[
     ),
 ]
 Batch = Annotated[str, typer.Option("--batch", metavar="N|dynamic", help="Batch size of the engine.")]
+FixedBatch = Annotated[
+    int | None,
+    typer.Option("--batch", min=1, metavar="N", help="Make a batch that the model leaves open this number."),
+]
+FixedSize = Annotated[
+    str | None,
+    typer.Option(
+        "--size", metavar="HxW", help="Make a height and width that the model leaves open these numbers."
+    ),
+]
+Color = Annotated[
+    str, typer.Option("--color", metavar="rgb|bgr", help="Order of the channels that the model takes.")
+]
+InputMean = Annotated[
+    str | None,
+    typer.Option("--mean", metavar="R,G,B", help="What a float model subtracts from pixels (see --scale)."),
+]
+InputStd = Annotated[
+    str | None,
+    typer.Option("--std", metavar="R,G,B", help="What it divides them by then (see --scale)."),
+]
+Scale = Annotated[
+    str,
+    typer.Option(
+        "--scale",
+        metavar="1/255|1",
+        help="What pixels are multiplied by first: with 1, --mean and --std are in pixel values of 0 to 255.",
+    ),
+]
 CalibSamples = Annotated[
     int,
     typer.Option("--calib-samples", min=1, metavar="N", help="Images from the train role to calibrate with."),
@@ -202,6 +239,40 @@ def triple(text: str | None, option: str) -> tuple[float, float, float] | None:
             hint=f"{option} 0.485,0.456,0.406 (one per channel, white is 1.0)",
         )
     return values[0], values[1], values[2]
+
+
+def in_white(values: tuple[float, float, float] | None, scale: str) -> tuple[float, float, float] | None:
+    """A mean or std, told for pixels times ``scale``, in units where white is 1.0.
+
+    >>> in_white((127.5, 127.5, 127.5), "1")
+    (0.5, 0.5, 0.5)
+    """
+    from fractions import Fraction
+
+    try:
+        factor = Fraction(scale)
+    except (ValueError, ZeroDivisionError):
+        factor = Fraction(0)
+    if factor <= 0:
+        raise InputError(f"--scale {scale!r} is not a number above 0", hint="--scale 1/255 or --scale 1")
+    if values is None:
+        return None
+    red, green, blue = (float(value / (255 * factor)) for value in map(Fraction, values))
+    return red, green, blue
+
+
+def height_and_width(text: str | None) -> tuple[int, int] | None:
+    """A size in pixels; one number stands for both.
+
+    >>> height_and_width("240x320"), height_and_width("224")
+    ((240, 320), (224, 224))
+    """
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if not all(part.isdecimal() and int(part) > 0 for part in parts) or len(parts) > 2:
+        raise InputError(f"--size {text!r} is not a height and a width", hint="--size 240x320 or --size 224")
+    return int(parts[0]), int(parts[-1])
 
 
 def crop_fraction(text: str | None) -> tuple[int, int] | None:

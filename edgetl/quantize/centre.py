@@ -95,7 +95,7 @@ def centre(
         if node.name in biases:
             _add_bias(graph, node, biases[node.name])
     inferred = shape_inference.infer_shapes(graph.model, strict_mode=False)
-    return Centred(Graph(inferred), found.scales, found.moved)
+    return Centred(Graph(inferred, graph.path), found.scales, found.moved)
 
 
 def _site(graph: Graph, placement: Placement, name: str) -> _Site | None:

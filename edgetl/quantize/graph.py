@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import numpy_helper, shape_inference, version_converter
+from onnx import inliner, shape_inference, version_converter
 
 from edgetl.errors import InputError
+from edgetl.quantize import common_form, files, reference
 
 __all__ = [
+    "CONTROL",
     "OPSET",
     "WEIGHTED",
     "Graph",
@@ -21,15 +22,19 @@ __all__ = [
     "clear_metadata",
     "is_quantized",
     "load",
+    "operator",
     "read",
-    "reads",
     "save",
 ]
 
 OPSET = 13
 """The first opset in which QuantizeLinear takes a scale for each channel."""
+NEWEST, NEWEST_IR = 26, 13
+"""The newest opset and file version that ONNX Runtime 1.31 takes; onnx 1.23 writes 28 and 14."""
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Operators that multiply by weights: the layers that are counted as quantizable."""
+CONTROL = frozenset({"If", "Loop", "Scan"})
+"""Operators with branches or bodies; what is inside is left as it is."""
 Shape = list[int | None]
 _DOMAINS = ("", "ai.onnx")
 _QUANTIZED = frozenset(
@@ -51,6 +56,7 @@ class Graph:
     Attributes
     ----------
     model : the ONNX model; changing it makes the look-ups stale.
+    path : the file it was read from, which weights may be kept beside.
     producer : tensor -> the node that makes it.
     consumers : tensor -> nodes that read it, in graph order; a node also reads what its branches and bodies do.
     constants : names of the initialisers.
@@ -59,13 +65,14 @@ class Graph:
     opset : of ONNX's own operators.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, path: Path) -> None:
         self.model = model
+        self.path = path
         graph = model.graph
         self.producer = {name: node for node in graph.node for name in node.output}
         self.consumers: dict[str, list[onnx.NodeProto]] = {}
         for node in graph.node:
-            for name in dict.fromkeys(reads(node)):
+            for name in dict.fromkeys(common_form.reads(node)):
                 self.consumers.setdefault(name, []).append(node)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self.constants = frozenset(self._initializers)
@@ -81,7 +88,7 @@ class Graph:
 
     def array(self, name: str) -> npt.NDArray[np.generic]:
         """The value of a constant."""
-        return numpy_helper.to_array(self._initializers[name])
+        return files.value(self._initializers[name], self.path)
 
     def kind(self, name: str) -> int:
         """ONNX's number of a tensor's element type, 0 where it is not known."""
@@ -104,7 +111,12 @@ class Graph:
 
     def weighted(self) -> Iterator[onnx.NodeProto]:
         """Conv, ConvTranspose, Gemm and MatMul nodes with constant float32 weights."""
-        return (n for n in self.model.graph.node if n.op_type in WEIGHTED and self.is_weight(n.input[1]))
+        return (n for n in self.model.graph.node if operator(n) in WEIGHTED and self.is_weight(n.input[1]))
+
+
+def operator(node: onnx.NodeProto) -> str:
+    """What a node computes: ONNX's name of it, or ``domain.Name`` where another domain defines it."""
+    return str(node.op_type if node.domain in _DOMAINS else f"{node.domain}.{node.op_type}")
 
 
 def _types(graph: onnx.GraphProto) -> dict[str, tuple[int, Shape | None]]:
@@ -121,46 +133,60 @@ def _types(graph: onnx.GraphProto) -> dict[str, tuple[int, Shape | None]]:
 def load(path: Path) -> Graph:
     """Read a model with its external data, check that it can be quantized, and bring it to a common form.
 
-    Constant nodes become initialisers, initialisers stop being inputs, opsets below 13 are raised, shapes are
-    inferred, every node has a name, and metadata (which holds source paths) is cleared.
+    Functions are inlined, opsets below 13 are raised and those above 26 lowered, shapes are inferred, every node has a
+    name, metadata (which holds source paths) is cleared, and the rest is as ``common_form`` says.
 
     Raises
     ------
-    InputError : not an ONNX file; quantized already; an operator that ONNX does not define; nothing to
-        quantize; NaN or infinity in a weight.
+    InputError : not an ONNX file; quantized already; an operator that neither ONNX nor ONNX Runtime defines; nothing
+        to quantize; NaN or infinity in a weight.
     """
-    model = _read(path)
-    _refuse_foreign(model, path.name)
+    model = _inlined(files.read(path), path.name)
+    foreign = _refuse_unknown(model, path.name)
     clear_metadata(model)
-    _common_form(model.graph)
-    model = _inferred(_raised(model, path.name, OPSET), path.name)
-    _name_nodes(model.graph)
-    graph = Graph(model)
+    common_form.bring(model)
+    model = _converted(model, path.name, OPSET)
+    common_form.bring(model)  # converting makes Constant nodes
+    common_form.tidy(model)
+    model = _inferred(model, path.name)
+    if foreign:
+        reference.complete_types(model, path, foreign)
+    common_form.name_nodes(model.graph)
+    graph = Graph(model, path)
     if not any(graph.weighted()):
-        raise InputError(
-            f"{path.name} has no float32 Conv, Gemm or MatMul with constant weights: there is nothing to quantize"
-        )
+        raise _nothing_to_quantize(graph, path.name)
     _refuse_non_finite(graph, path.name)
     return graph
 
 
-def read(path: Path, *, opset: int = 1) -> Graph:
-    """Read any model, quantized ones too, to look at it: constants lifted, shapes inferred, every node with a name.
+def read(path: Path, *, opset: int | None = None) -> Graph:
+    """Read any model, quantized ones too, to look at it: the common form, shapes inferred, every node with a name.
 
     Parameters
     ----------
-    opset : an older one is raised to it.
+    opset : an older one is raised to it; none is touched where it is ``None``.
 
     Raises
     ------
     InputError : not an ONNX file; weights beside it are missing; its shapes contradict one another; its opset
         cannot be raised.
     """
-    model = _read(path)
-    _common_form(model.graph)
-    model = _inferred(_raised(model, path.name, opset), path.name)
-    _name_nodes(model.graph)
-    return Graph(model)
+    model = files.read(path)
+    common_form.bring(model)
+    if opset is not None:
+        model = _converted(model, path.name, opset)
+        common_form.bring(model)
+    model = _inferred(model, path.name)
+    common_form.name_nodes(model.graph)
+    return Graph(model, path)
+
+
+def save(model: onnx.ModelProto, source: Path, out: Path) -> None:
+    """Write a model of ours without what names who made the one at ``source``; the same model gives the same bytes."""
+    clear_metadata(model)
+    model.producer_name = "edgetl"
+    del model.graph.value_info[:]
+    files.write(model, source, out)
 
 
 def is_quantized(path: Path) -> bool:
@@ -170,31 +196,11 @@ def is_quantized(path: Path) -> bool:
     ------
     InputError : not an ONNX file.
     """
-    return any(_quantizes(node) for node in _read_nodes(path).graph.node)
+    return any(_quantizes(node) for node in files.read_nodes(path).graph.node)
 
 
 def _quantizes(node: onnx.NodeProto) -> bool:
     return node.op_type in _QUANTIZED or node.op_type.startswith("QLinear")
-
-
-def reads(node: onnx.NodeProto) -> Iterator[str]:
-    """What a node reads, in its branches and bodies too."""
-    yield from node.input
-    for attribute in node.attribute:
-        for body in (attribute.g, *attribute.graphs):
-            for inner in body.node:
-                yield from reads(inner)
-
-
-def save(model: onnx.ModelProto, out: Path) -> None:
-    """Check a model of ours and write it, whole or not at all; the same model gives the same bytes."""
-    clear_metadata(model)
-    model.producer_name = "edgetl"
-    del model.graph.value_info[:]
-    onnx.checker.check_model(model, full_check=True)
-    partial = out.with_name(out.name + ".partial")
-    partial.write_bytes(model.SerializeToString(deterministic=True))
-    partial.replace(out)
 
 
 def clear_metadata(model: onnx.ModelProto) -> None:
@@ -217,75 +223,52 @@ def clear_metadata(model: onnx.ModelProto) -> None:
         part.doc_string = ""
 
 
-def _read(path: Path) -> onnx.ModelProto:
-    model = _read_nodes(path)
+def _inlined(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The model with its functions written out, so that the layers in them are seen."""
+    if not model.functions:
+        return model
     try:
-        for location in sorted(_external(model)):
-            if not (path.parent / location).is_file():
-                raise InputError(
-                    f"{path.name} keeps weights in {location}, which is missing",
-                    hint="keep .onnx and .data together",
-                )
-        onnx.load_external_data_for_model(model, str(path.parent))
-    except (ValueError, OSError, onnx.checker.ValidationError) as error:
-        raise _unreadable(path, error) from error
-    return model
+        return inliner.inline_local_functions(model)
+    except Exception as error:
+        raise InputError(f"{name}: its functions cannot be inlined: {_line(error)}") from error
 
 
-def _read_nodes(path: Path) -> onnx.ModelProto:
-    """The graph without what is kept beside it."""
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except FileNotFoundError as error:
-        raise InputError(f"no such model: {path}", hint="give the path of an .onnx file") from error
-    except (DecodeError, ValueError, OSError) as error:
-        raise _unreadable(path, error) from error
-    if not model.graph.node:
-        raise InputError(f"{path.name} is not an ONNX model, or one without a node")
-    return model
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path.name} cannot be read as ONNX: {_line(error)}")
-
-
-def _external(model: onnx.ModelProto) -> set[str]:
-    """Names of the files beside the model that hold weights of it."""
-    entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
-    return {entry.value for entry in entries if entry.key == "location"}
-
-
-def _refuse_foreign(model: onnx.ModelProto, name: str) -> None:
+def _refuse_unknown(model: onnx.ModelProto, name: str) -> list[str]:
+    """Refuse what is quantized or undefined; the operators of other domains, which a runtime may know."""
+    version = _opset(model)
+    foreign: set[str] = set()
     for node in model.graph.node:
         if _quantizes(node):
             raise InputError(
                 f"{name} is quantized already: it has {node.op_type} nodes",
                 hint="give the float32 model it came from",
             )
-    version = _opset(model)
-    local = {(function.domain, function.name) for function in model.functions}
-    for node in model.graph.node:
-        if (node.domain, node.op_type) in local:
-            continue
-        if node.domain not in _DOMAINS or not onnx.defs.has(
-            node.op_type, max_inclusive_version=version, domain=""
-        ):
-            where = f" of domain {node.domain!r}" if node.domain not in _DOMAINS else ""
+        if node.domain not in _DOMAINS:
+            foreign.add(operator(node))
+        elif not onnx.defs.has(node.op_type, max_inclusive_version=version, domain=""):
             raise InputError(
-                f"{name} has an operator {node.op_type!r}{where} that ONNX opset {version} does not define",
+                f"{name} has an operator {node.op_type!r} that ONNX opset {version} does not define",
                 hint="export it with operators of ONNX alone",
             )
+    return sorted(foreign)
 
 
-def _common_form(graph: onnx.GraphProto) -> None:
-    """Constant nodes become initialisers, initialisers stop being inputs, an unknown shape stops being a scalar."""
-    _lift_constants(graph)
-    for value in graph.output:  # some exporters write an empty shape for "unknown": it says scalar
-        if not value.type.tensor_type.shape.dim:
-            value.type.tensor_type.ClearField("shape")
-    given = {tensor.name for tensor in graph.initializer}
-    for value in [value for value in graph.input if value.name in given]:
-        graph.input.remove(value)
+def _nothing_to_quantize(graph: Graph, name: str) -> InputError:
+    """Why no layer can be quantized."""
+    layers = [node for node in graph.model.graph.node if operator(node) in WEIGHTED]
+    kinds = {graph.kind(node.input[1]) for node in layers if node.input[1] in graph.constants}
+    small = kinds & {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+    why = "no float32 Conv, Gemm or MatMul with constant weights"
+    hint = "give a model with convolutions or linear layers"
+    if small:
+        why = f"weights in {onnx.TensorProto.DataType.Name(small.pop()).lower()}, no float32 ones"
+        hint = "export it in float32: INT8 is made from the full weights, and the device's engine chooses its floats"
+    elif not layers and any(
+        inner.op_type in WEIGHTED for inner in common_form.inner_nodes(graph.model.graph)
+    ):
+        why += " outside of its branches and loops, which are left as they are"
+        hint = "export the network without control flow (torch: trace it, or take the branch that is used)"
+    return InputError(f"{name} has {why}: there is nothing to quantize", hint=hint)
 
 
 def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
@@ -295,41 +278,24 @@ def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
         raise InputError(f"{name}: shapes cannot be inferred: {_line(error)}") from error
 
 
-def _lift_constants(graph: onnx.GraphProto) -> None:
-    for node in [node for node in graph.node if node.op_type == "Constant"]:
-        value = next((a.t for a in node.attribute if a.name == "value"), None)
-        if value is not None:
-            tensor = graph.initializer.add()
-            tensor.CopyFrom(value)
-            tensor.name = node.output[0]
-            graph.node.remove(node)
-
-
-def _raised(model: onnx.ModelProto, name: str, opset: int) -> onnx.ModelProto:
-    model.ir_version = max(model.ir_version, 9 if opset > OPSET else 7)
-    version = _opset(model)
-    if version >= opset:
-        return model
-    try:
-        return version_converter.convert_version(model, opset)
-    except Exception as error:
-        raise InputError(
-            f"{name} has opset {version}, and raising it to {opset} failed: {_line(error)}",
-            hint=f"export it with opset {opset} or later",
-        ) from error
-
-
 def _opset(model: onnx.ModelProto) -> int:
     return max([entry.version for entry in model.opset_import if entry.domain in _DOMAINS], default=1)
 
 
-def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node a name of its own: its first output's, where it has none or shares it."""
-    seen: set[str] = set()
-    for node in graph.node:
-        if not node.name or node.name in seen:
-            node.name = f"{node.op_type}:{node.output[0]}"
-        seen.add(node.name)
+def _converted(model: onnx.ModelProto, name: str, least: int) -> onnx.ModelProto:
+    """The model in an opset that pairs can be written in and runtimes read."""
+    model.ir_version = min(max(model.ir_version, 9 if least > OPSET else 7), NEWEST_IR)
+    version = _opset(model)
+    wanted = min(max(version, least), NEWEST)
+    if version == wanted:
+        return model
+    try:
+        return version_converter.convert_version(model, wanted)
+    except Exception as error:
+        raise InputError(
+            f"{name} has opset {version}, and converting it to {wanted} failed: {_line(error)}",
+            hint=f"export it with an opset of {least} to {NEWEST}",
+        ) from error
 
 
 def _refuse_non_finite(graph: Graph, name: str) -> None:

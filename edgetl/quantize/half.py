@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgetl.calibration.range_stats import RangeStats
 from edgetl.errors import InputError
+from edgetl.quantize import common_form
 from edgetl.quantize import graph as graphs
 from edgetl.quantize.bounds import magnitudes
 from edgetl.quantize.graph import Graph
@@ -78,7 +79,7 @@ def write_half(model: Path, ranges: Mapping[str, RangeStats], out: Path) -> Half
     kept = reasons(graph, magnitudes(graph, ranges), coarse)
     writer = _Writer(graph, frozenset(kept), coarse)
     writer.write()
-    graphs.save(graph.model, out)
+    graphs.save(graph.model, graph.path, out)
     kinds = {node.name: node.op_type for node in writer.old}
     return HalfReport(
         half=writer.count,
@@ -135,7 +136,7 @@ class _Writer:
             self._need_single(value.name)
         del proto.node[:]
         proto.node.extend(self._nodes)
-        read = {name for node in self._nodes for name in graphs.reads(node)} | self._graph.outputs
+        read = {name for node in self._nodes for name in common_form.reads(node)} | self._graph.outputs
         for tensor in [tensor for tensor in proto.initializer if tensor.name not in read]:
             proto.initializer.remove(tensor)
 
@@ -146,7 +147,7 @@ class _Writer:
         return name in self._graph.floats or self._graph.is_weight(name)
 
     def _as_it_was(self, node: onnx.NodeProto) -> None:
-        for name in graphs.reads(node):
+        for name in common_form.reads(node):
             self._need_single(name)
         self._nodes.append(node)
         self._single.update(node.output)

@@ -48,7 +48,7 @@ def as_convolutions(graph: Graph) -> Graph:
             )
         ):
             proto.node.insert(place + offset, made)
-    return Graph(onnx.shape_inference.infer_shapes(graph.model, strict_mode=False))
+    return Graph(onnx.shape_inference.infer_shapes(graph.model, strict_mode=False), graph.path)
 
 
 def _is_plain(graph: Graph, node: onnx.NodeProto) -> bool:

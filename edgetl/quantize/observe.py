@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -19,17 +19,20 @@ from edgetl.errors import InputError
 from edgetl.quantize import graph as graphs
 from edgetl.quantize.plan import tensors_to_observe
 from edgetl.quantize.reads import Averages
+from edgetl.quantize.reference import session_of
 from edgetl.quantize.statistics import Statistics
 from edgetl.types import TensorSpec
 
 __all__ = ["answers", "input_of", "observe", "open_session", "tools"]
 
 Array = npt.NDArray[Any]
+Sample = Array | Mapping[str, Array]
+"""What one run takes: the array of the one input, or every input's by its name."""
 
 
 def observe(
     model: Path,
-    images: Iterable[Array],
+    images: Iterable[Sample],
     *,
     total: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
@@ -39,7 +42,8 @@ def observe(
 
     Parameters
     ----------
-    images : arrays as the model's input takes them, (1, H, W, 3) uint8 for a model exported here.
+    images : arrays as the model's input takes them, (1, H, W, 3) uint8 for a model exported here; of a model with
+        several inputs, all of them by name.
     total : how many there are, for ``on_progress(done, total)``.
     method : the ranges they are for: minmax and average need no histogram, and get none.
 
@@ -79,33 +83,17 @@ def tools() -> dict[str, str]:
 def open_session(
     graph: graphs.Graph, names: list[str], model: str
 ) -> tuple[onnxruntime.InferenceSession, str]:
-    """A session of the graph with ``names`` as its outputs, and the name of its input."""
-    tapped = onnx.ModelProto()
-    tapped.CopyFrom(graph.model)
-    del tapped.graph.output[:]
-    tapped.graph.output.extend(
-        onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names
-    )
-    options = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # counting needs the cores, too
-    options.enable_mem_pattern = (
-        False  # a block for all activations at once is memory that the answers take again
-    )
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(
-            tapped.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:
-        raise InputError(f"{model} does not run on ONNX Runtime: {str(error).splitlines()[0]}") from error
+    """A session of the graph with ``names`` as its outputs, and the name of its first input."""
+    tensors = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names]
+    session = session_of(graph.model, graph.path, tensors)
     inputs = [value.name for value in session.get_inputs()]
-    if len(inputs) != 1:
-        raise InputError(f"{model} has {len(inputs)} inputs ({', '.join(inputs)}), calibration feeds one")
+    if not inputs:
+        raise InputError(f"{model} has no input: every run gives the same, there is nothing to calibrate")
     return session, inputs[0]
 
 
 def answers(
-    session: onnxruntime.InferenceSession, feed: str, images: Iterable[Array]
+    session: onnxruntime.InferenceSession, feed: str, images: Iterable[Sample]
 ) -> Iterator[tuple[int, dict[str, Array]]]:
     """Each output of the session by name, for the images in order, with how many were fed so far.
 
@@ -123,8 +111,8 @@ def answers(
 
 
 def _batches(
-    session: onnxruntime.InferenceSession, images: Iterable[Array]
-) -> Iterator[tuple[int, int, Array]]:
+    session: onnxruntime.InferenceSession, images: Iterable[Sample]
+) -> Iterator[tuple[int, int, Sample]]:
     """Images as a model with a fixed batch takes them: number of the first, how many were fed, the batch.
 
     The last batch is filled up with its own images.
@@ -134,6 +122,9 @@ def _batches(
     held: list[Array] = []
     fed = 0
     for fed, image in enumerate(images, start=1):
+        if isinstance(image, Mapping):
+            yield fed - 1, fed, image
+            continue
         held.append(image)
         if len(held) == rows or len(image) == rows:
             yield fed - len(held), fed, held[0] if len(held) == 1 else np.concatenate(held)
@@ -142,15 +133,16 @@ def _batches(
         yield fed - len(held), fed, np.concatenate([held[place % len(held)] for place in range(rows)])
 
 
-def _run(session: onnxruntime.InferenceSession, feed: str, image: Array, number: int) -> dict[str, Array]:
+def _run(session: onnxruntime.InferenceSession, feed: str, sample: Sample, number: int) -> dict[str, Array]:
     names = [value.name for value in session.get_outputs()]
+    fed = sample if isinstance(sample, Mapping) else {feed: sample}
     try:
-        return dict(zip(names, session.run(names, {feed: image}), strict=True))
+        return dict(zip(names, session.run(names, fed), strict=True))
     except Exception as error:
-        wanted = session.get_inputs()[0]
-        raise InputError(
-            f"sample {number} is {image.dtype} {list(image.shape)}, the model takes {wanted.type} {wanted.shape}"
-        ) from error
+        given = ", ".join(f"{name!r} {array.dtype} {list(array.shape)}" for name, array in fed.items())
+        wanted = ", ".join(f"{value.name!r} {value.type} {value.shape}" for value in session.get_inputs())
+        said = str(error).strip().splitlines()[0]
+        raise InputError(f"sample {number} is {given}, the model takes {wanted}: {said}") from error
 
 
 def input_of(model: Path) -> TensorSpec:
@@ -162,7 +154,14 @@ def input_of(model: Path) -> TensorSpec:
     """
     graph = graphs.load(model)
     session, _ = open_session(graph, [value.name for value in graph.model.graph.output][:1], model.name)
-    wanted = session.get_inputs()[0]
+    inputs = session.get_inputs()
+    if len(inputs) > 1:
+        told = ", ".join(f"{value.name} {value.type} {value.shape}" for value in inputs)
+        raise InputError(
+            f"{model.name} has {len(inputs)} inputs ({told}): pictures fill one",
+            hint="--calib-data with a folder of .npz files, each with an array for every input under its name",
+        )
+    wanted = inputs[0]
     kinds = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
     shape = tuple(dim if isinstance(dim, int) else None for dim in wanted.shape)
     return TensorSpec(name=wanted.name, dtype=kinds.get(wanted.type, wanted.type), shape=shape)

@@ -48,6 +48,7 @@ class QuantizeReport(Record, frozen=True, kw_only=True):
     ----------
     quantizable : layers with weights (Conv, ConvTranspose, Gemm, MatMul). quantized : those in integers.
     layers : names of the quantized ones. left_float : the others, with the reason.
+    float_operators : operators that the scheme has no rule for, and how many there are of each; control flow is here.
     pairs : Q/DQ pairs on activations. absorbed : Relu and Clip nodes that the integers made superfluous.
     """
 
@@ -60,6 +61,7 @@ class QuantizeReport(Record, frozen=True, kw_only=True):
     absorbed: int
     layers: tuple[str, ...]
     left_float: tuple[FloatLayer, ...]
+    float_operators: dict[str, int]
 
     def summary(self) -> str:
         """One line: ``47 of 52 layers``."""
@@ -109,7 +111,7 @@ def quantize(
     weights = write_weights(graph, placement, scheme, means, rounded or {})
     behind = _write_pairs(graph, placement, parameters, scheme)
     _arrange(graph.model.graph, weights, behind)
-    graphs.save(graph.model, out)
+    graphs.save(graph.model, model, out)
     nodes = {node.name: node for node in graph.model.graph.node}
     left = tuple(FloatLayer(name=n, op=nodes[n].op_type, reason=why) for n, why in placement.left.items())
     return QuantizeReport(
@@ -122,6 +124,7 @@ def quantize(
         absorbed=absorbed,
         layers=tuple(placement.layers),
         left_float=left,
+        float_operators=placement.unknown,
     )
 
 

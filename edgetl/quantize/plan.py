@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
@@ -9,10 +10,13 @@ import msgspec
 import numpy as np
 import onnx
 
-from edgetl.quantize.graph import WEIGHTED, Graph
+from edgetl.quantize.graph import CONTROL, WEIGHTED, Graph, operator
 from edgetl.quantize.schemes import SCHEMES, Scheme
 
 __all__ = ["Placement", "behind_weights", "plan", "tensors_to_observe", "weight_axis"]
+
+_FREE = ("Relu", "Clip", "Cast", "Dropout", "Identity")
+"""Operators that cost nothing beside a layer in integers: fused into it, or taken out."""
 
 
 @dataclass
@@ -27,6 +31,7 @@ class Placement:
     joins : names of the other nodes that do.
     left : weighted node that stays in float -> why.
     equal : groups of tensors that share one scale; no tensor is in two.
+    unknown : other operators that compute floats behind the first layer, and how many there are of each.
     """
 
     pairs: dict[str, set[str]] = field(default_factory=dict)
@@ -35,6 +40,7 @@ class Placement:
     joins: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
     equal: list[set[str]] = field(default_factory=list)
+    unknown: dict[str, int] = field(default_factory=dict)
 
 
 def plan(graph: Graph, scheme: Scheme, kept: Set[str] = frozenset()) -> Placement:
@@ -47,7 +53,7 @@ def plan(graph: Graph, scheme: Scheme, kept: Set[str] = frozenset()) -> Placemen
     for node in graph.model.graph.node:
         if node.name in chosen:
             _want(graph, scheme, made, node, [node.input[0]])
-        elif node.op_type in scheme.joins:
+        elif operator(node) in scheme.joins:
             joined = _join_inputs(graph, scheme, node, depths)
             if node.op_type in scheme.between and not _read_in_integers(graph, scheme, node, chosen):
                 continue
@@ -58,7 +64,20 @@ def plan(graph: Graph, scheme: Scheme, kept: Set[str] = frozenset()) -> Placemen
                     sources = {_source(graph, scheme, name) for name in joined}
                     _join_groups(made.equal, {*sources, node.output[0]})
     made.equal = [group & made.pairs.keys() for group in made.equal]
+    made.unknown = _unknown(graph, scheme, inside)
     return made
+
+
+def _unknown(graph: Graph, scheme: Scheme, inside: Set[str]) -> dict[str, int]:
+    """Operators that the scheme has no rule for and that compute floats, or hold a graph of their own."""
+    known = {*WEIGHTED, *scheme.joins, *scheme.passing, *_FREE}
+    found = [
+        operator(node)
+        for node in graph.model.graph.node
+        if operator(node) in CONTROL
+        or (operator(node) not in known and any(n in inside and n in graph.floats for n in node.output))
+    ]
+    return dict(sorted(Counter(found).items()))
 
 
 def _join_groups(groups: list[set[str]], names: set[str]) -> None:
@@ -102,7 +121,7 @@ def _widest(scheme: Scheme) -> Scheme:
 
 
 def _choose_layers(graph: Graph, scheme: Scheme, made: Placement, kept: Set[str]) -> None:
-    candidates = [n for n in graph.model.graph.node if n.op_type in WEIGHTED and n.input[0] in graph.floats]
+    candidates = [n for n in graph.model.graph.node if operator(n) in WEIGHTED and n.input[0] in graph.floats]
     ready = [node for node in candidates if graph.is_weight(node.input[1])]
     for node in candidates:
         reason = "sensitive" if node.name in kept else _reason_for_float(graph, scheme, node)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from edgetl.errors import InputError
 from edgetl.quantize.graph import Graph
 from edgetl.quantize.window import Window, window_of
 
@@ -38,10 +39,17 @@ class Averages:
     def update(self, arrays: Mapping[str, Array]) -> None:
         """Add one sample of every tensor, (1, ...)."""
         for name in self.tensors:
-            if name in self._sums:
-                self._sums[name] += arrays[name]
-            else:
+            held = self._sums.get(name)
+            if held is None:
                 self._sums[name] = arrays[name].astype(np.float32)
+            elif held.shape == arrays[name].shape:
+                held += arrays[name]
+            else:
+                raise InputError(
+                    f"samples differ in size: tensor {name!r} is {list(arrays[name].shape)} for sample "
+                    f"{self._samples}, and was {list(held.shape)}",
+                    hint="bring all samples to one size, the one in use",
+                )
         self._samples += 1
 
     def means(self) -> dict[str, Array]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edgetl import digest
 from edgetl.calibration.range_stats import SCHEMA, RangeStats
 from edgetl.errors import InputError
+from edgetl.quantize import files
 from edgetl.types import Record
 
 __all__ = ["Identity", "Statistics", "check", "identity", "load", "load_identity", "save"]
@@ -44,7 +45,7 @@ class Identity(Record, frozen=True, kw_only=True):
     Attributes
     ----------
     schema : of the two files.
-    model : sha256 of the ONNX file. preprocess : what made its inputs from pictures.
+    model : sha256 of the ONNX file and of the weights beside it. preprocess : what made its inputs from pictures.
     data : digest of the pictures. samples : which of them, in the order they were seen.
     method : what the statistics were taken for; without a histogram they serve extremes alone.
     numbers : sha256 of ``calibration.npz``; empty until it is written.
@@ -68,7 +69,7 @@ def identity(model: Path, preprocess: Any, data: str, samples: Sequence[int], me
     data : digest of the data set that the samples are numbers in.
     """
     return Identity(
-        model=digest.of_file(model),
+        model=files.digest_of(model),
         preprocess=msgspec.json.decode(
             msgspec.json.encode(preprocess)
         ),  # as it will be read: lists, not tuples
@@ -100,7 +101,7 @@ def load(folder: Path, *, model: Path | None = None) -> Statistics:
     """
     told = load_identity(folder)
     if model is not None:
-        check(told, msgspec.structs.replace(told, model=digest.of_file(model)))
+        check(told, msgspec.structs.replace(told, model=files.digest_of(model)))
     path = folder / NUMBERS
     if not path.is_file() or digest.of_file(path) != told.numbers:
         raise InputError(f"{path} is not the file that {FACTS} names", hint="calibrate again")

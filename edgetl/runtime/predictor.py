@@ -185,10 +185,17 @@ class Predictor:
                 f"golden vectors are {inputs.shape} and {expected.shape}: not this engine's",
                 hint="build it again",
             )
-        found = np.concatenate([self._raw(picture) for picture in inputs])
-        worst = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
+        found, worst = self._held_against(inputs, expected)
         flips = int((found.argmax(axis=1) != expected.argmax(axis=1)).sum())
         if not worst <= GOLDEN_TOLERANCE:  # so that NaN fails, too
+            swapped = self._held_against(np.ascontiguousarray(inputs[..., ::-1]), expected)[1]
+            if swapped <= GOLDEN_TOLERANCE:
+                raise GateFailed(
+                    f"red and blue are swapped in this engine: golden vectors differ by {worst:.1e} of the largest "
+                    f"logit as they are, and by {swapped:.1e} with their channels in the other order",
+                    hint="its network was exported for the other order: build it again on this host",
+                    difference=worst,
+                )
             raise GateFailed(
                 f"golden vectors differ by {worst:.1e} of the largest logit "
                 f"({flips} of {len(inputs)} classes changed), at most {GOLDEN_TOLERANCE:g} is allowed",
@@ -196,6 +203,13 @@ class Predictor:
                 difference=worst,
             )
         return worst
+
+    def _held_against(
+        self, inputs: npt.NDArray[np.uint8], expected: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], float]:
+        """Logits for engine inputs, and their largest difference to others, as a share of the largest logit."""
+        found = np.concatenate([self._raw(picture) for picture in inputs])
+        return found, float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
 
     def close(self) -> None:
         """Give the engine back; a second call does nothing. What other threads have in flight still ends."""

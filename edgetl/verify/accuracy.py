@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -131,14 +130,11 @@ def logits_of(
 
 def logits_of_model(model: Path, profile: DeviceProfile, pictures: Array) -> Floats:
     """Logits (N, classes) of an ONNX file's engine, which is compiled for this only."""
-    backend = seam.find(profile.backend)
-    with tempfile.TemporaryDirectory() as scratch:
-        engine = backend.compile(model, profile, Path(scratch))
-        session = backend.open(engine, Path(scratch), profile)
-        try:
-            return logits_of(session, pictures)
-        finally:
-            session.close()
+    session = seam.find(profile.backend).trial(model, profile)
+    try:
+        return logits_of(session, pictures)
+    finally:
+        session.close()
 
 
 def paired(labels: Array, reference: Floats, candidate: Floats) -> PairedResult:

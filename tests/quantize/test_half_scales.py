@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -29,7 +31,7 @@ def weights(values: npt.NDArray[np.int8], scale: list[float]) -> Graph:
     constants = [numpy_helper.from_array(value, name) for name, value in parts.items()]
     ends = [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, values.shape)]
     proto = helper.make_graph([node], "g", [], ends, constants)
-    return Graph(helper.make_model(proto, opset_imports=[helper.make_opsetid("", 19)]))
+    return Graph(helper.make_model(proto, opset_imports=[helper.make_opsetid("", 19)]), Path("made.onnx"))
 
 
 ALL = np.arange(-127, 128, dtype=np.int8)[None]

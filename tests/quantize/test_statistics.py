@@ -14,15 +14,14 @@ from edgetl.errors import InputError
 from edgetl.quantize import statistics
 from edgetl.quantize.statistics import Statistics
 from edgetl.types import Preprocess
+from tests.quantize import graphs
 
 PREPROCESS = Preprocess(height=16, width=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(b"a model")
-    return path
+    return graphs.write("conv-relu-conv", tmp_path)
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def test_the_same_statistics_have_the_same_bytes(saved: Path, stats: Statistics)
 
 
 def test_statistics_of_another_model_are_stale(saved: Path, model: Path) -> None:
-    model.write_bytes(b"another model")
+    graphs.write("residual", model.parent).replace(model)
     with pytest.raises(InputError, match="of another model"):
         statistics.load(saved, model=model)
 
