@@ -33,7 +33,7 @@ Array = npt.NDArray[Any]
 
 LEVELS, MIDDLE = 255, 128
 """Steps of the whole range, and how many of them the smallest integer is below zero."""
-_MOVED = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+_MOVED = frozenset({"Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
 _AVERAGED = frozenset({"GlobalAveragePool", "ReduceMean"})
 """Operators that give what is moved by a constant where what they read is."""
 
@@ -105,6 +105,8 @@ def _site(graph: Graph, placement: Placement, name: str) -> _Site | None:
         return None
     clip = graph.producer.get(name)
     while clip is not None and clip.op_type in _MOVED | _AVERAGED and _read_once(graph, clip.input[0]):
+        if clip.input[0] in placement.pairs:
+            return None  # its scale would not hold the moved zero exactly, which is what most values are
         clip = graph.producer.get(clip.input[0])
     if clip is None or clip.op_type not in ("Relu", "Clip") or limits(graph, clip)[0] != 0.0:
         return None
