@@ -78,6 +78,7 @@ def tune(
     flip: bool,
     seed: int,
     seconds: float,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Train a network in place until it answers in INT8 as it did in float; how many of ``STEPS`` there was time for.
 
@@ -87,6 +88,7 @@ def tune(
     Parameters
     ----------
     pictures : uint8 (N, H, W, 3). flip : mirror half of them. seconds : no step is begun after so many.
+    on_progress : told ``(done, total)`` steps.
 
     Raises
     ------
@@ -112,7 +114,8 @@ def tune(
             optimizer.step()
             schedule.step()
             done += 1
-            isolate.tick(done, STEPS)
+            if on_progress is not None:
+                on_progress(done, STEPS)
     return done
 
 
@@ -239,6 +242,7 @@ def run_json(
         flip=flip,
         seed=seed,
         seconds=seconds,
+        on_progress=isolate.tick,
     )
     checkpoint.save(net, record, checkpoint.samples(Path(trained)), Path(out))
     return done, STEPS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +41,8 @@ def network() -> nn.Sequential:
     )
     with torch.no_grad():
         norm.weight[3] *= 40
+        norm.bias[3] *= 40
+        net[3].weight[3] /= 40  # what one scale for all channels leaves of the others is six steps
         net[9].weight.mul_(20)  # confident answers, of which something can be lost
     return net.eval()
 
@@ -55,31 +56,40 @@ def divergence(net: nn.Module, teacher: nn.Module, how: Integers) -> float:
         return float(qat._divergence(copied, teacher, pixels))
 
 
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small network learns with larger steps, and few of them."""
-    monkeypatch.setattr(qat, "STEPS", 60)
-    monkeypatch.setattr(qat, "RATE", 2e-3)
-
-
-def tuned(how: Integers, **other: Any) -> tuple[nn.Module, nn.Module, int]:
-    """A network before, after, and the steps between."""
+def tuned(how: Integers, *, seconds: float = 600.0) -> tuple[nn.Module, nn.Module, int]:
+    """A network before, after, and the steps between: larger ones than a real network takes, and few of them."""
     before = network()
     after = copy.deepcopy(before)
-    done = qat.tune(after, PICTURES, RULE, how, flip=False, seed=0, **{"seconds": 600.0, **other})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with pytest.MonkeyPatch.context() as short:
+            short.setattr(qat, "STEPS", 40)
+            short.setattr(qat, "RATE", 1e-3)
+            done = qat.tune(after, PICTURES, RULE, how, flip=False, seed=0, seconds=seconds)
+    finally:
+        torch.set_num_threads(threads)
     return before, after, done
 
 
-@pytest.mark.parametrize("how", [FULL, NARROW], ids=["full range", "reduced range"])
-def test_in_integers_it_answers_more_like_the_network_it_was(how: Integers) -> None:
-    before, after, done = tuned(how)
-    assert done == 60
+@pytest.fixture(scope="module", params=[FULL, NARROW], ids=["full range", "reduced range"])
+def trained(request: pytest.FixtureRequest) -> tuple[Integers, nn.Module, nn.Module, int]:
+    """What INT8 is, and the network before and after."""
+    return request.param, *tuned(request.param)
+
+
+def test_in_integers_it_answers_more_like_the_network_it_was(
+    trained: tuple[Integers, nn.Module, nn.Module, int],
+) -> None:
+    how, before, after, done = trained
+    assert done == 40
     assert divergence(after, before, how) < 0.7 * divergence(before, before, how)
 
 
-@pytest.mark.parametrize("how", [FULL, NARROW], ids=["full range", "reduced range"])
-def test_its_weights_end_on_the_grid_that_they_are_quantized_to(how: Integers) -> None:
-    _, after, _ = tuned(how)
+def test_its_weights_end_on_the_grid_that_they_are_quantized_to(
+    trained: tuple[Integers, nn.Module, nn.Module, int],
+) -> None:
+    how, _, after, _ = trained
     for layer in after.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             weights = layer.weight.detach().numpy()
@@ -88,14 +98,12 @@ def test_its_weights_end_on_the_grid_that_they_are_quantized_to(how: Integers) -
             assert np.abs(steps - np.rint(steps)).max() < 1e-3
 
 
-def test_it_is_a_plain_network_again() -> None:
-    before, after, _ = tuned(FULL)
+def test_it_is_a_plain_network_again_and_its_norms_keep_their_statistics(
+    trained: tuple[Integers, nn.Module, nn.Module, int],
+) -> None:
+    _, before, after, _ = trained
     assert after.state_dict().keys() == before.state_dict().keys()
     assert not any(layer._forward_pre_hooks for layer in after.modules())
-
-
-def test_norms_keep_what_they_were_trained_with() -> None:
-    before, after, _ = tuned(FULL)
     for name in ("1.running_mean", "1.running_var"):
         assert torch.equal(before.state_dict()[name], after.state_dict()[name])
 
@@ -104,6 +112,7 @@ def test_no_step_is_begun_when_the_time_is_over() -> None:
     assert tuned(FULL, seconds=0.0)[2] == 0
 
 
-def test_equal_seeds_give_equal_weights() -> None:
-    first, second = (tuned(FULL)[1].state_dict() for _ in range(2))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+def test_equal_seeds_give_equal_weights(trained: tuple[Integers, nn.Module, nn.Module, int]) -> None:
+    how, _, first, _ = trained
+    again = tuned(how)[1].state_dict()
+    assert all(torch.equal(first.state_dict()[name], again[name]) for name in again)
