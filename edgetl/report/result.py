@@ -15,6 +15,9 @@ from edgetl.types import BuildSpec
 
 __all__ = ["Outcome", "assemble", "next_commands"]
 
+BLAMED = 3
+"""Layers that a failure names."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -159,14 +162,23 @@ def _judge(spec: BuildSpec, chosen: Mapping[str, Any], data: Mapping[str, Any]) 
 
 def _too_slow(sentence: str, data: Mapping[str, Any]) -> GateFailed:
     """Nothing keeps both budgets: what shipped is the fastest that keeps the accuracy."""
-    slowest = data["candidates"][data["shipped"]["candidate"]]["slowest"]
-    share = ", ".join(f"{layer['name']} {100 * layer['share']:.0f} %" for layer in slowest[:3])
     return GateFailed(
-        f"{sentence}, and no faster candidate keeps the accuracy budget"
-        + (f"; most time goes to {share}" if share else ""),
+        f"{sentence}, and no faster candidate keeps the accuracy budget{_blamed(data)}",
         hint="a smaller --imgsz, another --model, or a larger budget; the bundle is kept to look at",
         candidates=data["candidates"],
     )
+
+
+def _blamed(data: Mapping[str, Any]) -> str:
+    """The layers that stand in the way: those that INT8 loses its accuracy in, and the slowest of what shipped."""
+    slowest = data["candidates"][data["shipped"]["candidate"]]["slowest"][:BLAMED]
+    times = ", ".join(f"{layer['name']} {100 * layer['share']:.0f} %" for layer in slowest)
+    told = f"; most time goes to {times}" if times else ""
+    kept = [one["kept"] for rung in data["ladder"] for one in rung["tries"]]
+    worst = max(kept, key=len, default=[])[:BLAMED]  # in the order of what each costs alone
+    if worst and data["shipped"]["precision"] != "int8":
+        told += f"; INT8 loses most in {', '.join(worst)}"
+    return told
 
 
 def next_commands(data: Mapping[str, Any]) -> list[str]:

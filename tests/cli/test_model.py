@@ -25,7 +25,18 @@ def model(tmp_path: Path) -> Path:
 
 
 def arguments(model: Path, pictures: Path, *more: str) -> list[object]:
-    return ["quantize", model, "--device", "intel-cpu", "--calib-data", pictures, "--calib-samples", "6", "-q", *more]
+    return [
+        "quantize",
+        model,
+        "--device",
+        "intel-cpu",
+        "--calib-data",
+        pictures,
+        "--calib-samples",
+        "6",
+        "-q",
+        *more,
+    ]
 
 
 def test_it_asks_for_the_normalisation_then_says_what_stayed_in_float(

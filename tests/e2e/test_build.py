@@ -192,13 +192,15 @@ def test_a_latency_budget_that_is_missed_fails_and_json_says_so(
     assert kept.data["candidates"]["int8"]["latency_budget"]["verdict"] == "within"
 
 
-def test_a_second_backend_competes_only_when_it_is_asked_to(built: Built, edgetl: Edgetl) -> None:
+def test_a_second_backend_competes_only_when_it_is_asked_to(
+    built: Built, edgetl: Edgetl, tmp_path: Path
+) -> None:
     assert "int8@onnxruntime" not in built.ran.data["candidates"]
     told = edgetl(*BUILD, "--backend", "auto", "--precision", "int8", "--json")
     assert told.code == 0, told.out
     assert {"default@onnxruntime", "int8@onnxruntime"} < set(told.data["candidates"])
-    bundle = told.data["bundle"]
-    manifest = json.loads((Path(bundle) / "manifest.json").read_text())
+    bundle = tmp_path / told.data["bundle"]
+    manifest = json.loads((bundle / "manifest.json").read_text())
     assert manifest["backend"] == told.data["shipped"]["backend"]
     assert edgetl("verify", bundle).code == 0
 

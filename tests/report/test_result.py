@@ -153,6 +153,17 @@ def test_over_the_latency_budget_the_answer_is_no_and_the_layers_to_blame_are_na
     assert set(found.data["candidates"]) == set(ALL)
 
 
+def test_where_int8_is_fast_enough_and_too_wrong_its_worst_layers_are_named_too() -> None:
+    tries = [{"kept": ["conv_3"]}, {"kept": ["conv_3", "conv_1"]}]
+    made = records(select={"shipped": "default", "latency": latency_verdicts("over")})
+    made["refine:float"] = {"rungs": [{"rung": "float", "tries": tries}]}
+    run = {"key": "k", "cached": False, "seconds": 1.0}
+    artifacts = {name: Artifact(Path(), {**record, "_run": run}, "0") for name, record in made.items()}
+    found = assemble(BuildSpec(data="parts"), HERE, artifacts, ALL, None, "")
+    assert found.failure is not None
+    assert "INT8 loses most in conv_3, conv_1" in found.failure.problem
+
+
 def test_a_latency_that_cannot_be_told_is_inconclusive_not_kept() -> None:
     assert isinstance(outcome(select={"latency": latency_verdicts("unproven")}).failure, Inconclusive)
 
