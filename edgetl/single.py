@@ -207,7 +207,7 @@ def compile_model(
         raise InputError(f"no such model: {model}", hint="an ONNX file or a bundle")
     _same_precision(model, precision)
     backend = seam.find(runs_on.backend)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, _in_one_file(model) as model:
         engine = backend.compile(model, msgspec.structs.replace(runs_on, precision=precision), Path(scratch))
         (Path(scratch) / "engine.json").write_bytes(digest.canonical_json(engine))
         _copy_files(Path(scratch), out)
@@ -215,6 +215,22 @@ def compile_model(
         "summary": f"{engine.precision} for {engine.backend} {engine.device}",
         **msgspec.to_builtins(engine),
     }
+
+
+@contextmanager
+def _in_one_file(model: Path) -> Iterator[Path]:
+    """The model, or a copy with the weights beside it inside: not every backend looks beside, and no digest does.
+
+    One that does not fit a file is left as it is, for the backends that look.
+    """
+    beside = files.beside(model)
+    if not beside or sum(part.stat().st_size for part in beside) > files.HELD:
+        yield model
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        whole = Path(scratch) / model.name
+        files.write(files.read(model), model, whole)
+        yield whole
 
 
 def _same_precision(model: Path, precision: str) -> None:

@@ -79,11 +79,13 @@ def samples_of(model: Path, source: CalibrationSource) -> Samples:
     place = data_place(source.data, source.cache)
     files = _arrays_in(place)
     kind: Literal["images", "arrays"] = "arrays" if files else "images"
+    facts: dict[str, Any]
     if files:
         drawn = _any_of(files, source.samples, source.seed)
         chosen = [files[index] for index in drawn]
         arrays: Iterator[Any] = (_array(file) for file in chosen)
-        identity, facts = digest.of_json([digest.of_file(file) for file in files]), {"input": kind}
+        identity = digest.of_json([digest.of_file(file) for file in files])
+        facts = {"input": kind}
     else:
         feed = _Feed(model, source)
         paths, drawn, identity = _draw(place, source.samples, source.seed)

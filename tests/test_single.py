@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import onnx
 import pytest
 
+from edgetl import devices, single
+from edgetl.backends import seam
+from edgetl.pipeline import Silent
+from edgetl.sources import CalibrationSource, samples_of
+from edgetl.verify.accuracy import snr_db
 from tests.e2e.conftest import Ran, run_edgetl
 
 
@@ -103,3 +110,49 @@ def test_a_folder_that_is_not_ours_is_never_replaced(home: Path, chain: dict[str
     assert ran.code == 2
     assert (home / "mine/thesis.txt").read_text() == "precious"
     assert sorted(p.name for p in (home / "mine").iterdir()) == ["thesis.txt"]
+
+
+REAL = {
+    "residual_block_dynbatch_opset11.onnx": single.Shape(batch=1),
+    "ultraface_slim_320_opset9.onnx": single.Shape(),
+    "yunet_2022mar_opset11.onnx": single.Shape(),
+}
+"""Files that other people's tools exported, with float planes as input."""
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_model_that_was_trained_elsewhere_answers_as_it_did(
+    name: str, shared: Path, tmp_path: Path
+) -> None:
+    model = shared / "data/onnx" / name
+    pictures = CalibrationSource(
+        data=str(shared / "data/det_pedestrians/images"),
+        samples=12,
+        seed=0,
+        cache=tmp_path,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+    out = tmp_path / "int8.onnx"
+    found = single.quantize(
+        model,
+        pictures,
+        None,
+        "default",
+        out,
+        shape=REAL[name],
+        device="intel-cpu",
+        devices_file=None,
+        progress=Silent(),
+    )
+    assert found["quantized"] == found["quantizable"]
+    profile = devices.load().find("intel-cpu")
+    answers = []
+    for path, precision in ((model, "f32"), (out, "int8")):
+        session = seam.find("openvino").trial(path, msgspec.structs.replace(profile, precision=precision))
+        fed = samples_of(model, pictures).arrays
+        taken = session.inputs[0].name
+        rows = [session.run({taken: np.asarray(picture)}) for picture in fed]
+        answers.append(np.concatenate([array.ravel() for row in rows for array in row.values()]))
+        session.close()
+    assert (snr_db(*answers) or 0.0) > 20.0

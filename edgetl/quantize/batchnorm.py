@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,18 @@ EPSILON = 1e-5
 Floats = npt.NDArray[np.float64]
 
 
-def fold(graph: onnx.GraphProto) -> None:
+def fold(graph: onnx.GraphProto, readers: Mapping[str, int]) -> None:
     """Put every BatchNormalization that alone reads a convolution of constants into it, in place.
 
     The convolution takes the name of what the normalisation gave; weights that others read too are left, and so are
     those that are outside of the graph.
+
+    Parameters
+    ----------
+    readers : how often each tensor is read, in bodies and as an output of the graph too.
     """
     held = {tensor.name: tensor for tensor in graph.initializer if not files.is_outside(tensor)}
     makers = {node.output[0]: node for node in graph.node if node.op_type == "Conv"}
-    readers = Counter(name for node in graph.node for name in node.input)
-    readers.update(value.name for value in graph.output)
     for node in [node for node in graph.node if node.op_type == "BatchNormalization"]:
         convolution = makers.get(node.input[0])
         constants = [*node.input[1:], *(convolution.input[1:] if convolution is not None else ())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import onnx
@@ -41,7 +42,7 @@ def tidy(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         if node.op_type == "Sum" and len(node.input) == 2 and not node.domain:
             node.op_type = "Add"
-    batchnorm.fold(model.graph)
+    batchnorm.fold(model.graph, _readers(model.graph))
     _drop_unread(model.graph)
 
 
@@ -115,12 +116,20 @@ def _computed(
     alone = helper.make_model(
         helper.make_graph([node], "constant", [], [output], constants), opset_imports=model.opset_import
     )
-    return numpy_helper.from_array(ReferenceEvaluator(alone).run(None, {})[0])
+    (value,) = ReferenceEvaluator(alone).run(None, {})
+    return numpy_helper.from_array(value)
+
+
+def _readers(graph: onnx.GraphProto) -> Counter[str]:
+    """How often each tensor is read, or given on as an output."""
+    found = Counter(name for node in graph.node for name in reads(node))
+    found.update(value.name for value in graph.output)
+    return found
 
 
 def _drop_unread(graph: onnx.GraphProto) -> None:
     """Take out the initialisers that nothing reads any more."""
-    read = {name for node in graph.node for name in reads(node)} | {value.name for value in graph.output}
+    read = _readers(graph)
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in read]:
         graph.initializer.remove(tensor)
 

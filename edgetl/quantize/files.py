@@ -21,7 +21,18 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from edgetl import digest
 from edgetl.errors import InputError
 
-__all__ = ["HELD", "data_file", "digest_of", "is_outside", "parts", "read", "read_nodes", "value", "write"]
+__all__ = [
+    "HELD",
+    "beside",
+    "data_file",
+    "digest_of",
+    "is_outside",
+    "parts",
+    "read",
+    "read_nodes",
+    "value",
+    "write",
+]
 
 HELD = 2**30
 """Bytes of weights that are read into the graph; half of what a message may have, for passes add to it."""
@@ -91,11 +102,21 @@ def value(tensor: onnx.TensorProto, path: Path) -> npt.NDArray[Any]:
 
 def digest_of(path: Path) -> str:
     """sha256 of a model: of its file, or of that together with the files that hold its weights."""
-    names = {_location(tensor) for tensor in _tensors(read_nodes(path)) if is_outside(tensor)}
-    if not names:
+    found = beside(path)
+    if not found:
         return digest.of_file(path)
-    beside = {name: digest.of_file(_beside(path, name)) for name in sorted(names)}
-    return digest.of_json({"model": digest.of_file(path), "beside": beside})
+    return digest.of_json([digest.of_file(file) for file in (path, *found)])
+
+
+def beside(path: Path) -> list[Path]:
+    """The files that hold weights of a model, in the order of their names.
+
+    Raises
+    ------
+    InputError : one is missing, or outside of the model's folder.
+    """
+    names = {_location(tensor) for tensor in _tensors(read_nodes(path)) if is_outside(tensor)}
+    return [_beside(path, name) for name in sorted(names)]
 
 
 def data_file(path: Path) -> Path:

@@ -62,7 +62,7 @@ def _fix(value: onnx.ValueInfoProto, axis: int, wanted: int, name: str, what: st
 
 def _picture(graph: onnx.GraphProto, name: str) -> onnx.ValueInfoProto:
     """The one input that is a picture: four axes, three channels."""
-    found = []
+    found: list[onnx.ValueInfoProto] = []
     for value in graph.input:
         dims = value.type.tensor_type.shape.dim
         if len(dims) == 4 and 3 in (dims[1].dim_value, dims[3].dim_value):

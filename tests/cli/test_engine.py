@@ -10,10 +10,13 @@ from typing import Any
 import cv2
 import msgspec
 import numpy as np
+import onnx
 import pytest
 
 from edgetl import digest
+from edgetl.backends import seam
 from edgetl.runtime import bundle as format_of
+from edgetl.types import Engine
 from tests import handmade
 from tests.cli.conftest import Run
 from tests.quantize.qdq import Net
@@ -180,6 +183,27 @@ def test_a_model_is_not_called_what_it_is_not(
     told = run("compile", model, "--precision", precision)
     assert told.code == 2
     assert words in told.err
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_model_with_weights_beside_it_is_compiled_whole(
+    backend: str, run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    whole = onnx.load(bundle / "model.fp32.onnx")
+    model = tmp_path / "model.onnx"
+    onnx.save(whole, model, save_as_external_data=True, location="model.data", size_threshold=0)
+    (tmp_path / "box.yaml").write_text(f"devices: {{box: {{extends: local, backend: {backend}}}}}\n")
+    told = run("compile", model, "--devices", "box.yaml", "--device", "box", "--precision", "f32")
+    assert told.code == 0, told.err
+    (tmp_path / "model.data").unlink()
+    opened = seam.find(backend).open(
+        msgspec.json.decode((tmp_path / "engine/engine.json").read_bytes(), type=Engine), tmp_path / "engine"
+    )
+    assert np.isfinite(opened.run({"input": np.zeros((1, 32, 32, 3), np.uint8)})["logits"]).all()
+    opened.close()
+    told = run("compile", model, "--device", "local")
+    assert told.code == 2
+    assert "model.data, which is missing" in told.err
 
 
 def test_a_library_that_is_not_installed_is_lacking_and_the_extra_is_named(

@@ -59,6 +59,16 @@ def test_a_batch_is_fixed_on_request(run: Run, model: Path, pictures: Path, tmp_
     assert [dim.dim_value for dim in dims] == [2, 3, 16, 16]
 
 
+def test_statistics_of_a_fixed_batch_serve_the_same_batch(run: Run, model: Path, pictures: Path) -> None:
+    fixed = ("--batch", "1")
+    seen = run("calibrate", model, "--calib-data", pictures, "--calib-samples", "6", "-q", *HALF, *fixed)
+    assert seen.code == 0, seen.err
+    assert run("quantize", model, "--stats", "calibration", "--device", "intel-cpu", *fixed).code == 0
+    other = run("quantize", model, "--stats", "calibration", "--device", "intel-cpu", "--batch", "2")
+    assert other.code == 2
+    assert "of another model" in other.err
+
+
 def test_pixel_values_and_white_are_two_ways_of_one_normalisation(
     run: Run, model: Path, pictures: Path, tmp_path: Path
 ) -> None:

@@ -104,6 +104,18 @@ def test_a_normalisation_of_a_tensor_that_others_read_stays(tmp_path: Path) -> N
     assert ratio > 25.0
 
 
+def test_a_normalisation_whose_convolution_a_branch_reads_stays(tmp_path: Path) -> None:
+    b = Builder()
+    source = b.conv(b.relu_conv(), 8, 8)
+    normal = b.node("BatchNormalization", source, *(b.const(b.rng.uniform(0.5, 1.5, 8)) for _ in range(4)))
+    flag = b.node("Greater", b.node("ReduceMean", normal, keepdims=0), b.const(0.0))
+    branches = [_branch(b, source, name, False) for name in ("then", "other")]
+    chosen = b.node("If", flag, then_branch=branches[0], else_branch=branches[1])
+    report, ratio = quantized(b.save(tmp_path / "model.onnx", b.node("Add", chosen, normal)))
+    assert report.float_operators["BatchNormalization"] == 1
+    assert ratio > 20.0
+
+
 def test_limits_that_are_attributes_in_an_old_opset_are_absorbed_too(tmp_path: Path) -> None:
     b = Builder(opset=9)
     six = b.node("Clip", b.conv(b.first, 3, 8), min=0.0, max=6.0)
