@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -117,7 +118,7 @@ def _computed(
         helper.make_graph([node], "constant", [], [output], constants), opset_imports=model.opset_import
     )
     (value,) = ReferenceEvaluator(alone).run(None, {})
-    return numpy_helper.from_array(value)
+    return numpy_helper.from_array(np.asarray(value))
 
 
 def _readers(graph: onnx.GraphProto) -> Counter[str]:
