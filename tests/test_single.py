@@ -83,6 +83,18 @@ def test_statistics_of_another_model_are_refused(chain: dict[str, Ran], home: Pa
     assert not (home / "other.int8.onnx").exists()
 
 
+def test_a_model_for_tensorrt_comes_with_a_strongly_typed_one(chain: dict[str, Ran], home: Path) -> None:
+    ran = told(
+        home, "quantize", "model.onnx", "--stats", "calibration", "--device", "jetson", "--out", "board.onnx"
+    )
+    assert "board.fp16.onnx: " in ran.out
+    assert "nodes in FP16" in ran.out
+    types = {tensor.data_type for tensor in onnx.load(home / "board.fp16.onnx").graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in types
+    for name in ("board.onnx", "board.fp16.onnx"):
+        assert "keeps the 30 rules" in told(home, "lint", name, "--target", "tensorrt").out
+
+
 def test_a_changed_checkpoint_is_refused(chain: dict[str, Ran], home: Path) -> None:
     weights = home / "ckpt/model.safetensors"
     whole = weights.read_bytes()

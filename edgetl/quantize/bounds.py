@@ -27,7 +27,7 @@ Bounds = Mapping[str, float]
 
 MARGIN = 4.0
 """How far beyond the calibration pictures another one may reach: two bits."""
-_INTEGERS = {TensorProto.UINT8: (0, 255), TensorProto.INT8: (-128, 127)}
+_INTEGERS: Mapping[int, tuple[int, int]] = {TensorProto.UINT8: (0, 255), TensorProto.INT8: (-128, 127)}
 _KEEPING = frozenset(
     {
         *("AveragePool", "Cast", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "Gelu"),
@@ -72,21 +72,21 @@ def dequantized(graph: Graph, name: str) -> Array | None:
     if graph.is_weight(name):
         return graph.array(name)
     back = graph.producer.get(name)
-    if back is None or back.op_type != "DequantizeLinear" or back.input[1] not in graph.constants:
+    if back is None or back.op_type != "DequantizeLinear" or not graph.constants.issuperset(back.input[1:]):
         return None
     integers, scale = _integers(graph, back), _along(graph, back, graph.array(back.input[1]))
-    if integers is None or scale is None:
+    zero = _along(graph, back, _zero_point(graph, back))
+    if integers is None or scale is None or zero is None:
         return None
-    zero = graph.array(back.input[2]) if len(back.input) > 2 and back.input[2] in graph.constants else None
-    shift = 0.0 if zero is None else _along(graph, back, zero)
-    return (integers.astype(np.float64) - shift) * scale
+    values: Array = (integers.astype(np.float64) - zero) * scale
+    return values
 
 
 def summands(graph: Graph, node: onnx.NodeProto) -> int | None:
     """How many values a pool or a mean adds up for one of its own; ``None`` where it is not known."""
     told = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if node.op_type == "AveragePool":
-        return math.prod(told["kernel_shape"])
+        return int(math.prod(told["kernel_shape"]))
     shape = graph.shape(node.input[0])
     axes = told.get("axes")
     if len(node.input) > 1 and node.input[1] in graph.constants:
@@ -142,9 +142,9 @@ def _behind_integers(graph: Graph, node: onnx.NodeProto, inputs: list[float]) ->
     if values is not None:
         return _largest(values)
     clipped = _INTEGERS.get(graph.kind(node.input[0]))
-    if clipped is None or node.input[1] not in graph.constants:
+    if clipped is None or not graph.constants.issuperset(node.input[1:]):
         return math.inf
-    zero = graph.array(node.input[2]).astype(np.float64) if len(node.input) > 2 else np.zeros(1)
+    zero = _zero_point(graph, node).astype(np.float64)
     reach = max(float(np.abs(end - zero).max()) for end in clipped)
     return reach * _largest(graph.array(node.input[1]))
 
@@ -183,6 +183,10 @@ def _integers(graph: Graph, back: onnx.NodeProto) -> Array | None:
         return None
     scale = _along(graph, made, graph.array(made.input[1])) if made.input[1] in graph.constants else None
     return None if scale is None else np.clip(np.rint(graph.array(made.input[0]) / scale), -128, 127)
+
+
+def _zero_point(graph: Graph, half: onnx.NodeProto) -> Array:
+    return graph.array(half.input[2]) if len(half.input) > 2 else np.zeros(())
 
 
 def _along(graph: Graph, half: onnx.NodeProto, values: Array) -> Array | None:

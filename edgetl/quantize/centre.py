@@ -79,7 +79,7 @@ def centre(
     sites = [site for name in placement.pairs if (site := _site(graph, placement, name)) is not None]
     for site in sites:
         _, high = find_range(ranges[site.tensor], symmetric=False)
-        scale = half_above(np.float32([high / LEVELS]))[0]
+        scale = half_above(np.array([high / LEVELS], np.float32))[0]
         if not 0 < scale < np.inf:
             continue
         shift = float(scale) * MIDDLE

@@ -24,7 +24,7 @@ FAINT = 1 / 256
 def half_above(scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The smallest FP16 numbers that are not below ``scale``, as float32; infinity where there is none.
 
-    >>> half_above(np.float32([0.1, 2.0**-30]))
+    >>> half_above(np.array([0.1, 2.0**-30], np.float32))
     array([1.000366e-01, 5.960464e-08], dtype=float32)
     """
     with np.errstate(over="ignore"):
@@ -58,7 +58,7 @@ def settle_scales(graph: Graph) -> tuple[frozenset[str], dict[str, int]]:
         for half in {half.input[0]: half for half in halves if half.input[0] in graph.constants}.values():
             if half.op_type == "DequantizeLinear":
                 stored = graph.array(half.input[0])
-                kept = _divided(graph, half, graph.array(name) / fresh)
+                kept = _divided(graph, half, graph.array(name).astype(np.float32) / fresh)
                 if lost := int(np.count_nonzero(stored) - np.count_nonzero(kept)):
                     vanished[half.input[0]] = lost
                 tensors[half.input[0]].CopyFrom(numpy_helper.from_array(kept, half.input[0]))
@@ -78,7 +78,8 @@ def _fresh(graph: Graph, name: str) -> npt.NDArray[np.float32] | None:
 
 def _divided(graph: Graph, half: onnx.NodeProto, ratio: Array) -> Array:
     """Stored integers in steps of another scale."""
-    integers, zero = graph.array(half.input[0]), _zero(graph, half)
+    integers: Array = graph.array(half.input[0])
+    zero = _zero(graph, half)
     moved = np.rint((integers - zero) * _along(half, ratio.astype(np.float64), integers.ndim)) + zero
     ends = np.iinfo(integers.dtype)
     divided: Array = np.clip(moved, ends.min, ends.max).astype(integers.dtype)

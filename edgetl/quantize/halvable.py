@@ -82,10 +82,10 @@ def _touches_floats(graph: Graph, node: onnx.NodeProto) -> bool:
 
 
 def _from_inputs(graph: Graph) -> set[str]:
-    """Tensors that depend on the graph's inputs."""
+    """Tensors that depend on the graph's inputs, up to the first pair."""
     found = {value.name for value in graph.model.graph.input}
     for node in graph.model.graph.node:
-        if any(name in found for name in node.input):
+        if node.op_type != "QuantizeLinear" and any(name in found for name in node.input):
             found.update(node.output)
     return found
 
@@ -112,12 +112,14 @@ def _operator(graph: Graph, node: onnx.NodeProto) -> str:
 
 
 def _constants(graph: Graph, node: onnx.NodeProto, bounds: Mapping[str, float]) -> str:
-    for name in node.input:
+    for place, name in enumerate(node.input):
         if not graph.is_weight(name) or not bounds[name]:
             continue
         if bounds[name] > LARGEST and np.isfinite(graph.array(name)).all():
             return f"constant {name!r} reaches {bounds[name]:.3g}, FP16 {LARGEST:.0f}"
-        if bounds[name] < NORMAL:
+        if bounds[name] < NORMAL and not (
+            node.op_type in WEIGHTED and place == 2
+        ):  # a bias that small is none
             return f"constant {name!r} is at most {bounds[name]:.3g}, where FP16 has few digits or none"
     return ""
 

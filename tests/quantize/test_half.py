@@ -80,7 +80,7 @@ def large_channel(b: graphs.Builder) -> str:
     multiply(b.weights[-2], 1e5)
     multiply(b.weights[-1], 1e5)
     last = b.conv(big, 8, 8)
-    multiply(b.weights[-2], 1e-5)
+    multiply(b.weights[-1], 1e-5)
     return last
 
 
@@ -155,6 +155,25 @@ def test_values_that_vanish_in_half_are_counted(tmp_path: Path) -> None:
     name = b.const(faint, "faint")
     model = b.save(tmp_path / "model.onnx", b.conv(b.node("Mul", b.relu_conv(), name), 8, 8))
     assert halved(model, quantized=False)[2].vanished == {"faint": 1}
+
+
+def test_pixels_end_at_the_first_pair_though_they_are_moved_behind_it(tmp_path: Path) -> None:
+    b = graphs.Builder()
+    flat = b.node("Reshape", b.first, b.const(np.array([1, -1])))
+    back = b.node("Reshape", flat, b.const(np.array([1, 3, graphs.SIDE, graphs.SIDE])))
+    _, out, report = halved(b.save(tmp_path / "model.onnx", b.conv(back, 3, 8)), quantized=True)
+    assert reasons(report) == {}
+    assert lint(out, "tensorrt") == []
+    assert report.casts == 1, "of the answer"
+
+
+def test_a_bias_that_is_next_to_nothing_keeps_no_layer_in_float32(tmp_path: Path) -> None:
+    b = graphs.Builder()
+    end = b.conv(b.relu_conv(), 8, 8)
+    multiply(b.weights[-2], 1e-6)
+    _, out, report = halved(b.save(tmp_path / "model.onnx", end), quantized=False)
+    assert reasons(report) == {}
+    assert TensorProto.FLOAT not in layers(out)
 
 
 def test_branches_keep_reading_float32(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from edgetl.quantize.half_scales import half_above, settle_scales
 
 @given(st.floats(2.0**-40, 6e4, width=32))
 def test_the_next_half_is_not_below_and_no_smaller_one_is_above(scale: float) -> None:
-    found = half_above(np.float32([scale]))
+    found = half_above(np.array([scale], np.float32))
     assert found.astype(np.float16).astype(np.float32) == found >= scale
     below = np.nextafter(found.astype(np.float16), np.float16(0.0)).astype(np.float32)
     assert below < np.float32(scale)
@@ -26,7 +26,7 @@ def test_the_next_half_is_not_below_and_no_smaller_one_is_above(scale: float) ->
 
 def weights(values: npt.NDArray[np.int8], scale: list[float]) -> Graph:
     """A graph of one DequantizeLinear with a scale for each row."""
-    parts = {"w": values, "s": np.float32(scale), "z": np.zeros(len(scale), np.int8)}
+    parts = {"w": values, "s": np.array(scale, np.float32), "z": np.zeros(len(scale), np.int8)}
     node = helper.make_node("DequantizeLinear", ["w", "s", "z"], ["y"], name="DQ", axis=0)
     constants = [numpy_helper.from_array(value, name) for name, value in parts.items()]
     ends = [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, values.shape)]
@@ -42,14 +42,14 @@ def test_integers_of_an_ordinary_scale_stay_what_they_are(scale: float) -> None:
     graph = weights(ALL, [scale])
     assert settle_scales(graph) == (frozenset(), {})
     assert np.array_equal(graph.array("w"), ALL)
-    assert graph.array("s") == half_above(np.float32([scale]))
+    assert graph.array("s") == half_above(np.array([scale], np.float32))
 
 
 def test_integers_of_a_tiny_scale_are_divided_again() -> None:
     scale = 3.4 * 2.0**-24
     graph = weights(ALL, [scale])
     assert settle_scales(graph) == (frozenset(), {})
-    moved = graph.array("w").astype(np.float64) * graph.array("s")
+    moved = graph.array("w").astype(np.float64) * graph.array("s").astype(np.float64)
     assert np.abs(moved - ALL * scale).max() <= graph.array("s").item() / 2 * (1 + 1e-6)
 
 
