@@ -80,8 +80,11 @@ def pictures(file: Path) -> tuple[Array, Array]:
     """Every picture of a pack, uint8 RGB (N, 32, 32, 3), and its class (N,)."""
     with np.load(file, allow_pickle=False) as pack:
         starts, packed = pack["offsets"], pack["jpeg"]
-        frames = [
-            cv2.cvtColor(cv2.imdecode(packed[first:last], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-            for first, last in itertools.pairwise(starts)
-        ]
+        frames = [_decoded(packed[first:last]) for first, last in itertools.pairwise(starts)]
         return np.stack(frames), pack["labels"].astype(np.int64)
+
+
+def _decoded(file: Array) -> Array:
+    frame = cv2.imdecode(file, cv2.IMREAD_COLOR)
+    assert frame is not None
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

@@ -67,8 +67,8 @@ def _cases(data: Path, folder: Path, *, quick: bool) -> Iterator[Case]:
         train, test = (_cifar.pictures(data / "cls_cifar10" / f"{part}.npz") for part in ("train", "test"))
         count = 20 if quick else _imagenet.CALIBRATE
         judge = len(train[1]) + np.random.default_rng(0).permutation(len(test[1]))[: 40 if quick else None]
-        both = (np.concatenate(parts) for parts in zip(train, test))
-        yield Case(name, model, *both, np.arange(count), judge)
+        pictures, labels = (np.concatenate(parts) for parts in zip(train, test))
+        yield Case(name, model, pictures, labels, np.arange(count), judge)
     if quick:
         return
     rule = _peers.preprocess_of("efficientnet_lite0")  # both networks take 224 of 256, in [-1, 1]
@@ -145,7 +145,7 @@ def _build(case: Case, select: Array, test: Array, cache: Path) -> Mapping[str, 
         time_budget=TIME_BUDGET_S,
         seed=0,
     )
-    found = {}
+    found: dict[str, Artifact] = {}
     for name, stages, source in (
         ("before", shared, "quantize"),
         ("int8", [*shared, *ladder], refine.final()),

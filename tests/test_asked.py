@@ -24,6 +24,15 @@ def test_paths_numbers_and_percent_are_taken_from_python() -> None:
     )
 
 
+def test_a_time_budget_is_seconds_minutes_or_hours() -> None:
+    assert [asked.spec_of(data="x", time_budget=t).time_budget for t in ("90s", "30m", "1.5h", 20)] == [
+        90.0,
+        1800.0,
+        5400.0,
+        20.0,
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -31,6 +40,10 @@ def test_paths_numbers_and_percent_are_taken_from_python() -> None:
         ({}, "data"),
         ({"data": "x", "epochs": "many"}, "epochs"),
         ({"data": "x", "max_drop": "much"}, "not a budget"),
+        ({"data": "x", "time_budget": "soon"}, "not a time"),
+        ({"data": "x", "time_budget": "30"}, "not a time"),
+        ({"data": "x", "time_budget": "-1m"}, "not a time"),
+        ({"data": "x", "time_budget": ""}, "not a time"),
     ],
 )
 def test_what_is_not_of_its_kind_is_refused(options: dict[str, Any], words: str) -> None:
@@ -49,6 +62,8 @@ def test_what_is_not_of_its_kind_is_refused(options: dict[str, Any], words: str)
         ({"calib_samples": 0}, "--calib-samples 0"),
         ({"instances": 0}, "--instances 0"),
         ({"max_drop": -1.0}, "--max-drop -1"),
+        ({"time_budget": -1.0}, "--time-budget -1"),
+        ({"time_budget": math.inf}, "--time-budget inf"),
         ({"max_drop": math.nan}, "--max-drop nan"),
         ({"name": "latest"}, "--name 'latest'"),
         ({"name": "../x"}, "no name for a folder"),

@@ -193,6 +193,23 @@ def test_a_cancelled_build_stops_at_the_next_step_and_goes_on_from_there(build: 
     assert build.ran == ["bench:f32"]
 
 
+def test_a_stage_that_was_cut_short_serves_this_build_and_runs_again_in_the_next(build: Build) -> None:
+    stage = build.stages[1]
+
+    def cut(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
+        return {**stage.run(inputs, out, ctx), "cut": True}
+
+    build.stages[1] = replace(stage, run=cut)
+    build.walk()
+    assert build.ran == ["check", "train", "bench:f32"]
+    build.stages[1] = stage
+    assert [row.cached for row in pipeline.plan(build.stages, build.cache)] == [True, False, False]
+    assert build.walk()["train"].record["_run"]["cached"] is False
+    assert build.ran == ["train", "bench:f32"], "what it came to is another input"
+    build.walk()
+    assert build.ran == []
+
+
 def test_progress_is_told_in_order(build: Build) -> None:
     log = Log()
     build.walk(ctx=Context(progress=log))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 
 from edgetl import isolate
@@ -72,7 +71,7 @@ def _exported(ladder: Ladder, tuned: Path, tuning: Tuning) -> Path:
     if in_parts(tuning.method, tuning.batch):
         features = ladder.scratch / "features.onnx"
         exporter.export_features(net.body, record.preprocess, features, batch=tuning.batch)
-        weight, bias = (np.array(part.detach()) for part in (net.head.weight, net.head.bias))
+        weight, bias = (part.detach().numpy() for part in (net.head.weight, net.head.bias))
         exporter.with_head(features, weight, bias, model)
     else:
         exporter.export_classifier(net, record.preprocess, model, batch=tuning.batch)

@@ -43,6 +43,25 @@ def test_a_bar_moves_where_somebody_watches_and_a_stage_takes_long(monkeypatch: 
     assert "5/10" in stream.getvalue()
 
 
+def test_what_a_stage_finds_on_its_way_stays_beside_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_BAR_AFTER_S", 0.0)
+    stream = io.StringIO()
+    lines = progress.Lines(stream, bars=True)
+    lines.started("refine:float")
+    lines.remarked("refine:float", "2.1 points lost, 21 min left")
+    lines.advanced("refine:float", 5, 10)
+    assert stream.getvalue().endswith("5/10   float 2.1 points lost, 21 min left")
+    lines.started("compile:int8")
+    lines.advanced("compile:int8", 1, 2)
+    assert stream.getvalue().endswith("1/2"), "another stage begins without it"
+
+
+def test_a_remark_is_for_those_who_watch() -> None:
+    stream = io.StringIO()
+    progress.Lines(stream, bars=False).remarked("refine:float", "2.1 points lost")
+    assert stream.getvalue() == ""
+
+
 def test_a_stage_from_the_cache_says_so() -> None:
     stream = io.StringIO()
     progress.Lines(stream, bars=False).finished("train", {"summary": "94 %"}, 0.0, True)

@@ -27,23 +27,24 @@ def network() -> nn.Sequential:
     """Convolution, norm, depthwise convolution, classifier; one channel is much wider than the others."""
     torch.manual_seed(0)
     norm = nn.BatchNorm2d(16)
+    depthwise, head = nn.Conv2d(16, 16, 3, padding=1, groups=16), nn.Linear(16, 5)
     net = nn.Sequential(
         nn.Conv2d(3, 16, 3, padding=1, bias=False),
         norm,
         nn.ReLU(),
-        nn.Conv2d(16, 16, 3, padding=1, groups=16),
+        depthwise,
         nn.ReLU(),
         nn.Conv2d(16, 16, 1),
         nn.ReLU(),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Linear(16, 5),
+        head,
     )
     with torch.no_grad():
         norm.weight[3] *= 40
         norm.bias[3] *= 40
-        net[3].weight[3] /= 40  # what one scale for all channels leaves of the others is six steps
-        net[9].weight.mul_(20)  # confident answers, of which something can be lost
+        depthwise.weight[3] /= 40  # what one scale for all channels leaves of the others is six steps
+        head.weight.mul_(20)  # confident answers, of which something can be lost
     return net.eval()
 
 
