@@ -175,7 +175,7 @@ def _blamed(data: Mapping[str, Any]) -> str:
     times = ", ".join(f"{layer['name']} {100 * layer['share']:.0f} %" for layer in slowest)
     told = f"; most time goes to {times}" if times else ""
     kept = [one["kept"] for rung in data["ladder"] for one in rung["tries"]]
-    worst = max(kept, key=len, default=[])[:BLAMED]  # in the order of what each costs alone
+    worst: list[str] = max(kept, key=len, default=[])[:BLAMED]  # in the order of what each costs alone
     if worst and data["shipped"]["precision"] != "int8":
         told += f"; INT8 loses most in {', '.join(worst)}"
     return told
