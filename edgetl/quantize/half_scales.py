@@ -51,7 +51,8 @@ def settle_scales(graph: Graph) -> tuple[frozenset[str], dict[str, int]]:
     coarse: set[str] = set()
     vanished: dict[str, int] = {}
     for name, halves in sharing.items():
-        fresh = _fresh(graph, name)
+        constant = graph.constants.issuperset(filter(None, (p for half in halves for p in half.input[1:])))
+        fresh = _fresh(graph, name) if constant else None
         if fresh is None:
             coarse.update(half.output[0] for half in halves)
             continue
@@ -67,7 +68,7 @@ def settle_scales(graph: Graph) -> tuple[frozenset[str], dict[str, int]]:
 
 
 def _fresh(graph: Graph, name: str) -> npt.NDArray[np.float32] | None:
-    """The scale in FP16's numbers; ``None`` where it is computed, has blocks, or some channel's does not fit."""
+    """The scale in FP16's numbers; ``None`` where it has blocks, or some channel's does not fit."""
     if not graph.is_weight(name) or graph.array(name).ndim > 1:
         return None
     scale = graph.array(name).astype(np.float32)
