@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -24,7 +26,11 @@ def test_the_next_half_is_not_below_and_no_smaller_one_is_above(scale: float) ->
 
 def weights(values: npt.NDArray[np.int8], scale: list[float]) -> Graph:
     """A graph of one DequantizeLinear with a scale for each row."""
-    parts = {"w": values, "s": np.array(scale, np.float32), "z": np.zeros(len(scale), np.int8)}
+    parts: dict[str, npt.NDArray[Any]] = {
+        "w": values,
+        "s": np.array(scale, np.float32),
+        "z": np.zeros(len(scale), np.int8),
+    }
     node = helper.make_node("DequantizeLinear", ["w", "s", "z"], ["y"], name="DQ", axis=0)
     constants = [numpy_helper.from_array(value, name) for name, value in parts.items()]
     ends = [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, values.shape)]
