@@ -105,7 +105,8 @@ def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
     """The value of a Constant node; ``None`` for text and sparse tensors."""
     (told,) = node.attribute
     if told.name == "value":
-        return told.t
+        tensor: onnx.TensorProto = told.t
+        return tensor
     if told.name not in NUMBERS:
         return None
     return numpy_helper.from_array(np.array(helper.get_attribute_value(told), NUMBERS[told.name]))
