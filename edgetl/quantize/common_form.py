@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import onnx
@@ -16,6 +16,14 @@ __all__ = ["bring", "inner_nodes", "name_nodes", "reads", "tidy"]
 
 FOLDED = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators that weights of some exporters come through: none makes more of them than there was."""
+
+NUMBERS = {
+    "value_float": np.float32,
+    "value_floats": np.float32,
+    "value_int": np.int64,
+    "value_ints": np.int64,
+}
+"""Attributes that a Constant may hold its value in, beside a tensor."""
 
 
 def bring(model: onnx.ModelProto) -> None:
@@ -85,12 +93,23 @@ def _inside(node: onnx.NodeProto) -> Iterator[str]:
 
 def _lift_constants(graph: onnx.GraphProto) -> None:
     for node in [node for node in graph.node if node.op_type == "Constant"]:
-        value = next((a.t for a in node.attribute if a.name == "value"), None)
+        value = _constant(node)
         if value is not None:
             tensor = graph.initializer.add()
             tensor.CopyFrom(value)
             tensor.name = node.output[0]
             graph.node.remove(node)
+
+
+def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
+    """The value of a Constant node; ``None`` for text and sparse tensors."""
+    (told,) = node.attribute
+    if told.name == "value":
+        tensor: onnx.TensorProto = told.t
+        return tensor
+    if told.name not in NUMBERS:
+        return None
+    return numpy_helper.from_array(np.array(helper.get_attribute_value(told), NUMBERS[told.name]))
 
 
 def _fold(model: onnx.ModelProto) -> None:
@@ -137,25 +156,20 @@ def _drop_unread(graph: onnx.GraphProto) -> None:
 
 def _bypass(graph: onnx.GraphProto) -> None:
     """Let the readers of an Identity or a Dropout read what it reads: neither does anything but in training."""
-    shown = {value.name for value in graph.output}
-    in_bodies = {name for node in graph.node for name in _inside(node)}
+    seen = {name for node in graph.node for name in _inside(node)} | {value.name for value in graph.output}
+    read = _readers(graph)
+    instead: dict[str, str] = {}
     for node in list(graph.node):
-        if node.op_type != "Identity" and not _is_idle_dropout(node):
-            continue
-        if node.output[0] in shown or node.output[0] in in_bodies or _is_read(graph, node.output[1:], shown):
-            continue
-        graph.node.remove(node)
-        for reader in graph.node:
-            for place, name in enumerate(reader.input):
-                if name == node.output[0]:
-                    reader.input[place] = node.input[0]
+        idle = node.op_type == "Identity" or _is_idle_dropout(node)
+        if idle and node.output[0] not in seen and not any(read[name] for name in node.output[1:] if name):
+            instead[node.output[0]] = instead.get(node.input[0], node.input[0])
+            graph.node.remove(node)
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            if name in instead:
+                node.input[place] = instead[name]
 
 
 def _is_idle_dropout(node: onnx.NodeProto) -> bool:
     """Whether this is a Dropout whose training mode was never asked for."""
     return node.op_type == "Dropout" and not any(node.input[2:])
-
-
-def _is_read(graph: onnx.GraphProto, names: Iterable[str], shown: set[str]) -> bool:
-    wanted = {name for name in names if name}
-    return bool(wanted & shown) or any(name in wanted for node in graph.node for name in reads(node))

@@ -123,7 +123,9 @@ def _types(graph: onnx.GraphProto) -> dict[str, tuple[int, Shape | None]]:
     found: dict[str, tuple[int, Shape | None]] = {}
     for value in [*graph.input, *graph.value_info, *graph.output]:
         tensor = value.type.tensor_type
-        dims = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
+        dims = [  # some exporters write -1 for an open axis
+            d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in tensor.shape.dim
+        ]
         found[value.name] = (tensor.elem_type, dims if tensor.HasField("shape") else None)
     for constant in graph.initializer:
         found[constant.name] = (constant.data_type, list(constant.dims))

@@ -124,6 +124,24 @@ def test_limits_that_are_attributes_in_an_old_opset_are_absorbed_too(tmp_path: P
     assert ratio > 25.0
 
 
+def test_limits_that_are_numbers_in_constant_nodes_are_absorbed_too(tmp_path: Path) -> None:
+    b = Builder()
+    low, high = (b.node("Constant", value_float=value) for value in (0.0, 6.0))
+    report, ratio = quantized(
+        b.save(tmp_path / "model.onnx", b.conv(b.node("Clip", b.conv(b.first, 3, 8), low, high), 8, 8))
+    )
+    assert report.absorbed == 1
+    assert ratio > 25.0
+
+
+def test_a_dropout_whose_mask_is_read_stays(tmp_path: Path) -> None:
+    b = Builder()
+    b.nodes.append(helper.make_node("Dropout", [b.relu_conv()], ["kept", "mask"]))
+    masked = b.node("Where", "mask", "kept", b.const(0.0))
+    _, ratio = quantized(b.save(tmp_path / "model.onnx", b.conv(masked, 8, 8)))
+    assert ratio > 25.0
+
+
 @pytest.mark.parametrize("opset", [11, 12, 13, 18, 21, 26, onnx.defs.onnx_opset_version()])
 def test_opsets_from_11_to_the_newest_are_taken(opset: int, tmp_path: Path) -> None:
     b = Builder(opset=opset)
