@@ -1,8 +1,10 @@
-"""Run the float graph on ONNX Runtime, one sample at a time, and stream its activations into statistics."""
+"""Run the float graph on ONNX Runtime, one sample at a time, and stream what its activations show into statistics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -13,18 +15,22 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from edgetl.calibration import ranges
-from edgetl.calibration.range_stats import RangeStats
+from edgetl.calibration import ranges, stability
+from edgetl.calibration.range_stats import RangeStats, merged
 from edgetl.errors import InputError
 from edgetl.quantize import graph as graphs
 from edgetl.quantize.plan import tensors_to_observe
-from edgetl.quantize.reads import Averages
+from edgetl.quantize.reads import Averages, layers_of
 from edgetl.quantize.statistics import Statistics
+from edgetl.quantize.taps import Look, Taps
 from edgetl.types import TensorSpec
 
 __all__ = ["answers", "input_of", "observe", "open_session", "tools"]
 
 Array = npt.NDArray[Any]
+
+RUNS = 4
+"""Samples that run at once, each on its share of the cores: one sample does not keep several cores busy."""
 
 
 def observe(
@@ -49,26 +55,60 @@ def observe(
         no image at all.
     """
     graph = graphs.load(model)
-    ranged = tensors_to_observe(graph)
-    averages = Averages(graph)
-    session, feed = open_session(graph, list(dict.fromkeys([*ranged, *averages.tensors])), model.name)
-    stats = {name: RangeStats(histogram=ranges.needs_histogram(method)) for name in ranged}
+    ranged, averages = tensors_to_observe(graph), Averages(layers_of(graph))
+    shapes = _shapes(graph, list(dict.fromkeys([*ranged, *averages.tensors])), model.name)
+    taps = Taps(graph, shapes, ranged=set(ranged), tokens=averages.tokens)
+    runs = min(_cores(), RUNS)
+    session, feed = open_session(graph, taps.outputs, model.name, threads=max(_cores() // runs, 1))
+    histogram = ranges.needs_histogram(method)
+    groups = [{name: RangeStats(histogram=histogram) for name in ranged} for _ in range(stability.GROUPS)]
+    dealt = stability.deal()
     done = 0
-    for fed, arrays in answers(session, feed, images):
-        for name in ranged:
-            try:
-                stats[name].update(arrays[name])
-            except InputError as error:
-                raise InputError(
-                    f"tensor {name!r} has NaN or infinity for sample {done}", tensor=name, sample=done
-                ) from error
-        averages.update(arrays)
+    for fed, arrays in answers(session, feed, images, runs):
+        looks = taps.looks(arrays)
+        _add(groups[next(dealt)], looks, done)
+        averages.update(looks)
         done = fed
         if on_progress is not None:
             on_progress(done, total)
     if not done:
         raise InputError("there is no image to calibrate with")
-    return Statistics(stats, averages.means())
+    find_range = ranges.find(method)
+    parts = {name: [group[name] for group in groups] for name in ranged}
+    moves = {name: stability.movement(part, find_range) for name, part in parts.items()}
+    return Statistics({name: merged(part) for name, part in parts.items()}, averages.means(), moves)
+
+
+def _shapes(graph: graphs.Graph, names: list[str], model: str) -> dict[str, graphs.Shape | None]:
+    """Shapes of activations; where ONNX's inference does not tell all, what ONNX Runtime makes of them."""
+    shapes = {name: graph.shape(name) for name in names}
+    if all(shape is not None and None not in shape[1:] for shape in shapes.values()):
+        return shapes
+    session, _ = open_session(graph, names, model)
+    return {
+        value.name: [size if isinstance(size, int) else None for size in value.shape]
+        for value in session.get_outputs()
+    }
+
+
+def _add(group: dict[str, RangeStats], looks: Mapping[str, Look], first: int) -> None:
+    """Add what samples showed, the first of which has this number."""
+    for name, stats in group.items():
+        before = stats.samples
+        try:
+            seen = looks[name].seen
+            assert seen is not None
+            stats.add(seen)
+        except InputError as error:
+            sample = first + int(str(error.facts["sample"])) - before
+            raise InputError(
+                f"tensor {name!r} has NaN or infinity for sample {sample}", tensor=name, sample=sample
+            ) from error
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def tools() -> dict[str, str]:
@@ -77,9 +117,14 @@ def tools() -> dict[str, str]:
 
 
 def open_session(
-    graph: graphs.Graph, names: list[str], model: str
+    graph: graphs.Graph, names: list[str], model: str, *, threads: int = 0
 ) -> tuple[onnxruntime.InferenceSession, str]:
-    """A session of the graph with ``names`` as its outputs, and the name of its input."""
+    """A session of the graph with ``names`` as its outputs, and the name of its input.
+
+    Parameters
+    ----------
+    threads : of one run; as many as there are cores where it is 0.
+    """
     tapped = onnx.ModelProto()
     tapped.CopyFrom(graph.model)
     del tapped.graph.output[:]
@@ -87,6 +132,7 @@ def open_session(
         onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names
     )
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # counting needs the cores, too
     options.enable_mem_pattern = (
         False  # a block for all activations at once is memory that the answers take again
@@ -105,21 +151,21 @@ def open_session(
 
 
 def answers(
-    session: onnxruntime.InferenceSession, feed: str, images: Iterable[Array]
+    session: onnxruntime.InferenceSession, feed: str, images: Iterable[Array], runs: int = 1
 ) -> Iterator[tuple[int, dict[str, Array]]]:
     """Each output of the session by name, for the images in order, with how many were fed so far.
 
-    The next images run while one answer is being counted.
+    The next images run, ``runs`` of them at once, while one answer is being counted.
     """
-    waiting: tuple[int, Future[dict[str, Array]]] | None = None
-    with ThreadPoolExecutor(1) as pool:
+    waiting: deque[tuple[int, Future[dict[str, Array]]]] = deque()
+    with ThreadPoolExecutor(runs) as pool:
         for first, fed, batch in _batches(session, images):
-            running = fed, pool.submit(_run, session, feed, batch, first)
-            if waiting is not None:
-                yield waiting[0], waiting[1].result()
-            waiting = running
-        if waiting is not None:
-            yield waiting[0], waiting[1].result()
+            waiting.append((fed, pool.submit(_run, session, feed, batch, first)))
+            if len(waiting) > runs:
+                fed, running = waiting.popleft()
+                yield fed, running.result()
+        for fed, running in waiting:
+            yield fed, running.result()
 
 
 def _batches(

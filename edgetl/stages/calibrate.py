@@ -43,4 +43,4 @@ def stage(samples: int, method: str, seed: int) -> Stage:
         }
 
     options = {"samples": samples, "method": method, "seed": seed}
-    return Stage("calibrate", 5, ("export", "prepare"), options, observe.tools(), run)
+    return Stage("calibrate", 6, ("export", "prepare"), options, observe.tools(), run)
