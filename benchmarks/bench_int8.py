@@ -50,19 +50,13 @@ def main() -> None:
     held_out = _peers.normalised(pictures[judge], rule)
     for net in NETS[:1] if options.quick else NETS:
         with tempfile.TemporaryDirectory() as folder:
-            model = _float(net, Path(folder), data / "weights")
+            model = _peers.float_of(net, Path(folder), data / "weights")
             made = {**_ours(model, images, Path(folder)), **_peers_of(model, images, Path(folder))}
             reference = _logits(model, held_out, {"INFERENCE_PRECISION_HINT": "f32"})
             logits = {name: _logits(path, held_out) for name, path in made.items()}
             _report(results, net, reference, logits, labels[judge])
             _latency(results, net, made, quick=options.quick)
     results.write()
-
-
-def _float(net: str, folder: Path, weights: Path) -> Path:
-    if net == "efficientnet_lite0":
-        return _peers.float_nchw(net, folder, weights / f"{net}_imagenet.safetensors")
-    return weights / f"{net}_imagenet.onnx"
 
 
 def _ours(model: Path, images: list[Array], folder: Path) -> dict[str, Path]:
