@@ -1,9 +1,9 @@
 """A7, B7: peak memory of calibration, and that it does not grow with the samples; each run in a fresh process.
 
 The pictures are drawn one by one, so that what is measured is the calibration and not a data set. The peak is the
-kernel's high-water mark of the child (``VmHWM``): ``ru_maxrss`` would be that of this process, with torch in it, which a
-child inherits. ONNX Runtime's entropy calibration gets as many of the 300 pictures as the memory holds, and our 300 are
-held against those.
+kernel's high-water mark of the child (``VmHWM``): ``ru_maxrss`` would be that of this process, with torch in it, which
+a child inherits. ONNX Runtime's entropy calibration gets as many of the 300 pictures as the memory holds, and our 300
+are held against those.
 """
 
 from __future__ import annotations

@@ -229,6 +229,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     _choice(spec.method, METHODS, "--method")
     _choice(spec.precision, devices.PRECISIONS, "--precision")
     _choice(spec.calib_method, calibrate.METHODS, "--calib-method")
+    _choice(spec.calib_select, calibrate.SELECTIONS, "--calib-select")
     batch = batch_of(spec.batch)
     profile = _profile(spec)
     models.find(spec.model)
@@ -317,7 +318,13 @@ def _int8_stages(
     """From the exported model to the quantized one that is compiled."""
     narrow, method = devices.narrow_weights(profile), spec.calib_method
     return [
-        calibrate.stage(spec.calib_samples, method, spec.seed),
+        calibrate.stage(
+            spec.calib_samples,
+            method,
+            spec.seed,
+            select=spec.calib_select,
+            with_features=spec.method == "feature",
+        ),
         quantize.stage(profile.scheme, method, reduce_range=narrow),
         *refine.stages(
             runs_on, profile.scheme, method, host, reduce_range=narrow, max_drop=max_drop, seed=spec.seed

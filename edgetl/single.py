@@ -24,6 +24,7 @@ from edgetl.errors import EnvironmentLacks, InputError, did_you_mean
 from edgetl.pipeline import Artifact, Context, Progress
 from edgetl.quantize import graph as graphs
 from edgetl.quantize import observe, place, schemes, statistics
+from edgetl.quantize.review import Review, review
 from edgetl.runtime import open_bundle
 from edgetl.runtime import preprocess as rule
 from edgetl.stages import check as check_stage
@@ -135,9 +136,10 @@ def calibrate(
     InputError : the model cannot be quantized or takes no pictures, or there are none.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        count = _observe(model, source, method, Path(scratch), progress)
+        found = _observe(model, source, method, Path(scratch), progress)
         _copy_files(Path(scratch), out)
-    return {"summary": f"{count} images", "samples": count, "method": method}
+    summary = f"{found.samples} images · {found.summary()}"
+    return {"summary": summary, **msgspec.to_builtins(found), "method": method}
 
 
 def quantize(
@@ -231,8 +233,8 @@ def _known_precision(precision: str) -> None:
         )
 
 
-def _observe(model: Path, source: CalibrationSource, method: str, folder: Path, progress: Progress) -> int:
-    """Statistics of a model into a folder; how many pictures they are of."""
+def _observe(model: Path, source: CalibrationSource, method: str, folder: Path, progress: Progress) -> Review:
+    """Statistics of a model into a folder; what they say of the pictures."""
     if not model.is_file():
         raise InputError(f"no such model: {model}", hint="an ONNX file")
     feed = _Feed(model, source)
@@ -249,7 +251,7 @@ def _observe(model: Path, source: CalibrationSource, method: str, folder: Path, 
     )
     facts = {"mean": source.mean, "std": source.std, "crop": source.crop, "input": feed.layout}
     statistics.save(stats, statistics.identity(model, facts, identity, drawn, method), folder)
-    return len(chosen)
+    return review(stats)
 
 
 def _draw(data: str, samples: int, seed: int, cache: Path) -> tuple[list[Path], list[int], str]:

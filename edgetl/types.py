@@ -119,6 +119,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     max_drop : accuracy budget in points of top-1; ``None`` takes the profile's, infinity lifts it.
     precision : ``auto`` ships the fastest that holds the budget; ``f32``, ``default``, ``int8`` insist.
     calib_samples : images from the train role to calibrate with.
+    calib_select : how those are chosen: ``stratified`` or ``coverage``.
     calib_method : how ranges are made from statistics.
     strict : a drop that is within the budget but not proven ends with exit code 3.
     require_engine : a pending engine is an error.
@@ -145,6 +146,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     max_drop: float | None = None
     precision: str = "auto"
     calib_samples: int = 300
+    calib_select: str = "stratified"
     calib_method: str = "default"
     seed: int = 0
     strict: bool = False

@@ -52,6 +52,7 @@ def build(
     flip: options.Flip = True,
     batch: options.Batch = "1",
     calib_samples: options.CalibSamples = 300,
+    calib_select: options.CalibSelect = "stratified",
     calib_method: options.CalibMethod = "default",
     instances: Annotated[
         int,
@@ -114,6 +115,7 @@ def build(
         max_drop=options.drop_budget(max_drop),
         precision=precision,
         calib_samples=calib_samples,
+        calib_select=calib_select,
         calib_method=calib_method,
         seed=seed,
         strict=strict,

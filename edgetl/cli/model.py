@@ -160,9 +160,8 @@ def calibrate(
         out,
         progress=progress.sink(quiet=quiet or as_json),
     )
-    _show(
-        found, out, as_json=as_json, then=f"edgetl quantize {model} --stats {out}", summary=found["summary"]
-    )
+    summary = "\n  warning: ".join([found["summary"], *found["warnings"]])
+    _show(found, out, as_json=as_json, then=f"edgetl quantize {model} --stats {out}", summary=summary)
 
 
 def quantize(

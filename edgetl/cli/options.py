@@ -15,6 +15,7 @@ __all__ = [
     "BatchSize",
     "CalibMethod",
     "CalibSamples",
+    "CalibSelect",
     "Crop",
     "Data",
     "Device",
@@ -109,6 +110,14 @@ Batch = Annotated[str, typer.Option("--batch", metavar="N|dynamic", help="Batch 
 CalibSamples = Annotated[
     int,
     typer.Option("--calib-samples", min=1, metavar="N", help="Images from the train role to calibrate with."),
+]
+CalibSelect = Annotated[
+    str,
+    typer.Option(
+        "--calib-select",
+        metavar="stratified|coverage",
+        help="How they are chosen: evenly over the classes, or so that none is far from a chosen one.",
+    ),
 ]
 CalibMethod = Annotated[
     str,

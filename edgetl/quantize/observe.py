@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from edgetl import digest
 from edgetl.calibration import ranges, stability
 from edgetl.calibration.range_stats import RangeStats, merged
 from edgetl.errors import InputError
@@ -64,7 +65,8 @@ def observe(
     groups = [{name: RangeStats(histogram=histogram) for name in ranged} for _ in range(stability.GROUPS)]
     dealt = stability.deal()
     done = 0
-    for fed, arrays in answers(session, feed, images, runs):
+    digests: set[str] = set()
+    for fed, arrays in answers(session, feed, _told(images, digests), runs):
         looks = taps.looks(arrays)
         _add(groups[next(dealt)], looks, done)
         averages.update(looks)
@@ -76,7 +78,15 @@ def observe(
     find_range = ranges.find(method)
     parts = {name: [group[name] for group in groups] for name in ranged}
     moves = {name: stability.movement(part, find_range) for name, part in parts.items()}
-    return Statistics({name: merged(part) for name, part in parts.items()}, averages.means(), moves)
+    whole = {name: merged(part) for name, part in parts.items()}
+    return Statistics(whole, averages.means(), moves, len(digests))
+
+
+def _told(images: Iterable[Array], digests: set[str]) -> Iterator[Array]:
+    """The images; their digests are added on the way."""
+    for image in images:
+        digests.add(digest.of_bytes(memoryview(np.ascontiguousarray(image)).cast("B")))
+        yield image
 
 
 def _shapes(graph: graphs.Graph, names: list[str], model: str) -> dict[str, graphs.Shape | None]:
