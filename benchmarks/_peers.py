@@ -3,6 +3,8 @@
 The networks have 1,000 classes and the head they were published with. Without a weights file they are random, with
 batch-norm statistics of noise: with those of a new network activations shrink layer by layer until they are
 denormal numbers, which distort times.
+
+torch is imported where a network is made: programs that measure memory use the rest without it.
 """
 
 from __future__ import annotations
@@ -13,18 +15,18 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
 
-from edgetl import devices, export
+from edgetl import devices
 from edgetl import models as cards
 from edgetl.quantize import observe, place, schemes
-from edgetl.transfer import weights as weight_files
 from edgetl.types import Preprocess
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = [
     "NETS",
@@ -71,6 +73,8 @@ def stacked(pictures: Array, preprocess: Preprocess) -> Array:
 
 def float_model(name: str, folder: Path, weights: Path | None = None, *, seed: int = 0) -> Path:
     """The float ONNX as edgetl ships it: uint8 (1, H, W, 3) in, preprocessing inside."""
+    from edgetl import export
+
     path = folder / f"{name}.fp32.onnx"
     export.export_classifier(_network(name, weights, seed), preprocess_of(name), path)
     return path
@@ -78,6 +82,8 @@ def float_model(name: str, folder: Path, weights: Path | None = None, *, seed: i
 
 def float_nchw(name: str, folder: Path, weights: Path | None = None, *, seed: int = 0) -> Path:
     """The float ONNX as a peer's user makes it: torch's exporter, normalised float32 (1, 3, H, W) in."""
+    import torch
+
     path = folder / f"{name}.nchw.onnx"
     with _quiet():
         program = torch.onnx.export(
@@ -166,6 +172,10 @@ def ort_static(model: Path, images: Sequence[Array], folder: Path, **variant: An
 
 
 def _network(name: str, weights: Path | None, seed: int) -> nn.Module:
+    import torch
+
+    from edgetl.transfer import weights as weight_files
+
     torch.manual_seed(seed)
     if name == "efficientnet_lite0":
         import timm
@@ -188,6 +198,9 @@ def _network(name: str, weights: Path | None, seed: int) -> nn.Module:
 
 def _settle(net: nn.Module) -> None:
     """Give batch norms the statistics of noise, so that every layer's output has an ordinary size."""
+    import torch
+    from torch import nn
+
     norms = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # a plain mean over what is seen

@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from math import gcd
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edgetl.errors import InputError
 
-__all__ = ["HALF", "SCHEMA", "RangeStats"]
+__all__ = ["COUNTED", "HALF", "SCHEMA", "RangeStats", "Seen", "look", "merged", "stride"]
 
-SCHEMA = 2
+SCHEMA = 3
 HALF = 2048
 """Bins on each side of zero: a range is seen with 1024 to 2048 bins, 4 to 8 for each step of 8 bits."""
+COUNTED = 2048
+"""Values of one sample that are counted into bins: more moved no range that mattered, and cost as much as running
+the network."""
 _FINEST = -120
-_CHUNK = 1 << 16
+_BLOCK = 1 << 24
 
 FloatArray = npt.NDArray[np.float32]
+
+
+class Seen(NamedTuple):
+    """What a look at an array of samples showed.
+
+    Attributes
+    ----------
+    lows, highs : (N, C), smallest and largest value of each sample and channel; NaN where a sample has it.
+    counted : (N, M), the values of each sample that a histogram counts.
+    size : values of a sample.
+    """
+
+    lows: FloatArray
+    highs: FloatArray
+    counted: FloatArray
+    size: int
 
 
 class RangeStats:
     """What a stream of arrays looked like.
 
+    Extremes and per-channel magnitudes are of every value. The histogram counts up to ``COUNTED`` values of each
+    sample, every k-th with a k that has no factor in common with their number, so that no channel, row or column is
+    passed over.
+
     Bins have a width of ``2**exponent`` and begin at multiples of it. When a value falls outside, neighbours
     are merged, and merged bins are exactly the bins of the larger width; the final width depends on the largest
-    magnitude alone. So count, extremes, per-channel magnitudes and histogram are exact: they depend neither on
-    the order of the samples nor on how they were split into arrays. (Exact as long as the smallest nonzero
-    magnitude is above ``2**-100`` of the largest.) Only ``mean_extremes`` is a float64 sum, exact to rounding.
+    magnitude alone. So count, extremes, per-channel magnitudes and histogram depend neither on the order of the
+    samples nor on how they were split into arrays. (Exact as long as the smallest nonzero magnitude is above
+    ``2**-100`` of the largest.) Only ``mean_extremes`` is a float64 sum, exact to rounding.
 
     Parameters
     ----------
@@ -61,21 +85,27 @@ class RangeStats:
         ------
         InputError : NaN or infinity in it; ``facts["sample"]`` is its number in the stream, from 0.
         """
-        values = _with_channels(array)
-        if not values.size:
+        self.add(look(array))
+
+    def add(self, seen: Seen) -> None:
+        """Add what a look at an array of samples showed.
+
+        Raises
+        ------
+        InputError : NaN or infinity in it, as for ``update``.
+        """
+        if not seen.lows.size:
             return
-        inner = tuple(range(2, values.ndim))
-        lows, highs = values.min(axis=inner), values.max(axis=inner)  # (N, C); NaN carries through
-        finite = np.isfinite(lows).all(axis=1) & np.isfinite(highs).all(axis=1)
+        finite = np.isfinite(seen.lows).all(axis=1) & np.isfinite(seen.highs).all(axis=1)
         if not finite.all():
             sample = self.samples + int(np.argmin(finite))
             raise InputError(f"NaN or infinity in sample {sample}", sample=sample)
-        self._extend(lows, highs)
-        self.samples += values.shape[0]
-        self.count += values.size
+        self._extend(seen.lows, seen.highs)
+        self.samples += len(seen.lows)
+        self.count += len(seen.lows) * seen.size
         if self.bins is not None:
             self._widen(_exponent(max(-self.low, self.high)))
-            self._fill(values, signed=bool(lows.min() < 0))
+            self._fill(seen.counted)
 
     def merge(self, other: RangeStats) -> None:
         """Add what another one saw: as if its arrays had come after this one's.
@@ -97,7 +127,7 @@ class RangeStats:
         if self.bins is not None and other.bins is not None and other.exponent is not None:
             self._widen(other.exponent)
             assert self.exponent is not None
-            self.bins += _merged(other.bins, self.exponent - other.exponent)
+            self.bins += _wider(other.bins, self.exponent - other.exponent)
 
     @property
     def mean_extremes(self) -> tuple[float, float]:
@@ -110,7 +140,7 @@ class RangeStats:
         return 0.0 if self.exponent is None else float(np.ldexp(1.0, self.exponent))
 
     def _extend(self, lows: FloatArray, highs: FloatArray) -> None:
-        self._merge_channels(np.maximum(np.abs(lows), np.abs(highs)).max(axis=0))  # first: it may refuse
+        self._merge_channels(np.maximum(-lows, highs).max(axis=0))  # first: it may refuse
         self.low = min(self.low, float(lows.min()))
         self.high = max(self.high, float(highs.max()))
         self._low_sum += float(lows.min(axis=1).sum(dtype=np.float64))
@@ -130,29 +160,14 @@ class RangeStats:
             self.exponent = exponent
         elif exponent > self.exponent:
             assert self.bins is not None
-            self.bins = _merged(self.bins, exponent - self.exponent)
+            self.bins = _wider(self.bins, exponent - self.exponent)
             self.exponent = exponent
 
-    def _fill(self, values: FloatArray, *, signed: bool) -> None:
+    def _fill(self, counted: FloatArray) -> None:
         assert self.bins is not None and self.exponent is not None
-        scale = np.float32(np.ldexp(1.0, -self.exponent))
-        flat = values.reshape(-1)
-        scaled = np.empty(min(_CHUNK, flat.size), np.float32)
-        index = np.empty(scaled.size, np.intp)
-        for start in range(0, flat.size, _CHUNK):  # in pieces that stay in the processor's cache
-            part = flat[start : start + _CHUNK]
-            numbers, places = scaled[: part.size], index[: part.size]
-            np.multiply(part, scale, out=numbers)  # exact: a power of two
-            if signed:
-                np.floor(numbers, out=numbers)
-                numbers += HALF
-            np.copyto(
-                places, numbers, casting="unsafe"
-            )  # cuts towards zero: floor, where nothing is negative
-            if signed:
-                self.bins += np.bincount(places, minlength=2 * HALF)
-            else:
-                self.bins[HALF:] += np.bincount(places, minlength=HALF)
+        numbers = counted * np.float32(np.ldexp(1.0, -self.exponent))  # exact: a power of two
+        places = np.floor(numbers, out=numbers).astype(np.intp).ravel() + HALF
+        self.bins += np.bincount(places, minlength=2 * HALF)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Plain numeric arrays that ``from_arrays`` reads; only the occupied bins are kept."""
@@ -196,14 +211,40 @@ class RangeStats:
         return made
 
 
-def _with_channels(array: npt.NDArray[Any]) -> FloatArray:
-    """The array as contiguous float32 (N, C, ...)."""
+def merged(parts: Iterable[RangeStats]) -> RangeStats:
+    """One that saw what all of the parts saw.
+
+    Raises
+    ------
+    ValueError : there is no part, or they do not merge.
+    """
+    first, *others = parts
+    made = RangeStats(histogram=first.bins is not None)
+    for part in (first, *others):
+        made.merge(part)
+    return made
+
+
+def look(array: npt.NDArray[Any]) -> Seen:
+    """Look at samples, (N, C, ...), (N, tokens, C) or (N, C); anything of lower rank is one sample of one channel."""
     values = np.ascontiguousarray(array, dtype=np.float32)
     if values.ndim < 2:
-        return values.reshape(1, 1, -1)
-    if values.ndim == 3:  # (N, tokens, channels)
-        return np.ascontiguousarray(values.transpose(0, 2, 1))
-    return values
+        values = values.reshape(1, 1, 1, -1)
+    inner = (1,) if values.ndim == 3 else tuple(range(2, values.ndim))
+    samples = values.reshape(len(values), -1)
+    size = samples.shape[1]
+    if not values.size:
+        return Seen(samples[:, :0], samples[:, :0], samples, 0)
+    every = stride(size)
+    return Seen(values.min(axis=inner), values.max(axis=inner), samples[:, every // 2 :: every], size)
+
+
+def stride(size: int) -> int:
+    """Every how many-th of a sample's values is counted."""
+    step = max(-(-size // COUNTED), 1)
+    while gcd(step, size) > 1:
+        step += 1
+    return step
 
 
 def _exponent(magnitude: float) -> int:
@@ -212,7 +253,7 @@ def _exponent(magnitude: float) -> int:
     return max(above - (HALF.bit_length() - 1), _FINEST)
 
 
-def _merged(bins: npt.NDArray[np.int64], doublings: int) -> npt.NDArray[np.int64]:
+def _wider(bins: npt.NDArray[np.int64], doublings: int) -> npt.NDArray[np.int64]:
     """The same counts in bins that are ``2**doublings`` as wide."""
     together = min(1 << doublings, HALF) if doublings < HALF.bit_length() else HALF
     if together == 1:

@@ -32,6 +32,7 @@ def round_weights(weights: Floats, gram: Floats, scale: Floats, *, pair_step: in
     """Integers whose layer answers like the float one on what it reads: least ``|| (W - s Q) X ||``.
 
     One column is rounded after the other, and the error of each is made good by the columns that are still to come.
+    An output channel that would answer worse than with the nearest integers keeps those.
 
     Parameters
     ----------
@@ -66,7 +67,26 @@ def round_weights(weights: Floats, gram: Floats, scale: Floats, *, pair_step: in
             left[:, :, k:last] -= error * step[:, k, None, k:last]
             errors[:, :, k - first] = error[:, :, 0]
         left[:, :, last:] -= errors @ step[:, first:last, last:]
-    return found.astype(np.int8)
+    return _closer(weights, gram, steps, found, _nearest(weights, steps, pair_step)).astype(np.int8)
+
+
+def _closer(weights: Floats, gram: Floats, steps: Floats, found: Floats, plain: Floats) -> Floats:
+    """Of each output channel the integers that answer closer: with few inputs, what is made good may be lost again."""
+
+    def loss(integers: Floats) -> Floats:
+        error = weights - integers * steps
+        return np.asarray(np.einsum("gok,gok->go", error @ gram, error))
+
+    return np.where((loss(found) <= loss(plain))[:, :, None], found, plain)
+
+
+def _nearest(weights: Floats, steps: Floats, pair_step: int) -> Floats:
+    """The nearest integers, within pairs where products are added in 16 bits."""
+    plain: Floats = nearest(weights, steps).astype(np.float64)
+    for k in range(pair_step, weights.shape[2]) if pair_step else ():
+        if (k // pair_step) % 2:
+            plain[:, :, k] = _within_pair(plain[:, :, k], plain[:, :, k - pair_step])
+    return plain
 
 
 def _within_pair(column: Floats, partner: Floats) -> Floats:

@@ -207,6 +207,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     asked.choice(spec.method, METHODS, "--method")
     asked.choice(spec.precision, devices.PRECISIONS, "--precision")
     asked.choice(spec.calib_method, calibrate.METHODS, "--calib-method")
+    asked.choice(spec.calib_select, calibrate.SELECTIONS, "--calib-select")
     batch = batch_of(spec.batch)
     profile = target.profile_of(spec)
     models.find(spec.model)
@@ -327,7 +328,13 @@ def _int8_stages(
     narrow, method = devices.narrow_weights(profile), spec.calib_method
     typed = [halve.stage(refine.final(), runs_on, host)] if profile.backend == "tensorrt" else []
     return [
-        calibrate.stage(spec.calib_samples, method, spec.seed),
+        calibrate.stage(
+            spec.calib_samples,
+            method,
+            spec.seed,
+            select=spec.calib_select,
+            with_features=spec.method == "feature",
+        ),
         quantize.stage(profile.scheme, method, reduce_range=narrow),
         *refine.stages(
             runs_on,

@@ -23,6 +23,7 @@ from edgetl.errors import EnvironmentLacks, InputError, did_you_mean
 from edgetl.pipeline import Artifact, Context, Progress
 from edgetl.quantize import files, half, observe, place, schemes, shapes, statistics
 from edgetl.quantize import graph as graphs
+from edgetl.quantize.review import review
 from edgetl.runtime import open_bundle
 from edgetl.sources import CalibrationSource
 from edgetl.stages import check as check_stage
@@ -129,7 +130,7 @@ def calibrate(
     with tempfile.TemporaryDirectory() as scratch, _shaped(model, shape) as shaped:
         seen = _observe(shaped, source, method, Path(scratch), progress)
         _copy_files(Path(scratch), out)
-    return {"summary": f"{seen['samples']} {seen['kind']}", "method": method, **seen}
+    return {**seen, "method": method}
 
 
 def quantize(
@@ -172,7 +173,7 @@ def quantize(
             made,
             reduce_range=devices.saturates(profile),
         )
-        told = {"summary": report.summary(), **msgspec.to_builtins(report), **seen}
+        told = {**seen, **msgspec.to_builtins(report), "summary": report.summary()}
         written = [made]
         if profile.backend == "tensorrt":
             typed = made.with_suffix(".fp16.onnx")
@@ -280,7 +281,13 @@ def _observe(
     )
     of = statistics.identity(model, samples.facts, samples.identity, samples.drawn, method)
     statistics.save(stats, of, folder)
-    return {"samples": samples.count, "kind": samples.kind, "warnings": samples.warnings}
+    found = review(stats)
+    return {
+        "summary": f"{samples.count} {samples.kind} · {found.summary()}",
+        "kind": samples.kind,
+        **msgspec.to_builtins(found),
+        "warnings": [*samples.warnings, *found.warnings],
+    }
 
 
 def _write(target: Path, data: bytes) -> None:

@@ -143,6 +143,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     time_budget : seconds that the ladder may take to keep the accuracy of INT8.
     precision : ``auto`` ships the fastest that holds the budget; ``f32``, ``default``, ``int8`` insist.
     calib_samples : images from the train role to calibrate with.
+    calib_select : how those are chosen: ``stratified`` or ``coverage``.
     calib_method : how ranges are made from statistics.
     strict : a drop that is within the budget but not proven ends with exit code 3.
     require_engine : a pending engine is an error.
@@ -173,6 +174,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     time_budget: float = 1800.0
     precision: str = "auto"
     calib_samples: int = 300
+    calib_select: str = "stratified"
     calib_method: str = "default"
     seed: int = 0
     strict: bool = False

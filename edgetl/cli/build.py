@@ -62,6 +62,7 @@ def build(
     flip: options.Flip = True,
     batch: options.Batch = "1",
     calib_samples: options.CalibSamples = 300,
+    calib_select: options.CalibSelect = "stratified",
     calib_method: options.CalibMethod = "default",
     search: Annotated[
         bool,
@@ -134,6 +135,7 @@ def build(
         time_budget=asked.time_budget(time_budget),
         precision=precision,
         calib_samples=calib_samples,
+        calib_select=calib_select,
         calib_method=calib_method,
         seed=seed,
         strict=strict,

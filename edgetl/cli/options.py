@@ -15,6 +15,7 @@ __all__ = [
     "BatchSize",
     "CalibMethod",
     "CalibSamples",
+    "CalibSelect",
     "Color",
     "Crop",
     "Data",
@@ -148,6 +149,14 @@ Scale = Annotated[
 CalibSamples = Annotated[
     int,
     typer.Option("--calib-samples", min=1, metavar="N", help="Images from the train role to calibrate with."),
+]
+CalibSelect = Annotated[
+    str,
+    typer.Option(
+        "--calib-select",
+        metavar="stratified|coverage",
+        help="How they are chosen: evenly over the classes, or so that none is far from a chosen one.",
+    ),
 ]
 CalibMethod = Annotated[
     str,

@@ -1,7 +1,9 @@
-"""Run the float graph on ONNX Runtime, one sample at a time, and stream its activations into statistics."""
+"""Run the float graph on ONNX Runtime, one sample at a time, and stream what its activations show into statistics."""
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
@@ -13,14 +15,16 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from edgetl.calibration import ranges
-from edgetl.calibration.range_stats import RangeStats
+from edgetl import digest
+from edgetl.calibration import ranges, stability
+from edgetl.calibration.range_stats import RangeStats, merged
 from edgetl.errors import InputError
 from edgetl.quantize import graph as graphs
 from edgetl.quantize.plan import tensors_to_observe
-from edgetl.quantize.reads import Averages
+from edgetl.quantize.reads import Averages, layers_of
 from edgetl.quantize.reference import session_of
 from edgetl.quantize.statistics import Statistics
+from edgetl.quantize.taps import Look, Taps
 from edgetl.types import TensorSpec
 
 __all__ = ["answers", "input_of", "observe", "open_session", "tools"]
@@ -28,6 +32,9 @@ __all__ = ["answers", "input_of", "observe", "open_session", "tools"]
 Array = npt.NDArray[Any]
 Sample = Array | Mapping[str, Array]
 """What one run takes: the array of the one input, or every input's by its name."""
+
+RUNS = 4
+"""Samples that run at once, each on its share of the cores: one sample does not keep several cores busy."""
 
 
 def observe(
@@ -53,26 +60,71 @@ def observe(
         no image at all.
     """
     graph = graphs.load(model)
-    ranged = tensors_to_observe(graph)
-    averages = Averages(graph)
-    session, feed = open_session(graph, list(dict.fromkeys([*ranged, *averages.tensors])), model.name)
-    stats = {name: RangeStats(histogram=ranges.needs_histogram(method)) for name in ranged}
+    ranged, averages = tensors_to_observe(graph), Averages(layers_of(graph))
+    shapes = _shapes(graph, list(dict.fromkeys([*ranged, *averages.tensors])), model.name)
+    taps = Taps(graph, shapes, ranged=set(ranged), tokens=averages.tokens)
+    runs = min(_cores(), RUNS)
+    session, feed = open_session(graph, taps.outputs, model.name, threads=max(_cores() // runs, 1))
+    histogram = ranges.needs_histogram(method)
+    groups = [{name: RangeStats(histogram=histogram) for name in ranged} for _ in range(stability.GROUPS)]
+    dealt = stability.deal()
     done = 0
-    for fed, arrays in answers(session, feed, images):
-        for name in ranged:
-            try:
-                stats[name].update(arrays[name])
-            except InputError as error:
-                raise InputError(
-                    f"tensor {name!r} has NaN or infinity for sample {done}", tensor=name, sample=done
-                ) from error
-        averages.update(arrays)
+    digests: set[str] = set()
+    for fed, arrays in answers(session, feed, _told(images, digests), runs):
+        looks = taps.looks(arrays)
+        _add(groups[next(dealt)], looks, done)
+        averages.update(looks)
         done = fed
         if on_progress is not None:
             on_progress(done, total)
     if not done:
         raise InputError("there is no image to calibrate with")
-    return Statistics(stats, averages.means())
+    find_range = ranges.find(method)
+    parts = {name: [group[name] for group in groups] for name in ranged}
+    moves = {name: stability.movement(part, find_range) for name, part in parts.items()}
+    whole = {name: merged(part) for name, part in parts.items()}
+    return Statistics(whole, averages.means(), moves, len(digests))
+
+
+def _told(images: Iterable[Sample], digests: set[str]) -> Iterator[Sample]:
+    """The images; their digests are added on the way."""
+    for image in images:
+        arrays = image.values() if isinstance(image, Mapping) else [image]
+        parts = [digest.of_bytes(memoryview(np.ascontiguousarray(array)).cast("B")) for array in arrays]
+        digests.add("".join(parts))
+        yield image
+
+
+def _shapes(graph: graphs.Graph, names: list[str], model: str) -> dict[str, graphs.Shape | None]:
+    """Shapes of activations; where ONNX's inference does not tell all, what ONNX Runtime makes of them."""
+    shapes = {name: graph.shape(name) for name in names}
+    if all(shape is not None and None not in shape[1:] for shape in shapes.values()):
+        return shapes
+    session, _ = open_session(graph, names, model)
+    return {
+        value.name: [size if isinstance(size, int) else None for size in value.shape]
+        for value in session.get_outputs()
+    }
+
+
+def _add(group: dict[str, RangeStats], looks: Mapping[str, Look], first: int) -> None:
+    """Add what samples showed, the first of which has this number."""
+    for name, stats in group.items():
+        before = stats.samples
+        try:
+            seen = looks[name].seen
+            assert seen is not None
+            stats.add(seen)
+        except InputError as error:
+            sample = first + int(str(error.facts["sample"])) - before
+            raise InputError(
+                f"tensor {name!r} has NaN or infinity for sample {sample}", tensor=name, sample=sample
+            ) from error
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def tools() -> dict[str, str]:
@@ -81,11 +133,16 @@ def tools() -> dict[str, str]:
 
 
 def open_session(
-    graph: graphs.Graph, names: list[str], model: str
+    graph: graphs.Graph, names: list[str], model: str, *, threads: int = 0
 ) -> tuple[onnxruntime.InferenceSession, str]:
-    """A session of the graph with ``names`` as its outputs, and the name of its first input."""
+    """A session of the graph with ``names`` as its outputs, and the name of its first input.
+
+    Parameters
+    ----------
+    threads : of one run; as many as there are cores where it is 0.
+    """
     tensors = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names]
-    session = session_of(graph.model, graph.path, tensors)
+    session = session_of(graph.model, graph.path, tensors, threads=threads)
     inputs = [value.name for value in session.get_inputs()]
     if not inputs:
         raise InputError(f"{model} has no input: every run gives the same, there is nothing to calibrate")
@@ -93,21 +150,21 @@ def open_session(
 
 
 def answers(
-    session: onnxruntime.InferenceSession, feed: str, images: Iterable[Sample]
+    session: onnxruntime.InferenceSession, feed: str, images: Iterable[Sample], runs: int = 1
 ) -> Iterator[tuple[int, dict[str, Array]]]:
     """Each output of the session by name, for the images in order, with how many were fed so far.
 
-    The next images run while one answer is being counted.
+    The next images run, ``runs`` of them at once, while one answer is being counted.
     """
-    waiting: tuple[int, Future[dict[str, Array]]] | None = None
-    with ThreadPoolExecutor(1) as pool:
+    waiting: deque[tuple[int, Future[dict[str, Array]]]] = deque()
+    with ThreadPoolExecutor(runs) as pool:
         for first, fed, batch in _batches(session, images):
-            running = fed, pool.submit(_run, session, feed, batch, first)
-            if waiting is not None:
-                yield waiting[0], waiting[1].result()
-            waiting = running
-        if waiting is not None:
-            yield waiting[0], waiting[1].result()
+            waiting.append((fed, pool.submit(_run, session, feed, batch, first)))
+            if len(waiting) > runs:
+                fed, running = waiting.popleft()
+                yield fed, running.result()
+        for fed, running in waiting:
+            yield fed, running.result()
 
 
 def _batches(

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from edgetl.errors import InputError
 from edgetl.quantize.graph import Graph
+from edgetl.quantize.taps import Look
 from edgetl.quantize.window import Window, window_of
 
 __all__ = ["Averages", "Grams", "Layer", "layers_of"]
@@ -20,44 +20,35 @@ Layer = tuple[onnx.NodeProto, Window]
 
 
 class Averages:
-    """The mean window of every layer, from the average of the tensor that it reads.
-
-    A convolution is linear: the mean of its windows over samples and places is that of the average sample's windows,
-    so that memory holds one sample of each tensor, whatever the number of samples.
+    """The mean window of every layer, over samples.
 
     Attributes
     ----------
-    tensors : what the layers read.
+    tensors : what the layers read. tokens : those of them that linear layers read, with channels as their last axis.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self._layers = layers_of(graph)
-        self.tensors = list(dict.fromkeys(node.input[0] for node, _ in self._layers))
-        self._sums: dict[str, Array] = {}
-        self._samples = 0
+    def __init__(self, layers: list[Layer]) -> None:
+        self._layers = layers
+        self.tensors = list(dict.fromkeys(node.input[0] for node, _ in layers))
+        self.tokens = {node.input[0] for node, window in layers if window.linear}
+        self._sums: dict[str, dict[tuple[int, ...], Array]] = {name: {} for name in self.tensors}
+        self._looks = 0
 
-    def update(self, arrays: Mapping[str, Array]) -> None:
-        """Add one sample of every tensor, (1, ...)."""
-        for name in self.tensors:
-            held = self._sums.get(name)
-            if held is None:
-                self._sums[name] = arrays[name].astype(np.float32)
-            elif held.shape == arrays[name].shape:
-                held += arrays[name]
-            else:
-                raise InputError(
-                    f"samples differ in size: tensor {name!r} is {list(arrays[name].shape)} for sample "
-                    f"{self._samples}, and was {list(held.shape)}",
-                    hint="bring all samples to one size, the one in use",
-                )
-        self._samples += 1
+    def update(self, looks: Mapping[str, Look]) -> None:
+        """Add what a run showed of every tensor."""
+        for name, sums in self._sums.items():
+            seen = looks[name]
+            sums[seen.size] = sums[seen.size] + seen.means if seen.size in sums else seen.means
+        self._looks += 1
 
     def means(self) -> dict[str, Array]:
-        """Layer -> (G, K)."""
-        return {
-            node.name: window.means(self._sums[node.input[0]] / np.float32(self._samples))
-            for node, window in self._layers
-        }
+        """Layer -> (G, K) float64."""
+        found: dict[str, Array] = {}
+        for node, window in self._layers:
+            sums = self._sums[node.input[0]]
+            total = sum(window.means(channels, size) for size, channels in sums.items())
+            found[node.name] = np.asarray(total) / self._looks
+        return found
 
 
 class Grams:

@@ -17,13 +17,14 @@ KINDS = {"tensor(float)": onnx.TensorProto.FLOAT}
 
 
 def session_of(
-    model: onnx.ModelProto, path: Path, outputs: Sequence[onnx.ValueInfoProto]
+    model: onnx.ModelProto, path: Path, outputs: Sequence[onnx.ValueInfoProto], *, threads: int = 0
 ) -> onnxruntime.InferenceSession:
     """A session of a model whose outputs are these tensors.
 
     Parameters
     ----------
     path : the model's file: its name is told, and weights that are outside lie beside it.
+    threads : of one run; as many as there are cores where it is 0.
 
     Raises
     ------
@@ -34,6 +35,7 @@ def session_of(
     del tapped.graph.output[:]
     tapped.graph.output.extend(outputs)
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # counting needs the cores, too
     options.enable_mem_pattern = (
         False  # a block for all activations at once is memory that the answers take again

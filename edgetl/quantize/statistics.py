@@ -33,10 +33,14 @@ class Statistics:
     ----------
     ranges : of each activation that a scheme may quantize, by its name.
     means : of each layer with weights, by its name, the mean window that it reads: (G, K), see ``window.Window``.
+    moves : by how much of its width each range would move with another draw of samples, see ``stability.movement``.
+    distinct : how many of the samples differ. Neither is kept in the file.
     """
 
     ranges: dict[str, RangeStats]
     means: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    moves: dict[str, float | None] = field(default_factory=dict)
+    distinct: int = 0
 
 
 class Identity(Record, frozen=True, kw_only=True):

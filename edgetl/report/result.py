@@ -133,6 +133,8 @@ def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[s
         )
     notes += list(artifacts["backbone"].record.get("notes", ()))
     notes += list(artifacts["check"].record["warnings"])
+    if "calibrate" in artifacts:
+        notes += list(artifacts["calibrate"].record["warnings"])
     return notes
 
 

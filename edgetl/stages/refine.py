@@ -77,7 +77,7 @@ def stages(
         if rung == "tune" and tuning is not None:
             needs, options = (*needs, "train"), {**options, "tuning": asdict(tuning)}
             tools = {**tools, **versions_of("torch", "onnxscript")}
-        made.append(Stage(f"refine:{rung}", 4, needs, options, tools, run))
+        made.append(Stage(f"refine:{rung}", 5, needs, options, tools, run))
         before = f"refine:{rung}"
     return made
 

@@ -109,7 +109,7 @@ def _error(stats: RangeStats, span: tuple[float, float], symmetric: bool) -> flo
 
 @pytest.mark.parametrize("search", [ranges.mse, ranges.entropy, ranges.percentile])
 def test_one_far_value_among_very_many_is_given_up(search: Callable[..., tuple[float, float]]) -> None:
-    values = np.abs(np.random.default_rng(0).normal(size=(1, 1, 1_000_000))).astype(np.float32)
+    values = np.abs(np.random.default_rng(0).normal(size=(250, 1, 4000))).astype(np.float32)
     values[0, 0, 0] = 20.0
     low, high = search(stats_of(values))
     assert low == 0.0

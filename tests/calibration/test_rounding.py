@@ -31,7 +31,7 @@ def loss(weights: Floats, integers: npt.NDArray[np.int8], scale: Floats, reads: 
 @given(
     groups=st.integers(1, 4), outputs=st.integers(1, 6), inputs=st.integers(4, 90), seed=st.integers(0, 2**16)
 )
-def test_the_layer_answers_closer_than_with_the_nearest_integers(
+def test_the_layer_answers_no_worse_than_with_the_nearest_integers(
     groups: int, outputs: int, inputs: int, seed: int
 ) -> None:
     weights, reads, scale = problem(groups, outputs, inputs, seed)
@@ -39,7 +39,7 @@ def test_the_layer_answers_closer_than_with_the_nearest_integers(
     assert found.dtype == np.int8
     assert np.abs(found.astype(int)).max() <= LEVELS
     plain = nearest(weights, scale[:, :, None])
-    assert loss(weights, found, scale, reads) <= 1.02 * loss(weights, plain, scale, reads)
+    assert loss(weights, found, scale, reads) <= 1.000001 * loss(weights, plain, scale, reads)
 
 
 def test_it_is_much_closer_where_inputs_are_alike() -> None:

@@ -14,7 +14,7 @@ from edgetl.calibration import ranges
 
 from edgetl.errors import InputError
 from edgetl.quantize import graph as reading
-from edgetl.quantize.observe import input_of, observe
+from edgetl.quantize.observe import RUNS, input_of, observe
 from edgetl.quantize.plan import plan, tensors_to_observe
 from edgetl.quantize.schemes import SCHEMES
 from edgetl.types import TensorSpec
@@ -67,12 +67,12 @@ def test_statistics_are_those_of_the_tensors_themselves(model: Path) -> None:
     assert first.high == pytest.approx(max(float(x.max()) for x in normalised), abs=1e-6)
 
 
-def test_samples_are_asked_for_one_at_a_time_and_let_go(model: Path) -> None:
+def test_samples_are_asked_for_as_they_are_needed_and_let_go(model: Path) -> None:
     given: list[weakref.ref[Pixels]] = []
 
     def pictures() -> Iterator[Pixels]:
         for picture in grey(range(N)):
-            assert sum(reference() is not None for reference in given) <= 1
+            assert sum(reference() is not None for reference in given) <= RUNS + 1
             given.append(weakref.ref(picture))
             yield picture
 

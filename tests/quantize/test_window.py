@@ -27,38 +27,52 @@ def answers(node: onnx.NodeProto, values: np.ndarray, weights: np.ndarray) -> np
     return np.asarray(found)
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    group=st.sampled_from([1, 2, 4]),
-    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    stride=st.tuples(st.integers(1, 2), st.integers(1, 2)),
-    dilation=st.integers(1, 2),
-    pads=st.tuples(*[st.integers(0, 2)] * 4),
-    seed=st.integers(0, 999),
-)
-def test_mean_window_and_windows_give_a_convolutions_answers(
-    group: int,
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: int,
-    pads: tuple[int, int, int, int],
-    seed: int,
-) -> None:
-    rng = np.random.default_rng(seed)
-    values, weights = rng.normal(size=(1, 4, 9, 8)), rng.normal(size=(8, 4 // group, *kernel))
+@st.composite
+def convolutions(draw: st.DrawFn) -> tuple[onnx.NodeProto, np.ndarray]:
+    """A Conv node over four channels, and its weights."""
+    group = draw(st.sampled_from([1, 2, 4]))
+    kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     node = helper.make_node(
-        "Conv", ["x", "w"], ["y"], group=group, strides=stride, dilations=[dilation] * 2, pads=pads
+        "Conv",
+        ["x", "w"],
+        ["y"],
+        group=group,
+        strides=draw(st.tuples(st.integers(1, 2), st.integers(1, 2))),
+        dilations=[draw(st.integers(1, 2))] * 2,
+        pads=draw(st.tuples(*[st.integers(0, 2)] * 4)),
     )
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    return node, rng.normal(size=(8, 4 // group, *kernel))
+
+
+@settings(max_examples=40, deadline=None)
+@given(convolutions(), st.integers(0, 999))
+def test_windows_give_a_convolutions_answers(layer: tuple[onnx.NodeProto, np.ndarray], seed: int) -> None:
+    node, weights = layer
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(1, 4, 9, 8))
     window = window_of(node, weights)
     assert window is not None
     matrices = window.matrices(weights)
     wanted = answers(node, values, weights)[0]
-    mean = np.einsum("gok,gk->go", matrices, window.means(values)).reshape(-1)
-    assert np.allclose(mean, wanted.mean(axis=(1, 2)))
     every = window.windows(values, 10_000, rng) @ matrices.swapaxes(1, 2)  # (G, places, O / G), in some order
     found = every.swapaxes(1, 2).reshape(8, -1)
     assert np.allclose(np.sort(found, axis=1), np.sort(wanted.reshape(8, -1), axis=1))
     assert np.array_equal(window.weights(matrices, weights.shape), weights)
+
+
+@settings(max_examples=40, deadline=None)
+@given(convolutions(), st.integers(0, 999))
+def test_the_mean_window_gives_the_mean_answer_where_channels_are_alike_everywhere(
+    layer: tuple[onnx.NodeProto, np.ndarray], seed: int
+) -> None:
+    node, weights = layer
+    channels = np.random.default_rng(seed).normal(size=4)
+    window = window_of(node, weights)
+    assert window is not None
+    wanted = answers(node, np.broadcast_to(channels[:, None, None], (1, 4, 9, 8)).copy(), weights)[0]
+    mean = np.einsum("gok,gk->go", window.matrices(weights), window.means(channels, (9, 8))).reshape(-1)
+    assert np.allclose(mean, wanted.mean(axis=(1, 2)))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +87,8 @@ def test_a_linear_layer_reads_rows(op: str, told: dict[str, Any], shape: tuple[i
     matrices = window.matrices(weights)
     wanted = answers(node, values, weights)
     assert np.allclose((window.windows(values, 1, rng) @ matrices.swapaxes(1, 2))[0], wanted)
-    assert np.allclose(np.einsum("gok,gk->go", matrices, window.means(values))[0], wanted.mean(axis=0))
+    mean = np.einsum("gok,gk->go", matrices, window.means(values.mean(axis=0), ()))
+    assert np.allclose(mean[0], wanted.mean(axis=0))
     assert np.array_equal(window.weights(matrices, weights.shape), weights)
 
 

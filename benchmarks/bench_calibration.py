@@ -1,0 +1,82 @@
+"""B6: wall time of calibrating and quantizing with 300 ImageNet pictures, against NNCF and ONNX Runtime's entropy.
+
+Rounds of the contenders take turns, each in a fresh process (``_calibrators``). ONNX Runtime keeps every activation of
+every picture until it counts them, so it gets as many of the pictures as the memory holds, and our 300 are held against
+those.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import _imagenet
+import _peers
+import numpy as np
+from _calibrators import CONTENDERS, in_child, pictures_that_fit
+from _results import Results, parser, shared_data
+
+from edgetl import stats
+
+NETS = ("efficientnet_lite0", "mobilenet_v1_075")
+OURS, NNCF, ENTROPY = CONTENDERS
+ROUNDS = 7
+AT_MOST = {NNCF: 0.5, ENTROPY: 0.1}
+
+
+def main() -> None:
+    options = parser(__doc__).parse_args()
+    data = shared_data()
+    if data is None:
+        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    results = Results("calibration", quick=options.quick, also=("nncf", "onnxruntime", "openvino"))
+    rule = _peers.preprocess_of("efficientnet_lite0")  # both networks take 224 of 256, in [-1, 1]
+    pictures, labels = _imagenet.pictures(data / "imagenet1k", rule)
+    chosen, _ = _imagenet.split(len(labels), quick=options.quick)
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder) / "images.npy"
+        np.save(images, np.concatenate(_peers.normalised(pictures[chosen], rule)))
+        for net in NETS[:1] if options.quick else NETS:
+            model = _peers.real_nchw(net, Path(folder), data / "weights")
+            _compare(results, net, model, images, len(chosen), rounds=1 if options.quick else ROUNDS)
+    results.write()
+
+
+def _compare(results: Results, net: str, model: Path, images: Path, samples: int, *, rounds: int) -> None:
+    fitting = pictures_that_fit(model, samples)
+    taken: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    for number in range(rounds):
+        for name in (OURS, NNCF) if number % 2 else (NNCF, OURS):
+            taken[name].append(in_child(name, model, samples, images)["seconds"])
+        if number == 0:
+            taken[ENTROPY].append(in_child(ENTROPY, model, fitting, images)["seconds"])
+    for name, seconds in taken.items():
+        results.keep(f"{net}/{name}", seconds)
+        count = fitting if name == ENTROPY else samples
+        results.row(f"{net}, {name}, {count} pictures", statistics.median(seconds), "s", n=len(seconds))
+    logs = np.log(np.array(taken[OURS]) / np.array(taken[NNCF]))
+    spread = stats.signed_rank_interval(logs)
+    results.limit(
+        f"B6 {net}, calibration, ours / {NNCF}",
+        float(np.exp(stats.hodges_lehmann(logs))),
+        "ratio",
+        at_most=AT_MOST[NNCF],
+        ci95=None if spread is None else (float(np.exp(spread[0])), float(np.exp(spread[1]))),
+        n=len(logs),
+    )
+    results.limit(
+        f"B6 {net}, calibration, ours / {ENTROPY}",
+        statistics.median(taken[OURS]) / taken[ENTROPY][0],
+        "ratio",
+        at_most=AT_MOST[ENTROPY],
+        n=1,
+        note=""
+        if fitting == samples
+        else f"ours with {samples} pictures, theirs with {fitting}: all that the memory held",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""What the last layer with weights reads: features of samples, for a model that nobody split into backbone and head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgetl.errors import InputError
+from edgetl.quantize import graph as graphs
+from edgetl.quantize.observe import answers, open_session
+
+__all__ = ["penultimate"]
+
+Array = npt.NDArray[Any]
+
+
+def penultimate(model: Path, images: Iterable[Array]) -> Array:
+    """Features of the images, float32 (N, D): pictures and tokens are averaged over their places.
+
+    Raises
+    ------
+    InputError : the model cannot be read, an image does not fit its input, or there is none.
+    """
+    graph = graphs.load(model)
+    *_, last = graph.weighted()
+    read = last.input[0]
+    session, feed = open_session(graph, [read], model.name)
+    rows, done = [], 0
+    for fed, arrays in answers(session, feed, images):
+        rows.append(_averaged(arrays[read]))
+        done = fed
+    if not rows:
+        raise InputError("there is no image to choose from")
+    return np.concatenate(rows)[:done]  # the last batch may have been filled up
+
+
+def _averaged(values: Array) -> Array:
+    if values.ndim == 3:  # (N, tokens, channels)
+        return values.mean(axis=1)
+    return values.mean(axis=tuple(range(2, values.ndim))) if values.ndim > 2 else values
