@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edgetl.calibration import sampling
 
 from edgetl import pipeline
 from edgetl.cache import Cache
-from edgetl.calibration import sampling
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.quantize.penultimate import penultimate
 from edgetl.stages import calibrate
