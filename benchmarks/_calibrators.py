@@ -53,7 +53,7 @@ def _run(contender: str, model: Path, samples: int, pictures: Path | None) -> di
 
     if contender == NNCF:
         import nncf  # noqa: F401
-    images = _Images(samples, pictures)
+    images: Any = _Images(samples, pictures)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         if contender == OURS:
@@ -93,7 +93,8 @@ class _Images:
 
     def __getitem__(self, number: int) -> Array:
         assert self._held is not None
-        return self._held[number]
+        picture: Array = self._held[number]
+        return picture
 
 
 if __name__ == "__main__":

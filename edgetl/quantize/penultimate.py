@@ -39,6 +39,7 @@ def penultimate(model: Path, images: Iterable[Array]) -> Array:
 
 
 def _averaged(values: Array) -> Array:
-    if values.ndim == 3:  # (N, tokens, channels)
-        return values.mean(axis=1)
-    return values.mean(axis=tuple(range(2, values.ndim))) if values.ndim > 2 else values
+    tokens = values.ndim == 3  # (N, tokens, channels)
+    places = (1,) if tokens else tuple(range(2, values.ndim))
+    averaged: Array = values.mean(axis=places)
+    return averaged

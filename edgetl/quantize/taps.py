@@ -136,4 +136,4 @@ def _picture(shape: Shape | None) -> tuple[int, int, int] | None:
 
 
 def _opset(model: onnx.ModelProto) -> int:
-    return max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    return int(max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
