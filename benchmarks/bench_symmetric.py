@@ -91,7 +91,7 @@ def _modelopt(python: str, model: Path, images: list[Array], folder: Path, made:
     """Let ModelOpt quantize the model as its documentation calls it; why it could not, where it could not."""
     pictures, target = folder / "calibration.npy", folder / "modelopt.onnx"
     np.save(pictures, np.concatenate(images))
-    asked = {"onnx_path": model, "calibration_data_path": pictures, "output_path": target}
+    asked: dict[str, object] = {"onnx_path": model, "calibration_data_path": pictures, "output_path": target}
     asked |= {"quantize_mode": "int8", "calibration_eps": "cpu", "high_precision_dtype": "fp32"}
     words = [word for name, value in asked.items() for word in (f"--{name}", str(value))]
     command = [python, "-m", "modelopt.onnx.quantization", *words]

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from edgetl.quantize import place
 from edgetl.quantize.lint import lint
 from edgetl.quantize.observe import observe
-from edgetl.quantize.schemes import SCHEMES
+from edgetl.quantize.schemes import SCHEMES, Scheme
 from tests.quantize import graphs
 
 CENTRED = SCHEMES["tensorrt"]
@@ -23,13 +23,13 @@ UNSIGNED = msgspec.structs.replace(PLAIN, activation="uint8", symmetric=False)
 Net = Callable[[graphs.Builder], str]
 
 
-def quantized(model: Path, scheme: place.Scheme) -> onnx.ModelProto:
+def quantized(model: Path, scheme: Scheme) -> onnx.ModelProto:
     out = model.with_name("int8.onnx")
     place.quantize(model, observe(model, graphs.pictures(16)), scheme, "default", out)
     return onnx.load(out)
 
 
-def noise_db(model: Path, scheme: place.Scheme) -> float:
+def noise_db(model: Path, scheme: Scheme) -> float:
     quantized(model, scheme)
     pictures = list(graphs.pictures(8, seed=1))
     wanted, found = (

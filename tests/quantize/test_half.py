@@ -178,14 +178,14 @@ def test_a_bias_that_is_next_to_nothing_keeps_no_layer_in_float32(tmp_path: Path
 
 def test_branches_keep_reading_float32(tmp_path: Path) -> None:
     b = graphs.Builder()
-    source = b.relu_conv()
+    inner = b.relu_conv()
     end = onnx.helper.make_tensor_value_info("doubled", TensorProto.FLOAT, None)
     body = onnx.helper.make_graph(
-        [onnx.helper.make_node("Add", [source, source], ["doubled"])], "then", [], [end]
+        [onnx.helper.make_node("Add", [inner, inner], ["doubled"])], "then", [], [end]
     )
     yes = b.const(np.array(1))
     chosen = b.node("If", b.node("Cast", yes, to=TensorProto.BOOL), then_branch=body, else_branch=body)
     source, out, report = halved(b.save(tmp_path / "model.onnx", b.conv(chosen, 8, 8)), quantized=False)
     assert reasons(report)["If"] == "control flow"
     picture = next(graphs.pictures(1, seed=1))
-    assert graphs.snr_db(graphs.run(Path(source), picture), graphs.run(out, picture)) > 35.0
+    assert graphs.snr_db(graphs.run(source, picture), graphs.run(out, picture)) > 35.0
