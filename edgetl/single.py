@@ -286,7 +286,6 @@ def _observe(
         "summary": f"{samples.count} {samples.kind} · {found.summary()}",
         "kind": samples.kind,
         **msgspec.to_builtins(found),
-        "warnings": [*samples.warnings, *found.warnings],
     }
 
 

@@ -57,7 +57,7 @@ class Samples:
     arrays : one sample each: the model's one input, or every input by its name.
     count : how many there are, of which kind: ``images`` or ``arrays``.
     drawn : their numbers in the data, whose digest is ``identity``.
-    facts : what made inputs from the data. warnings : what is odd about them.
+    facts : what made inputs from the data.
     """
 
     arrays: Iterator[Array | Mapping[str, Array]]
@@ -66,7 +66,6 @@ class Samples:
     drawn: list[int]
     identity: str
     facts: dict[str, Any]
-    warnings: list[str]
 
 
 def samples_of(model: Path, source: CalibrationSource) -> Samples:
@@ -92,7 +91,7 @@ def samples_of(model: Path, source: CalibrationSource) -> Samples:
         chosen = [paths[index] for index in drawn]
         arrays = load_images(place, [str(path.absolute()) for path in chosen], feed.array)
         facts = feed.facts
-    return Samples(arrays, len(chosen), kind, drawn, identity, facts, _oddities(chosen))
+    return Samples(arrays, len(chosen), kind, drawn, identity, facts)
 
 
 def pictures_of(
@@ -140,15 +139,6 @@ def _draw(place: Path, samples: int, seed: int) -> tuple[list[Path], list[int], 
 def _any_of(files: Sequence[Path], samples: int, seed: int) -> list[int]:
     drawn: list[int] = np.random.default_rng(seed).permutation(len(files))[:samples].tolist()
     return sorted(drawn)
-
-
-def _oddities(chosen: Sequence[Path]) -> list[str]:
-    """What is odd about the samples: few, or copies of one."""
-    distinct = len({digest.of_file(path) for path in chosen})
-    if distinct > 1:
-        return []
-    what = "one sample" if len(chosen) == 1 else f"all {len(chosen)} samples are copies of one"
-    return [f"{what}: its ranges do not hold for others, some hundred different ones are usual"]
 
 
 def _arrays_in(place: Path) -> list[Path]:

@@ -23,7 +23,7 @@ def test_make_demo_runs_to_its_last_line(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "constraints.txt"):
         (tmp_path / name).touch()
     done = subprocess.run(
-        [make, "--assume-old", f"{sys.prefix}/.run", f"VENV={sys.prefix}", "demo"],
+        [make, "--no-print-directory", "--assume-old", f"{sys.prefix}/.run", f"VENV={sys.prefix}", "demo"],
         cwd=tmp_path,
         env={**os.environ, "EDGETL_CACHE": str(tmp_path / "cache")},
         stdin=subprocess.DEVNULL,

@@ -117,7 +117,7 @@ def test_several_inputs_are_named_and_arrays_fill_them(pictures: Path, tmp_path:
             row=rng.normal(size=(1, 8)).astype(np.float32),
         )
     samples = samples_of(model, source(arrays))
-    assert (samples.count, samples.kind, samples.warnings) == (3, "arrays", [])
+    assert (samples.count, samples.kind) == (3, "arrays")
     assert observe.observe(model, samples.arrays).ranges
 
 
@@ -145,12 +145,6 @@ def test_an_empty_folder_says_what_is_taken(floats: Path, tmp_path: Path) -> Non
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no pictures to calibrate with"):
         list(samples_of(floats, source(tmp_path / "empty", mean=HALF)).arrays)
-
-
-def test_copies_of_one_picture_are_warned_of(pictures: Path, floats: Path) -> None:
-    assert samples_of(floats, source(pictures, mean=HALF)).warnings == []
-    (pictures / "1.png").write_bytes((pictures / "0.png").read_bytes())
-    assert "copies of one" in samples_of(floats, source(pictures, mean=HALF)).warnings[0]
 
 
 def test_fewer_pictures_than_a_batch_are_taken_again_to_fill_it(pictures: Path, tmp_path: Path) -> None:

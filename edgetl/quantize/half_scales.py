@@ -24,8 +24,8 @@ FAINT = 1 / 256
 def half_above(scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The smallest FP16 numbers that are not below ``scale``, as float32; infinity where there is none.
 
-    >>> half_above(np.array([0.1, 2.0**-30], np.float32))
-    array([1.000366e-01, 5.960464e-08], dtype=float32)
+    >>> half_above(np.array([0.1, 2.0**-30], np.float32)).tolist()
+    [0.10003662109375, 5.960464477539063e-08]
     """
     with np.errstate(over="ignore"):
         near = scale.astype(np.float16)
