@@ -240,7 +240,8 @@ def test_a_reader_that_leaves_is_no_bug_and_no_yes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "position", "answer"), [("edgetl bu", "1", "build"), ("edgetl build --max-d", "2", "--max-drop")]
+    ("words", "position", "answer"),
+    [("edgetl bu", "1", "build"), ("edgetl build --max-d", "2", "--max-drop")],
 )
 def test_the_shell_completes_commands_and_options(words: str, position: str, answer: str) -> None:
     asked = {**os.environ, "COMP_WORDS": words, "COMP_CWORD": position, "_EDGETL_COMPLETE": "complete_bash"}
