@@ -196,6 +196,7 @@ def test_a_latency_budget_that_is_missed_fails_and_json_says_so(
     assert kept.data["candidates"]["int8"]["latency_budget"]["verdict"] == "within"
 
 
+@pytest.mark.slow
 def test_a_second_backend_competes_only_when_it_is_asked_to(
     built: Built, edgetl: Edgetl, tmp_path: Path
 ) -> None:
