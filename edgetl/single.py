@@ -13,13 +13,15 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from edgetl import devices, digest, pipeline, recipe, sources, target
+from edgetl import asked, devices, digest, pipeline, recipe, sources, target
 from edgetl.backends import seam
 from edgetl.bundles import Answer
 from edgetl.cache import RECORD, Cache, out_of_space
+from edgetl.calibration import sampling
 from edgetl.candidate import CANDIDATES
 from edgetl.data import layout
 from edgetl.errors import EnvironmentLacks, InputError, did_you_mean
+from edgetl.overlap import overlap
 from edgetl.pipeline import Artifact, Context, Progress
 from edgetl.quantize import files, half, observe, place, schemes, shapes, statistics
 from edgetl.quantize import graph as graphs
@@ -270,7 +272,10 @@ def _observe(
     model: Path, source: CalibrationSource, method: str, folder: Path, progress: Progress
 ) -> dict[str, Any]:
     """Statistics of a model into a folder; how many samples they are of, and what is odd about those."""
-    samples = sources.samples_of(model, source)
+    asked.choice(source.select, sampling.SELECTIONS, "--calib-select")
+    samples = sources.samples_of(
+        model, source, on_choosing=lambda done, total: progress.advanced("choose", done, total)
+    )
     progress.started("calibrate")
     stats = observe.observe(
         model,
@@ -282,10 +287,19 @@ def _observe(
     of = statistics.identity(model, samples.facts, samples.identity, samples.drawn, method)
     statistics.save(stats, of, folder)
     found = review(stats)
+    copies = overlap(
+        samples.paths,
+        samples.looks,
+        source.held_out,
+        on_progress=lambda done, total: progress.advanced("held out", done, total),
+    )
     return {
         "summary": f"{samples.count} {samples.kind} · {found.summary()}",
         "kind": samples.kind,
         **msgspec.to_builtins(found),
+        "alike": copies.alike,
+        "leaked": copies.leaked,
+        "warnings": [*found.warnings, *copies.warnings],
     }
 
 

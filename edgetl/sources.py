@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,9 +14,11 @@ import numpy.typing as npt
 from edgetl import digest
 from edgetl.calibration import sampling
 from edgetl.data import demo, layout
+from edgetl.data.alike import Appearance, appearance
 from edgetl.data.decode import load_images
 from edgetl.errors import InputError
 from edgetl.quantize import observe
+from edgetl.quantize.penultimate import penultimate
 from edgetl.runtime import preprocess as rule
 from edgetl.types import Preprocess
 
@@ -36,6 +38,9 @@ class CalibrationSource:
     data : pictures, or a folder of .npy or .npz files. cache : where ``demo`` is kept.
     mean, std : normalisation where white is 1.0; ``None`` where it was not told, which a float input refuses.
     color : order of the channels that the model takes.
+    select : ``stratified`` draws, evenly over the classes where there are some; ``coverage`` takes samples that leave
+        no other far off in what the model's last layer reads.
+    held_out : pictures that accuracy is measured on: those that are calibrated with, too, are told.
     """
 
     data: str
@@ -46,6 +51,8 @@ class CalibrationSource:
     std: Triple | None = None
     color: Literal["rgb", "bgr"] = "rgb"
     crop: tuple[int, int] = (1, 1)
+    select: str = "stratified"
+    held_out: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class Samples:
     count : how many there are, of which kind: ``images`` or ``arrays``.
     drawn : their numbers in the data, whose digest is ``identity``.
     facts : what made inputs from the data.
+    paths : of the files, in order. looks : how each picture looks, filled while ``arrays`` are read.
     """
 
     arrays: Iterator[Array | Mapping[str, Array]]
@@ -66,10 +74,18 @@ class Samples:
     drawn: list[int]
     identity: str
     facts: dict[str, Any]
+    paths: list[Path]
+    looks: list[Appearance]
 
 
-def samples_of(model: Path, source: CalibrationSource) -> Samples:
+def samples_of(
+    model: Path, source: CalibrationSource, *, on_choosing: Callable[[int, int], None] | None = None
+) -> Samples:
     """The samples of a source as a model takes them.
+
+    Parameters
+    ----------
+    on_choosing : told ``(done, total)`` while all samples are looked at to choose some.
 
     Raises
     ------
@@ -77,21 +93,46 @@ def samples_of(model: Path, source: CalibrationSource) -> Samples:
     """
     place = data_place(source.data, source.cache)
     files = _arrays_in(place)
-    kind: Literal["images", "arrays"] = "arrays" if files else "images"
+    looks: list[Appearance] = []
     facts: dict[str, Any]
     if files:
         drawn = _any_of(files, source.samples, source.seed)
-        chosen = [files[index] for index in drawn]
-        arrays: Iterator[Any] = (_array(file) for file in chosen)
         identity = digest.of_json([digest.of_file(file) for file in files])
-        facts = {"input": kind}
+        paths, facts = files, {"input": "arrays"}
+
+        def read(chosen: Sequence[Path]) -> Iterator[Any]:
+            return (_array(file) for file in chosen)
+
     else:
         feed = _Feed(model, source)
         paths, drawn, identity = _draw(place, source.samples, source.seed)
-        chosen = [paths[index] for index in drawn]
-        arrays = load_images(place, [str(path.absolute()) for path in chosen], feed.array)
         facts = feed.facts
-    return Samples(arrays, len(chosen), kind, drawn, identity, facts)
+
+        def read(chosen: Sequence[Path]) -> Iterator[Any]:
+            return _pictures(place, chosen, feed, looks)
+
+    if source.select == "coverage":
+        told = on_choosing or (lambda done, total: None)
+        features = penultimate(model, _counted(read(paths), len(paths), told))
+        drawn = sampling.coverage(features, source.samples).tolist()
+        looks.clear()
+    chosen = [paths[index] for index in drawn]
+    kind: Literal["images", "arrays"] = "arrays" if files else "images"
+    return Samples(read(chosen), len(chosen), kind, drawn, identity, facts, chosen, looks)
+
+
+def _pictures(place: Path, chosen: Sequence[Path], feed: _Feed, looks: list[Appearance]) -> Iterator[Array]:
+    """The model's inputs from picture files; how each looks is noted."""
+    names = [str(path.absolute()) for path in chosen]
+    for array, look in load_images(place, names, lambda picture: (feed.array(picture), appearance(picture))):
+        looks.append(look)
+        yield array
+
+
+def _counted(arrays: Iterable[Any], total: int, told: Callable[[int, int], None]) -> Iterator[Any]:
+    for done, array in enumerate(arrays, 1):
+        yield array
+        told(done, total)
 
 
 def pictures_of(

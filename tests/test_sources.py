@@ -154,3 +154,22 @@ def test_fewer_pictures_than_a_batch_are_taken_again_to_fill_it(pictures: Path, 
     seen = observe.observe(model, samples_of(model, source(pictures, mean=HALF, std=HALF)).arrays)
     low, high = seen.ranges["input"].low, seen.ranges["input"].high
     assert (low, high) == pytest.approx((50 / 127.5 - 1, 200 / 127.5 - 1))
+
+
+def test_coverage_takes_the_sample_that_is_far_from_all_others(floats: Path, tmp_path: Path) -> None:
+    arrays = tmp_path / "arrays"
+    arrays.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        far = 30.0 if number == 6 else 0.0
+        np.save(arrays / f"{number}.npy", (far + rng.normal(size=(1, 3, 16, 16))).astype(np.float32))
+    looked = []
+    chosen = samples_of(
+        floats,
+        CalibrationSource(data=str(arrays), samples=2, seed=0, cache=tmp_path, select="coverage"),
+        on_choosing=lambda done, total: looked.append((done, total)),
+    )
+    assert chosen.drawn[1] == 6
+    assert [path.name for path in chosen.paths][1] == "6.npy"
+    assert len(list(chosen.arrays)) == 2
+    assert looked[-1] == (8, 8)

@@ -132,6 +132,8 @@ def _source(
     scale: str,
     color: str,
     crop: str | None,
+    select: str,
+    held_out: Path | None,
 ) -> CalibrationSource:
     """What to calibrate with, from the options."""
     from edgetl.errors import InputError
@@ -150,6 +152,8 @@ def _source(
         std=options.in_white(options.triple(std, "--std"), scale),
         color="bgr" if color == "bgr" else "rgb",
         crop=options.crop_fraction(crop) or (1, 1),
+        select=select,
+        held_out=held_out,
     )
 
 
@@ -162,6 +166,7 @@ def calibrate(
     model: OnnxArgument,
     calib_data: CalibData = None,
     calib_samples: options.CalibSamples = 300,
+    calib_select: options.CalibSelect = "stratified",
     calib_method: options.CalibMethod = "default",
     mean: options.InputMean = None,
     std: options.InputStd = None,
@@ -170,6 +175,7 @@ def calibrate(
     crop: options.Crop = None,
     batch: options.FixedBatch = None,
     size: options.FixedSize = None,
+    held_out: options.HeldOut = None,
     seed: options.Seed = 0,
     out: options.Out = Path("calibration"),
     as_json: options.Json = False,
@@ -180,7 +186,18 @@ def calibrate(
 
     found = single.calibrate(
         model,
-        _source(calib_data, calib_samples, seed, mean=mean, std=std, scale=scale, color=color, crop=crop),
+        _source(
+            calib_data,
+            calib_samples,
+            seed,
+            mean=mean,
+            std=std,
+            scale=scale,
+            color=color,
+            crop=crop,
+            select=calib_select,
+            held_out=held_out,
+        ),
         calib_method,
         out,
         shape=single.Shape(batch, options.height_and_width(size)),
@@ -204,6 +221,7 @@ def quantize(
     device: options.Device = "local",
     devices: options.DevicesFile = None,
     calib_samples: options.CalibSamples = 300,
+    calib_select: options.CalibSelect = "stratified",
     calib_method: options.CalibMethod = "default",
     mean: options.InputMean = None,
     std: options.InputStd = None,
@@ -212,6 +230,7 @@ def quantize(
     crop: options.Crop = None,
     batch: options.FixedBatch = None,
     size: options.FixedSize = None,
+    held_out: options.HeldOut = None,
     seed: options.Seed = 0,
     out: options.Out = Path("model.int8.onnx"),
     as_json: options.Json = False,
@@ -229,7 +248,16 @@ def quantize(
     source = None
     if stats is None:
         source = _source(
-            calib_data, calib_samples, seed, mean=mean, std=std, scale=scale, color=color, crop=crop
+            calib_data,
+            calib_samples,
+            seed,
+            mean=mean,
+            std=std,
+            scale=scale,
+            color=color,
+            crop=crop,
+            select=calib_select,
+            held_out=held_out,
         )
     found = single.quantize(
         model,

@@ -158,6 +158,14 @@ CalibSelect = Annotated[
         help="How they are chosen: evenly over the classes, or so that none is far from a chosen one.",
     ),
 ]
+HeldOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--held-out",
+        metavar="DIR",
+        help="Pictures that accuracy is measured on: those that are calibrated with, too, are told.",
+    ),
+]
 CalibMethod = Annotated[
     str,
     typer.Option(

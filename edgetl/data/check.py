@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from edgetl.data import alike
+from edgetl.data.alike import Appearance
 from edgetl.data.decode import WORKERS, read_header, read_image
 from edgetl.data.layout import Dataset, Sample
 from edgetl.errors import InputError
@@ -19,18 +21,6 @@ from edgetl.types import ROLES, Record
 __all__ = ["CheckReport", "inspect"]
 
 TINY_PIXELS = 32
-NEAR_BITS = 6
-"""Perceptual hashes (64 bits) that differ in at most so many propose a pair of near-duplicates."""
-NEAR = 0.05
-"""Thumbnails that differ by at most so much of their contrast are of one picture: encoded again, resized or
-brightened copies come to 0.00 to 0.05, different photographs of one thing to 0.3 and more."""
-SIDE = 16
-LEAST_CONTRAST = 4.0
-BRIGHTER = 32.0
-"""Grey levels by which the mean of a copy may be moved."""
-ROUNDING = 0.01
-BLOCK = 256
-PAIRS = 4096
 IMBALANCE = 10.0
 SHOWN = 20
 """Names listed of each fault; the count is always whole."""
@@ -94,10 +84,8 @@ class _Look:
         self.mode = mode
         if image is None:
             return
-        grey = image[..., 1]  # green carries most of the brightness
-        self.short_side = min(grey.shape)
-        self.code = _difference_hash(grey)
-        self.thumbnail = _thumbnail(grey)
+        self.short_side = min(image.shape[:2])
+        self.appearance = alike.appearance(image)
 
 
 def inspect(
@@ -120,7 +108,7 @@ def inspect(
     kept = tuple(s for s in dataset.samples if not looks[s.path].fault)
     usable = msgspec.structs.replace(dataset, samples=kept)
     counts = _counts(usable)
-    near = _near_duplicates(kept, looks)
+    near = _near_duplicates(kept, [looks[s.path].appearance for s in kept])
     unreadable = {path: look.fault for path, look in looks.items() if look.fault}
     modes = Counter(look.mode for look in looks.values() if look.mode)
     tiny = [s.path for s in kept if looks[s.path].short_side < TINY_PIXELS]
@@ -150,29 +138,6 @@ def _look(file: Path, name: str) -> _Look:
     if header is not None and (header.width, header.height) != image.shape[1::-1]:
         mode = f"{mode} EXIF rotation".strip()
     return _Look("", mode, image)
-
-
-def _difference_hash(grey: npt.NDArray[np.uint8]) -> int:
-    """64 bits: whether brightness rises from cell to cell along each row of an 8 x 9 grid of means."""
-    means = _means(grey, 8, 9)
-    bits = (means[:, 1:] > means[:, :-1] + ROUNDING).ravel()
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def _means(grey: npt.NDArray[np.uint8], rows: int, columns: int) -> npt.NDArray[np.float32]:
-    """Mean of each cell of a grid, in grey levels; a pixel on an edge counts by its share in each cell."""
-    pixels = grey.astype(np.float32)
-    means: npt.NDArray[np.float32] = _shares(grey.shape[0], rows) @ pixels @ _shares(grey.shape[1], columns).T
-    return means
-
-
-def _shares(pixels: int, cells: int) -> npt.NDArray[np.float32]:
-    """What each of the pixels along an axis gives to each cell, (cells, pixels); a row sums to 1."""
-    edges = np.linspace(0, pixels, cells + 1)
-    start = np.arange(pixels)
-    overlap = np.minimum(edges[1:, None], start + 1) - np.maximum(edges[:-1, None], start)
-    shares: npt.NDArray[np.float32] = (np.maximum(overlap, 0) * (cells / pixels)).astype(np.float32)
-    return shares
 
 
 def _refuse_leakage(dataset: Dataset) -> None:
@@ -216,56 +181,11 @@ def _duplicates(samples: tuple[Sample, ...]) -> list[list[str]]:
     return [paths for paths in groups.values() if len(paths) > 1]
 
 
-def _near_duplicates(samples: tuple[Sample, ...], looks: dict[str, _Look]) -> list[list[str]]:
-    """For each picture outside train, the nearest one of another role that looks the same; the nearest pair first.
-
-    The hash proposes, the thumbnails decide. Compared in blocks, so that memory does not grow with the square
-    of the pictures.
-    """
-    codes = np.array([looks[s.path].code for s in samples], dtype=np.uint64)
-    thumbnails = np.array([looks[s.path].thumbnail for s in samples], dtype=np.float32)
+def _near_duplicates(samples: Sequence[Sample], looks: Sequence[Appearance]) -> list[list[str]]:
+    """For each picture outside train, the nearest one of another role that looks the same; the nearest pair first."""
     roles = np.array([ROLES.index(s.role) for s in samples])
-    held = np.nonzero(roles != ROLES.index("train"))[0]
-    nearest: dict[int, tuple[float, int]] = {}
-    for start in range(0, len(held), BLOCK):
-        mine = held[start : start + BLOCK]
-        alike = _bits(codes[mine, None] ^ codes[None, :]) <= NEAR_BITS
-        rows, others = np.nonzero(alike & (roles[mine, None] != roles[None, :]))
-        for first in range(0, len(rows), PAIRS):
-            one, two = mine[rows[first : first + PAIRS]], others[first : first + PAIRS]
-            distance = _distance(thumbnails[one], thumbnails[two])
-            for at in np.nonzero(distance <= NEAR)[0]:
-                nearest[int(one[at])] = min(
-                    nearest.get(int(one[at]), (np.inf, 0)), (float(distance[at]), int(two[at]))
-                )
-    found = {(d, frozenset((samples[one].path, samples[two].path))) for one, (d, two) in nearest.items()}
-    return [pair for _, pair in sorted((d, sorted(pair)) for d, pair in found)]
-
-
-def _thumbnail(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Brightness of a 16 x 16 grid of means in grey levels, (256,)."""
-    return _means(grey, SIDE, SIDE).ravel()
-
-
-def _distance(one: npt.NDArray[np.float32], two: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Mean difference of pairs of thumbnails (N, 256), in units of contrast; infinite where one is much brighter.
-
-    Brightness and contrast are taken out first: a copy that was brightened a little is still a copy.
-    """
-    shift = one.mean(axis=1) - two.mean(axis=1)
-    level = [side - side.mean(axis=1, keepdims=True) for side in (one, two)]
-    scaled = [side / np.maximum(side.std(axis=1, keepdims=True), LEAST_CONTRAST) for side in level]
-    found = np.abs(scaled[0] - scaled[1]).mean(axis=1)
-    return np.where(np.abs(shift) <= BRIGHTER, found, np.inf).astype(np.float32)
-
-
-def _bits(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
-    """Number of set bits of each word (numpy has it from 2.0 on only)."""
-    if hasattr(np, "bitwise_count"):
-        counted: npt.NDArray[np.uint8] = np.bitwise_count(words)
-        return counted
-    summed: npt.NDArray[np.uint8] = np.unpackbits(words[..., None].view(np.uint8), axis=-1).sum(-1, np.uint8)
-    return summed
+    pairs = alike.nearest(looks, roles, np.nonzero(roles != ROLES.index("train"))[0])
+    return [sorted(samples[index].path for index in pair) for pair in pairs]
 
 
 def _warnings(

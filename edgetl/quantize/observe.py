@@ -27,7 +27,7 @@ from edgetl.quantize.statistics import Statistics
 from edgetl.quantize.taps import Look, Taps
 from edgetl.types import TensorSpec
 
-__all__ = ["answers", "input_of", "observe", "open_session", "tools"]
+__all__ = ["Sample", "answers", "input_of", "observe", "open_session", "tools"]
 
 Array = npt.NDArray[Any]
 Sample = Array | Mapping[str, Array]

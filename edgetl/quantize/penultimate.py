@@ -11,19 +11,19 @@ import numpy.typing as npt
 
 from edgetl.errors import InputError
 from edgetl.quantize import graph as graphs
-from edgetl.quantize.observe import answers, open_session
+from edgetl.quantize.observe import Sample, answers, open_session
 
 __all__ = ["penultimate"]
 
 Array = npt.NDArray[Any]
 
 
-def penultimate(model: Path, images: Iterable[Array]) -> Array:
+def penultimate(model: Path, images: Iterable[Sample]) -> Array:
     """Features of the images, float32 (N, D): pictures and tokens are averaged over their places.
 
     Raises
     ------
-    InputError : the model cannot be read, an image does not fit its input, or there is none.
+    InputError : the model cannot be read, an image does not fit its input, there is none, or a feature is not finite.
     """
     graph = graphs.load(model)
     *_, last = graph.weighted()
@@ -35,7 +35,14 @@ def penultimate(model: Path, images: Iterable[Array]) -> Array:
         done = fed
     if not rows:
         raise InputError("there is no image to choose from")
-    return np.concatenate(rows)[:done]  # the last batch may have been filled up
+    features = np.concatenate(rows)[:done]  # the last batch may have been filled up
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            f"{model.name} gives NaN or infinity for image {int(np.argmin(finite))} of those to choose from",
+            hint="leave it out, or mend the model",
+        )
+    return features
 
 
 def _averaged(values: Array) -> Array:

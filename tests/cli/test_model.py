@@ -112,3 +112,28 @@ def test_a_value_that_makes_no_sense_is_named(
     ran = run(*arguments(model, pictures, *HALF, *option))
     assert ran.code == 2
     assert words in ran.err
+
+
+def test_a_way_to_choose_samples_that_is_not_known_is_named(run: Run, model: Path, pictures: Path) -> None:
+    ran = run(*arguments(model, pictures, *HALF, "--calib-select", "covrage"))
+    assert ran.code == 2
+    assert "Did you mean 'coverage'?" in ran.err
+
+
+def test_pictures_that_are_held_out_or_there_twice_are_told(
+    run: Run, model: Path, pictures: Path, tmp_path: Path
+) -> None:
+    chosen, held_out = tmp_path / "chosen", tmp_path / "held-out"
+    some = sorted(pictures.rglob("*.png"))[:6]
+    for folder, files in ((chosen, some), (held_out, some[:2])):
+        folder.mkdir()
+        for number, file in enumerate(files):
+            (folder / f"{number}.png").write_bytes(file.read_bytes())
+    asked = ("calibrate", model, "--calib-data", chosen, "--batch", "1", "-q", *HALF)
+    assert "leakage" not in run(*asked).err
+    ran = run(*asked, "--held-out", held_out, "--out", "again")
+    assert ran.code == 0, ran.err
+    assert "leakage: 2 of 6 pictures are held out, too" in ran.err
+    (chosen / "6.png").write_bytes(some[0].read_bytes())
+    again = run(*asked, "--out", "twice")
+    assert "2 of 7 pictures look like another one of them" in again.err

@@ -1,0 +1,118 @@
+"""Which pictures look the same: encoded again, resized or brightened a little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Appearance", "appearance", "nearest"]
+
+NEAR_BITS = 6
+"""Perceptual hashes (64 bits) that differ in at most so many propose a pair of near-duplicates."""
+NEAR = 0.05
+"""Thumbnails that differ by at most so much of their contrast are of one picture: encoded again, resized or
+brightened copies come to 0.00 to 0.05, different photographs of one thing to 0.3 and more."""
+SIDE = 16
+LEAST_CONTRAST = 4.0
+BRIGHTER = 32.0
+"""Grey levels by which the mean of a copy may be moved."""
+ROUNDING = 0.01
+BLOCK = 256
+PAIRS = 4096
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What a picture is compared by.
+
+    Attributes
+    ----------
+    code : 64 bits, whether brightness rises from cell to cell. thumbnail : means of a 16 x 16 grid in grey levels.
+    """
+
+    code: int
+    thumbnail: npt.NDArray[np.float32]
+
+
+def appearance(image: npt.NDArray[np.uint8]) -> Appearance:
+    """How a picture (H, W, 3) looks."""
+    grey = image[..., 1]  # green carries most of the brightness
+    return Appearance(_difference_hash(grey), _means(grey, SIDE, SIDE).ravel())
+
+
+def nearest(
+    looks: Sequence[Appearance], groups: npt.NDArray[Any], of: npt.NDArray[np.intp]
+) -> list[tuple[int, int]]:
+    """For each picture of some, the nearest one of another group that looks the same; the nearest pair first.
+
+    The hash proposes, the thumbnails decide. Compared in blocks, so that memory does not grow with the square
+    of the pictures.
+
+    Parameters
+    ----------
+    groups : (N,) pictures of one group are not held against each other. of : indices of those to look for.
+    """
+    codes = np.array([look.code for look in looks], dtype=np.uint64)
+    thumbnails = np.array([look.thumbnail for look in looks], dtype=np.float32)
+    found: dict[int, tuple[float, int]] = {}
+    for start in range(0, len(of), BLOCK):
+        mine = of[start : start + BLOCK]
+        same = _bits(codes[mine, None] ^ codes[None, :]) <= NEAR_BITS
+        rows, others = np.nonzero(same & (groups[mine, None] != groups[None, :]))
+        for first in range(0, len(rows), PAIRS):
+            one, two = mine[rows[first : first + PAIRS]], others[first : first + PAIRS]
+            distance = _distance(thumbnails[one], thumbnails[two])
+            for at in np.nonzero(distance <= NEAR)[0]:
+                found[int(one[at])] = min(
+                    found.get(int(one[at]), (np.inf, 0)), (float(distance[at]), int(two[at]))
+                )
+    pairs = {(distance, min(one, two), max(one, two)) for one, (distance, two) in found.items()}
+    return [(one, two) for _, one, two in sorted(pairs)]
+
+
+def _difference_hash(grey: npt.NDArray[np.uint8]) -> int:
+    """64 bits: whether brightness rises from cell to cell along each row of an 8 x 9 grid of means."""
+    means = _means(grey, 8, 9)
+    bits = (means[:, 1:] > means[:, :-1] + ROUNDING).ravel()
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def _means(grey: npt.NDArray[np.uint8], rows: int, columns: int) -> npt.NDArray[np.float32]:
+    """Mean of each cell of a grid, in grey levels; a pixel on an edge counts by its share in each cell."""
+    pixels = grey.astype(np.float32)
+    means: npt.NDArray[np.float32] = _shares(grey.shape[0], rows) @ pixels @ _shares(grey.shape[1], columns).T
+    return means
+
+
+def _shares(pixels: int, cells: int) -> npt.NDArray[np.float32]:
+    """What each of the pixels along an axis gives to each cell, (cells, pixels); a row sums to 1."""
+    edges = np.linspace(0, pixels, cells + 1)
+    start = np.arange(pixels)
+    overlap = np.minimum(edges[1:, None], start + 1) - np.maximum(edges[:-1, None], start)
+    shares: npt.NDArray[np.float32] = (np.maximum(overlap, 0) * (cells / pixels)).astype(np.float32)
+    return shares
+
+
+def _distance(one: npt.NDArray[np.float32], two: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Mean difference of pairs of thumbnails (N, 256), in units of contrast; infinite where one is much brighter.
+
+    Brightness and contrast are taken out first: a copy that was brightened a little is still a copy.
+    """
+    shift = one.mean(axis=1) - two.mean(axis=1)
+    level = [side - side.mean(axis=1, keepdims=True) for side in (one, two)]
+    scaled = [side / np.maximum(side.std(axis=1, keepdims=True), LEAST_CONTRAST) for side in level]
+    found = np.abs(scaled[0] - scaled[1]).mean(axis=1)
+    return np.where(np.abs(shift) <= BRIGHTER, found, np.inf).astype(np.float32)
+
+
+def _bits(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
+    """Number of set bits of each word (numpy has it from 2.0 on only)."""
+    if hasattr(np, "bitwise_count"):
+        counted: npt.NDArray[np.uint8] = np.bitwise_count(words)
+        return counted
+    summed: npt.NDArray[np.uint8] = np.unpackbits(words[..., None].view(np.uint8), axis=-1).sum(-1, np.uint8)
+    return summed
