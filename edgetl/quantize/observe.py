@@ -17,14 +17,15 @@ import onnxruntime
 
 from edgetl import digest
 from edgetl.calibration import ranges, stability
-from edgetl.calibration.range_stats import RangeStats, merged
+from edgetl.calibration.range_stats import merged
 from edgetl.errors import InputError
 from edgetl.quantize import graph as graphs
+from edgetl.quantize.groups import Groups
 from edgetl.quantize.plan import tensors_to_observe
 from edgetl.quantize.reads import Averages, layers_of
 from edgetl.quantize.reference import session_of
 from edgetl.quantize.statistics import Statistics
-from edgetl.quantize.taps import Look, Taps
+from edgetl.quantize.taps import Taps
 from edgetl.types import TensorSpec
 
 __all__ = ["Sample", "answers", "input_of", "observe", "open_session", "tools"]
@@ -66,21 +67,18 @@ def observe(
     runs = min(_cores(), RUNS)
     session, feed = open_session(graph, taps.outputs, model.name, threads=max(_cores() // runs, 1))
     histogram = ranges.needs_histogram(method)
-    groups = [{name: RangeStats(histogram=histogram) for name in ranged} for _ in range(stability.GROUPS)]
-    dealt = stability.deal()
+    groups = Groups(taps, averages, ranged, histogram=histogram)
     done = 0
     digests: set[str] = set()
     for fed, arrays in answers(session, feed, _told(images, digests), runs):
-        looks = taps.looks(arrays)
-        _add(groups[next(dealt)], looks, done)
-        averages.update(looks)
+        groups.add(arrays, done)
         done = fed
         if on_progress is not None:
             on_progress(done, total)
     if not done:
         raise InputError("there is no image to calibrate with")
     find_range = ranges.find(method)
-    parts = {name: [group[name] for group in groups] for name in ranged}
+    parts = groups.parts()
     moves = {name: stability.movement(part, find_range) for name, part in parts.items()}
     whole = {name: merged(part) for name, part in parts.items()}
     return Statistics(whole, averages.means(), moves, len(digests))
@@ -104,21 +102,6 @@ def _shapes(graph: graphs.Graph, names: list[str], model: str) -> dict[str, grap
         value.name: [size if isinstance(size, int) else None for size in value.shape]
         for value in session.get_outputs()
     }
-
-
-def _add(group: dict[str, RangeStats], looks: Mapping[str, Look], first: int) -> None:
-    """Add what samples showed, the first of which has this number."""
-    for name, stats in group.items():
-        before = stats.samples
-        try:
-            seen = looks[name].seen
-            assert seen is not None
-            stats.add(seen)
-        except InputError as error:
-            sample = first + int(str(error.facts["sample"])) - before
-            raise InputError(
-                f"tensor {name!r} has NaN or infinity for sample {sample}", tensor=name, sample=sample
-            ) from error
 
 
 def _cores() -> int:

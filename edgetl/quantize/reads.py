@@ -34,12 +34,12 @@ class Averages:
         self._sums: dict[str, dict[tuple[int, ...], Array]] = {name: {} for name in self.tensors}
         self._looks = 0
 
-    def update(self, looks: Mapping[str, Look]) -> None:
-        """Add what a run showed of every tensor."""
+    def update(self, looks: Mapping[str, Look], runs: int = 1) -> None:
+        """Add what some runs showed of every tensor."""
         for name, sums in self._sums.items():
             seen = looks[name]
-            sums[seen.size] = sums[seen.size] + seen.means if seen.size in sums else seen.means
-        self._looks += 1
+            sums[seen.size] = sums.get(seen.size, 0.0) + runs * seen.means
+        self._looks += runs
 
     def means(self) -> dict[str, Array]:
         """Layer -> (G, K) float64."""

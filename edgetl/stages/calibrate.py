@@ -63,7 +63,7 @@ def stage(
 
     options = {"samples": samples, "method": method, "seed": seed, "select": select}
     reads = ("export", "prepare", *(("features",) if ready else ()))
-    return Stage("calibrate", 7, reads, options, observe.tools(), run)
+    return Stage("calibrate", 8, reads, options, observe.tools(), run)
 
 
 def _singly(pictures: npt.NDArray[Any], drawn: Iterable[int]) -> Iterator[npt.NDArray[Any]]:
