@@ -79,7 +79,9 @@ def observe(
         raise InputError("there is no image to calibrate with")
     find_range = ranges.find(method)
     parts = groups.parts()
-    moves = {name: stability.movement(part, find_range) for name, part in parts.items()}
+    with ThreadPoolExecutor(_cores()) as pool:  # numpy lets other threads run meanwhile
+        moved = pool.map(lambda part: stability.movement(part, find_range), parts.values())
+        moves = dict(zip(parts, moved, strict=True))
     whole = {name: merged(part) for name, part in parts.items()}
     return Statistics(whole, averages.means(), moves, len(digests))
 
