@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import _peers
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from edgetl import export
 from edgetl.transfer import weights as weight_files
 from edgetl.types import Preprocess
 
-__all__ = ["NETS", "float_model", "pictures"]
+__all__ = ["NETS", "RULE", "float_model", "float_nchw", "pictures"]
 
 Array = npt.NDArray[Any]
 
@@ -67,13 +68,24 @@ class _ResNet(nn.Module):
 
 def float_model(name: str, folder: Path, weights: Path) -> Path:
     """The float ONNX as edgetl ships it: uint8 (1, 32, 32, 3) in, preprocessing inside."""
+    path = folder / f"{name}.onnx"
+    export.export_classifier(_network(name, weights), RULE, path)
+    return path
+
+
+def float_nchw(name: str, folder: Path, weights: Path) -> Path:
+    """The float ONNX as a peer's user makes it: normalised float32 (1, 3, 32, 32) in."""
+    path = folder / f"{name}.nchw.onnx"
+    _peers.export_planes(_network(name, weights), path, RULE.height)
+    return path
+
+
+def _network(name: str, weights: Path) -> nn.Module:
     net = _ResNet(NETS[name])
     missing = net.load_state_dict(weight_files.read(weights), strict=False).missing_keys
     if any(not key.endswith("num_batches_tracked") for key in missing):
         raise SystemExit(f"{weights.name} lacks {missing[0]}")
-    path = folder / f"{name}.onnx"
-    export.export_classifier(net.eval(), RULE, path)
-    return path
+    return net.eval()
 
 
 def pictures(file: Path) -> tuple[Array, Array]:

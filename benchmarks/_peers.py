@@ -82,13 +82,19 @@ def float_model(name: str, folder: Path, weights: Path | None = None, *, seed: i
 
 def float_nchw(name: str, folder: Path, weights: Path | None = None, *, seed: int = 0) -> Path:
     """The float ONNX as a peer's user makes it: torch's exporter, normalised float32 (1, 3, H, W) in."""
+    path = folder / f"{name}.nchw.onnx"
+    export_planes(_network(name, weights, seed), path, SIDE)
+    return path
+
+
+def export_planes(net: nn.Module, path: Path, side: int) -> None:
+    """Write a network as torch's exporter does it: float32 (1, 3, side, side) in."""
     import torch
 
-    path = folder / f"{name}.nchw.onnx"
     with _quiet():
         program = torch.onnx.export(
-            _network(name, weights, seed),
-            (torch.zeros(1, 3, SIDE, SIDE),),
+            net,
+            (torch.zeros(1, 3, side, side),),
             dynamo=True,
             input_names=["input"],
             output_names=["logits"],
@@ -97,7 +103,6 @@ def float_nchw(name: str, folder: Path, weights: Path | None = None, *, seed: in
         )
     assert program is not None
     program.save(path, external_data=False)
-    return path
 
 
 def real_nchw(name: str, folder: Path, weights: Path) -> Path:

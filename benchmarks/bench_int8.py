@@ -1,8 +1,8 @@
 """B1: what our INT8 keeps of the float answers, against NNCF with either of its bias corrections, at which latency.
 
-Networks with real ImageNet weights; 300 of the shared pictures calibrate every contender, the other 700 judge it, all
-as engines of OpenVINO's CPU plugin that take the same normalised planes. ``ours`` is what ``edgetl build`` makes
-first, ``ours, rounded`` what the first rung of its ladder makes.
+Networks with real weights. 300 pictures calibrate every contender: of ImageNet's the other 700 judge it, for the
+CIFAR-10 networks the test pictures do; all are engines of OpenVINO's CPU plugin that take the same normalised planes.
+``ours`` is what ``edgetl build`` makes first, ``ours, rounded`` what a rung of its ladder makes.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import _cifar
 import _imagenet
 import _peers
 import msgspec
@@ -37,26 +40,59 @@ INSTANCES = 20
 PACE = Pace(rounds=2, block_ms=50.0, least_runs=4)
 
 
+@dataclass(frozen=True)
+class Case:
+    """A float network, what calibrates it, (1, 3, H, W) each, and what judges it with its classes."""
+
+    net: str
+    model: Path
+    images: list[Array]
+    held_out: list[Array]
+    labels: Array
+
+
 def main() -> None:
     options = parser(__doc__).parse_args()
     data = shared_data()
     if data is None:
         sys.exit("EDGETL_SHARED does not name a folder with real data")
     results = Results("int8", quick=options.quick, also=("nncf", "openvino", "timm", "torch"))
+    for cases in (_of_imagenet, _of_cifar):
+        with tempfile.TemporaryDirectory() as folder:
+            for case in cases(data, Path(folder), quick=options.quick):
+                _compare(results, case, Path(folder) / case.net, quick=options.quick)
+    results.write()
+
+
+def _of_imagenet(data: Path, folder: Path, *, quick: bool) -> Iterator[Case]:
     rule = _peers.preprocess_of("efficientnet_lite0")  # both networks take 224 of 256, in [-1, 1]
     pictures, labels = _imagenet.pictures(data / "imagenet1k", rule)
-    calibrate, judge = _imagenet.split(len(labels), quick=options.quick)
-    images = _peers.normalised(pictures[calibrate], rule)
-    held_out = _peers.normalised(pictures[judge], rule)
-    for net in NETS[:1] if options.quick else NETS:
-        with tempfile.TemporaryDirectory() as folder:
-            model = _peers.real_nchw(net, Path(folder), data / "weights")
-            made = {**_ours(model, images, Path(folder)), **_peers_of(model, images, Path(folder))}
-            reference = _logits(model, held_out, {"INFERENCE_PRECISION_HINT": "f32"})
-            logits = {name: _logits(path, held_out) for name, path in made.items()}
-            _report(results, net, reference, logits, labels[judge])
-            _latency(results, net, made, quick=options.quick)
-    results.write()
+    calibrate, judge = _imagenet.split(len(labels), quick=quick)
+    images, held_out = (_peers.normalised(pictures[part], rule) for part in (calibrate, judge))
+    for net in NETS[:1] if quick else NETS:
+        model = _peers.real_nchw(net, folder, data / "weights")
+        yield Case(net, model, images, held_out, labels[judge])
+
+
+def _of_cifar(data: Path, folder: Path, *, quick: bool) -> Iterator[Case]:
+    (train, _), (test, labels) = (
+        _cifar.pictures(data / "cls_cifar10" / f"{part}.npz") for part in ("train", "test")
+    )
+    count, judge = (20, 40) if quick else (_imagenet.CALIBRATE, len(test))
+    images = _peers.normalised(train[:count], _cifar.RULE)
+    held_out = _peers.normalised(test[:judge], _cifar.RULE)
+    for net in list(_cifar.NETS)[:1] if quick else _cifar.NETS:
+        model = _cifar.float_nchw(net, folder, data / "weights" / f"{net}.safetensors")
+        yield Case(net, model, images, held_out, labels[:judge])
+
+
+def _compare(results: Results, case: Case, folder: Path, *, quick: bool) -> None:
+    folder.mkdir()
+    made = {**_ours(case.model, case.images, folder), **_peers_of(case.model, case.images, folder)}
+    reference = _logits(case.model, case.held_out, {"INFERENCE_PRECISION_HINT": "f32"})
+    logits = {name: _logits(path, case.held_out) for name, path in made.items()}
+    _report(results, case.net, reference, logits, case.labels)
+    _latency(results, case.net, made, quick=quick)
 
 
 def _ours(model: Path, images: list[Array], folder: Path) -> dict[str, Path]:
