@@ -12,7 +12,7 @@ import msgspec
 from edgetl.errors import InputError, did_you_mean
 from edgetl.types import PERCENTILES, BuildSpec, LatencyBudget
 
-__all__ = ["check", "choice", "drop_budget", "latency_budget", "spec_of", "time_budget"]
+__all__ = ["check", "choice", "deviation", "drop_budget", "latency_budget", "spec_of", "time_budget"]
 
 LEAST = {"epochs": 1, "batch_size": 1, "calib_samples": 1, "instances": 1, "seed": 0}
 LONGEST_NAME = 100
@@ -64,12 +64,28 @@ def check(spec: BuildSpec) -> None:
         raise InputError(
             f"--max-drop {spec.max_drop:g} is below 0", hint="--max-drop 1% is 1.0 point of top-1"
         )
+    deviation(spec.std)
     if not 0 <= spec.time_budget < math.inf:
         raise InputError(
             f"--time-budget {spec.time_budget:g} s is not a time from 0 on", hint="--time-budget 30m"
         )
     if spec.name is not None:
         _check_name(spec.name)
+
+
+def deviation(std: tuple[float, float, float] | None) -> None:
+    """Refuse a standard deviation that nothing can be divided by.
+
+    Raises
+    ------
+    InputError : one of them is not above 0.
+    """
+    if std is not None and not all(0 < value < math.inf for value in std):
+        told = ",".join(f"{value:g}" for value in std)
+        raise InputError(
+            f"--std {told} is not a standard deviation: each is above 0",
+            hint="--std 0.229,0.224,0.225 (one per channel, white is 1.0)",
+        )
 
 
 def choice(value: str, known: Collection[str], option: str) -> None:

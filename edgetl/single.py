@@ -30,6 +30,7 @@ from edgetl.runtime import open_bundle
 from edgetl.sources import CalibrationSource
 from edgetl.stages import check as check_stage
 from edgetl.types import BuildSpec
+from edgetl.words import counted
 
 __all__ = [
     "Shape",
@@ -273,6 +274,7 @@ def _observe(
 ) -> dict[str, Any]:
     """Statistics of a model into a folder; how many samples they are of, and what is odd about those."""
     asked.choice(source.select, sampling.SELECTIONS, "--calib-select")
+    asked.deviation(source.std)
     samples = sources.samples_of(
         model, source, on_choosing=lambda done, total: progress.advanced("choose", done, total)
     )
@@ -294,7 +296,7 @@ def _observe(
         on_progress=lambda done, total: progress.advanced("held out", done, total),
     )
     return {
-        "summary": f"{samples.count} {samples.kind} · {found.summary()}",
+        "summary": f"{counted(samples.count, samples.kind.removesuffix('s'))} · {found.summary()}",
         "kind": samples.kind,
         **msgspec.to_builtins(found),
         "alike": copies.alike,

@@ -100,3 +100,9 @@ def test_what_is_no_latency_budget_is_refused_with_the_form(text: str) -> None:
     with pytest.raises(InputError, match="max-latency") as caught:
         asked.latency_budget(text)
     assert "5ms@p90" in caught.value.hint
+
+
+@pytest.mark.parametrize("std", [(0.0, 1.0, 1.0), (1.0, -1.0, 1.0)])
+def test_a_deviation_that_nothing_can_be_divided_by_is_refused(std: tuple[float, float, float]) -> None:
+    with pytest.raises(InputError, match="each is above 0"):
+        asked.deviation(std)

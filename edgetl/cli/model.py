@@ -12,6 +12,7 @@ import typer
 
 from edgetl.cli import options, progress
 from edgetl.home import cache_folder
+from edgetl.words import counted
 
 if TYPE_CHECKING:
     from edgetl.sources import CalibrationSource
@@ -286,7 +287,7 @@ def _left_in_float(found: Mapping[str, Any]) -> list[str]:
     for layer in found["left_float"]:
         reasons.setdefault(layer["reason"], []).append(layer["name"])
     lines = [
-        f"in float   {len(names)} layer{'' if len(names) == 1 else 's'}, {reason}: {_first(names)}"
+        f"in float   {counted(len(names), 'layer')}, {reason}: {_first(names)}"
         for reason, names in reasons.items()
     ]
     operators = found["float_operators"]

@@ -6,6 +6,7 @@ import numpy as np
 
 from edgetl.quantize.statistics import Statistics
 from edgetl.types import Record
+from edgetl.words import counted
 
 __all__ = ["Moving", "Review", "review"]
 
@@ -82,19 +83,23 @@ def _warnings(
     samples: int, distinct: int, moves: float | None, constant: tuple[str, ...], beyond: tuple[str, ...]
 ) -> list[str]:
     lines = []
+    seen, one_value, large = (
+        counted(count, what)
+        for count, what in ((samples, "sample"), (len(constant), "tensor"), (len(beyond), "tensor"))
+    )
     if samples > 1 and distinct == 1:
         lines.append(f"all {samples} samples are one: ranges are those of a single input")
     elif distinct < samples:
         lines.append(f"{samples - distinct} of {samples} samples are repeated: only {distinct} tell anything")
     if moves is None:
-        lines.append(f"{samples} samples are too few to tell how stable ranges are: --calib-samples 300")
+        lines.append(f"too few to tell how stable ranges are, {seen}: --calib-samples 300")
     elif moves > TOO_MUCH:
         lines.append(f"ranges still move by {100 * moves:.0f} %: --calib-samples {2 * samples}")
     if constant:
         lines.append(
-            f"{len(constant)} tensors have one value throughout, the first {constant[0]!r}: "
+            f"{one_value} of one value throughout, the first {constant[0]!r}: "
             "a dead layer, or samples that are all alike"
         )
     if beyond:
-        lines.append(f"{len(beyond)} tensors do not fit FP16 (over 65504), the first {beyond[0]!r}")
+        lines.append(f"{large} beyond FP16 (over 65504), the first {beyond[0]!r}")
     return lines

@@ -9,6 +9,7 @@ import msgspec
 
 from edgetl.quantize.schemes import Scheme
 from edgetl.types import LayerInfo
+from edgetl.words import counted
 
 __all__ = ["PLAIN", "Placement", "placements", "slower_in_integers"]
 
@@ -44,9 +45,10 @@ def placements(scheme: Scheme, layers: Sequence[str], slow: Set[str]) -> list[Pl
             Placement("first and last layer in float", scheme, (first, last)),
         ]
     if slow and len(slow) < len(layers):
-        count = f"{len(slow)} layer{'' if len(slow) == 1 else 's'}"
         chosen = tuple(name for name in layers if name in slow)
-        found.append(Placement(f"{count} in float that INT8 slows down", scheme, chosen))
+        found.append(
+            Placement(f"{counted(len(slow), 'layer')} in float that INT8 slows down", scheme, chosen)
+        )
     if set(scheme.joins) > {"Add"}:
         lean = msgspec.structs.replace(scheme, joins=("Add",))
         found.append(Placement("only layers and additions in integers", lean))

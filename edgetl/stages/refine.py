@@ -22,6 +22,7 @@ from edgetl.quantize import place, schemes
 from edgetl.stages.backbone import versions_of
 from edgetl.stages.ladder import Deadline, Ladder, OutOfTime, Rung, Setting, Tuning
 from edgetl.stages.remedies import REMEDIES
+from edgetl.words import counted
 
 __all__ = ["RUNGS", "Tuning", "final", "stages"]
 
@@ -132,7 +133,7 @@ def _climb(rung: str, ladder: Ladder) -> Rung:
 def _told(rungs: Sequence[Rung], max_drop: float) -> str:
     """The rungs and the least that each lost on the ``select`` images, which one was needed, which had no time."""
     tried = [(rung, min(rung.tries, key=lambda one: one.loss)) for rung in rungs if rung.tries]
-    steps = [f"{rung.rung}{_counted(one.kept)} {one.drop_pt:.1f}" for rung, one in tried]
+    steps = [f"{rung.rung}{_kept(one.kept)} {one.drop_pt:.1f}" for rung, one in tried]
     kept = [rung.rung for rung, _ in tried if rung.outcome == "kept"]
     verdict = "over the budget"
     if min(one.drop_pt for _, one in tried) <= max_drop:
@@ -142,5 +143,5 @@ def _told(rungs: Sequence[Rung], max_drop: float) -> str:
     return f"{said}; out of time in {', '.join(late)} (--time-budget)" if late else said
 
 
-def _counted(kept: Sequence[str]) -> str:
-    return f" ({len(kept)} layer{'' if len(kept) == 1 else 's'})" if kept else ""
+def _kept(kept: Sequence[str]) -> str:
+    return f" ({counted(len(kept), 'layer')})" if kept else ""

@@ -15,6 +15,7 @@ from edgetl.quantize.equalise import equalise
 from edgetl.stages.ladder import FLOAT, Ladder, Variant
 from edgetl.stages.sensitivity import by_layer
 from edgetl.stages.tune import try_tuning
+from edgetl.words import counted
 
 __all__ = ["REMEDIES", "Remedy"]
 
@@ -100,9 +101,7 @@ def _try_float(ladder: Ladder) -> str:
     count = 1
     while count <= max(1, int(KEPT * len(effects))) and not ladder.held:
         kept = tuple(effect.name for effect in effects[:count])
-        ladder.consider_with_first_method(
-            replace(best, kept=kept), f"{count} layer{'s' * (count > 1)} in float"
-        )
+        ladder.consider_with_first_method(replace(best, kept=kept), f"{counted(count, 'layer')} in float")
         count *= 2
     return ""
 

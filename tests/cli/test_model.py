@@ -137,3 +137,9 @@ def test_pictures_that_are_held_out_or_there_twice_are_told(
     (chosen / "6.png").write_bytes(some[0].read_bytes())
     again = run(*asked, "--out", "twice")
     assert "2 of 7 pictures look like another one of them" in again.err
+
+
+def test_a_deviation_of_zero_is_refused(run: Run, model: Path, pictures: Path) -> None:
+    ran = run(*arguments(model, pictures, "--std", "0"))
+    assert ran.code == 2
+    assert "--std 0,0,0 is not a standard deviation" in ran.err

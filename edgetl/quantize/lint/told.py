@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edgetl.quantize.lint.rules import LEVELS, Finding, Rule
+from edgetl.words import counted
 
 __all__ = ["findings_lines", "legend", "table_lines", "verdict"]
 
@@ -33,13 +34,9 @@ def verdict(name: str, target: str, found: Sequence[Finding], held: int) -> str:
         return f"{name} keeps the {held} rules of {target} that a graph can break"
     broken = len({finding.rule.number for finding in found})
     return (
-        f"{name} for {target}: {_plural(count['error'], 'error')}, {_plural(count['warning'], 'warning')}; "
+        f"{name} for {target}: {counted(count['error'], 'error')}, {counted(count['warning'], 'warning')}; "
         f"{broken} of {held} rules broken"
     )
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def table_lines(rules: Mapping[str, Rule], checked: frozenset[str]) -> list[str]:
