@@ -38,7 +38,7 @@ REAL = {
 }
 CALIBRATE, JUDGE = 32, 200
 MAX_DROP = 1.0
-INSTANCES = 20
+INSTANCES = 12
 PACE = Pace(rounds=2, block_ms=50.0, least_runs=4)
 
 

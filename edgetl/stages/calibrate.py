@@ -16,6 +16,7 @@ from edgetl.quantize import observe, statistics
 from edgetl.quantize.penultimate import penultimate
 from edgetl.quantize.review import review
 from edgetl.stages import prepare
+from edgetl.words import counted
 
 __all__ = ["METHODS", "SELECTIONS", "stage"]
 
@@ -55,7 +56,7 @@ def stage(
         statistics.save(stats, identity, out)
         found = review(stats)
         return {
-            "summary": f"{len(drawn)} images, train split · {found.summary()}",
+            "summary": f"{counted(len(drawn), 'image')}, train split · {found.summary()}",
             **msgspec.to_builtins(found),
             "method": method,
             "select": select,
