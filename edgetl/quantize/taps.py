@@ -21,7 +21,8 @@ __all__ = ["Look", "Taps"]
 
 Array = npt.NDArray[Any]
 
-_MEAN, _LOW, _HIGH, _COUNTED = "_mean", "_low", "_high", "_counted"
+_MEAN, _COUNTED = "_mean", "_counted"
+_EXTREMES = {"_low": "ReduceMin", "_high": "ReduceMax"}
 _PARTS = ("_flat", "_first", "_end", "_step")
 _AXES, _FLAT, _SECOND = "_axes", "_shape", "_second"
 _AXES_AS_INPUT = 18
@@ -70,24 +71,24 @@ class Taps:
         for ending, values in ((_AXES, [2, 3]), (_FLAT, [0, -1]), (_SECOND, [1])):
             self._constant(self._shared + ending, values)
         self._labels = {
-            name: graph.label(name, (_MEAN, _LOW, _HIGH, _COUNTED, *_PARTS)) for name in self._shapes
+            name: graph.label(name, (*_EXTREMES, _MEAN, _COUNTED, *_PARTS)) for name in self._shapes
         }
         self.outputs = list(self._whole)
         for name, label in self._labels.items():
-            self._pool("GlobalAveragePool", name, label + _MEAN)
+            self._reduce("ReduceMean", name, label + _MEAN)
             if name in ranged:
-                self._pool("GlobalMaxPool", name, label + _HIGH)
-                self._reduce("ReduceMin", name, label + _LOW)
+                for ending, operator in _EXTREMES.items():
+                    self._reduce(operator, name, label + ending)
                 self._draw(name, label, int(np.prod(self._shapes[name])))
 
     def looks(self, arrays: Mapping[str, Array]) -> dict[str, Look]:
         """What the outputs of one run say, by activation."""
         found = {name: self._look(name, arrays[name]) for name in self._whole}
         for name, label in self._labels.items():
-            mean = _flat(arrays[label + _MEAN])
+            mean = arrays[label + _MEAN]
             seen = None
             if name in self._ranged:
-                low, high = arrays[label + _LOW], _flat(arrays[label + _HIGH])
+                low, high = (arrays[label + ending] for ending in _EXTREMES)
                 low = np.where(np.isfinite(mean), low, np.nan)  # extremes may pass over NaN, a mean does not
                 seen = Seen(low, high, arrays[label + _COUNTED], int(np.prod(self._shapes[name])))
             found[name] = Look(seen, mean.mean(axis=0, dtype=np.float64), self._shapes[name][1:])
@@ -100,11 +101,6 @@ class Taps:
         others = tuple(axis for axis in range(array.ndim) if axis != channel)
         means = np.atleast_1d(array.mean(axis=others, dtype=np.float64))
         return Look(look(array) if name in self._ranged else None, means, array.shape[2:])
-
-    def _pool(self, operator: str, name: str, output: str) -> None:
-        """A reduction over the pixels that ONNX Runtime does in the layout that its convolutions leave."""
-        self._proto.node.append(helper.make_node(operator, [name], [output]))
-        self.outputs.append(output)
 
     def _reduce(self, operator: str, name: str, output: str) -> None:
         if self._axes_as_input:
@@ -127,11 +123,6 @@ class Taps:
 
     def _constant(self, name: str, values: list[int]) -> None:
         self._proto.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
-
-
-def _flat(pooled: Array) -> Array:
-    """(N, C) of (N, C, 1, 1)."""
-    return pooled.reshape(pooled.shape[:2])
 
 
 def _picture(shape: Shape | None) -> tuple[int, int, int] | None:
