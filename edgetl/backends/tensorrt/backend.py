@@ -35,7 +35,6 @@ Array = npt.NDArray[Any]
 OLDEST = (8, 5)
 """The first release whose tensors have names at run time; older ones have no bindings for Python 3.10 either."""
 DLA = "dla:"
-NOBODY = Gpu(name="no GPU", capability="0.0", memory_mib=0, integrated=False)
 WITHOUT_INT8 = (6, 2)
 FIRST_INT8 = (6, 1)
 WARM_RUNS = 20
@@ -219,10 +218,8 @@ def _config(plan: Path, asked: Options, told: Mapping[str, Any]) -> dict[str, st
 
 def _opened(engine: Engine, folder: Path) -> OpenedPlan:
     """The plan on this device, once it is what its record says."""
-    host = _host()
-    gpu = host.driver.gpus[0] if host.driver.gpus else NOBODY
-    plan = stamp.trusted_plan(engine, folder, host.version or "none", gpu)
-    _require(engine.device)
+    host, gpu = _require(engine.device)
+    plan = stamp.trusted_plan(engine, folder, host.version, gpu)
     from edgetl.backends.tensorrt.execution import OpenedPlan
 
     return OpenedPlan(
