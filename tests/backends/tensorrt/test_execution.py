@@ -56,7 +56,7 @@ def test_what_the_library_refuses_while_running_is_told_from_its_log(vendor: Ven
         execution.bind("input", 0)
     execution.bind("input", 1)
     execution.bind("logits", 2)
-    with pytest.raises(BackendError, match="could not run the engine: .*out of memory"):
+    with pytest.raises(BackendError, match=r"could not run the engine: .*out of memory"):
         execution.enqueue(0)
 
 
@@ -89,7 +89,7 @@ def test_no_memory_for_a_context_is_told(vendor: Vendor) -> None:
         null="context",
         says={"context": [["ERROR", "Error Code 2: OutOfMemory (Requested size was 9 bytes.)"]]},
     )
-    with pytest.raises(BackendError, match="makes no execution context: .*OutOfMemory"):
+    with pytest.raises(BackendError, match=r"makes no execution context: .*OutOfMemory"):
         opened().execution()
 
 

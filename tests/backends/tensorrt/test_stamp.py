@@ -47,7 +47,7 @@ def test_an_engine_of_this_host_is_read(folder: Path) -> None:
 
 @pytest.mark.parametrize("version", ["10.3.1", "10.7.0", "10.30.0", "8.6.1", "11.4.0"])
 def test_another_release_is_refused_before_the_file_is_read(tmp_path: Path, version: str) -> None:
-    with pytest.raises(NotComparable, match="was built with TensorRT 10.3.0 for Orin") as caught:
+    with pytest.raises(NotComparable, match=r"was built with TensorRT 10\.3\.0 for Orin") as caught:
         stamp.trusted_plan(engine(), tmp_path, version, ORIN)  # the folder is empty: reading would fail
     assert f"this host has TensorRT {version}" in caught.value.problem
     assert "edgetl compile" in caught.value.hint
