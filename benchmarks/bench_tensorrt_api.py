@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from _results import Results, parser, shared_data
-from _tensorrt_api import audit, planted, releases, sources
+from _tensorrt_api import audit, planted, sources
+from _tensorrt_names import releases
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ ON_JETSON = "sudo apt install python3-libnvinfer, and make the venv with --syste
 """JetPack brings its own TensorRT, which fits its driver; that of the package index does not."""
 
 
-class Host(Record, frozen=True, kw_only=True):
+class _Host(Record, frozen=True, kw_only=True):
     """What this host has for TensorRT.
 
     Attributes
@@ -146,18 +146,18 @@ class TensorRT:
 
 
 @cache
-def _host() -> Host:
+def _host() -> _Host:
     """Asked once a process: a driver or library that comes later takes a new one."""
     on_jetson = platform.machine() == "aarch64"
     install = ON_JETSON if on_jetson else "pip install 'edgetl[tensorrt]'"
     if importlib.util.find_spec("tensorrt") is None:
-        return Host(reason="TensorRT is not installed", mend=install)
+        return _Host(reason="TensorRT is not installed", mend=install)
     found = driver.find()
     try:
         told = isolate.call("edgetl.backends.tensorrt.probing:look", {"with_builder": not found.reason})
     except EdgetlError as error:
-        return Host(driver=found, reason=error.problem, mend=error.hint if found.reason else install)
-    host = Host(**told, driver=found, reason=found.reason, mend=driver.MEND if found.reason else "")
+        return _Host(driver=found, reason=error.problem, mend=error.hint if found.reason else install)
+    host = _Host(**told, driver=found, reason=found.reason, mend=driver.MEND if found.reason else "")
     if stamp.numbers(host.version) >= OLDEST:
         return host
     return msgspec.structs.replace(
@@ -167,7 +167,7 @@ def _host() -> Host:
     )
 
 
-def _require(device: str) -> tuple[Host, Gpu]:
+def _require(device: str) -> tuple[_Host, Gpu]:
     """This host, which has the device."""
     host = _host()
     if host.reason:
@@ -200,7 +200,7 @@ def _check_precision(precision: str, gpu: Gpu) -> None:
         )
 
 
-def _timed_on(host: Host, gpu: Gpu) -> dict[str, str]:
+def _timed_on(host: _Host, gpu: Gpu) -> dict[str, str]:
     return {**stamp.built_with(host.version, gpu, host.driver.version), "power_mode": memory.power_mode()}
 
 

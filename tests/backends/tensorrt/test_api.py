@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
+import importlib
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-PROGRAM = Path(__file__).parents[3] / "benchmarks" / "_tensorrt_api.py"
+PROGRAMS = Path(__file__).parents[3] / "benchmarks"
 OURS = {"append", "log", "name", "read"}
 """Names of ours, of lists and of paths that TensorRT has for something else."""
 DUMP = {
@@ -32,14 +33,12 @@ DUMP = {
 
 
 @pytest.fixture(scope="module")
-def api() -> Any:
-    """The program that the benchmark runs, loaded from its file."""
-    spec = importlib.util.spec_from_file_location("_tensorrt_api", PROGRAM)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def api() -> Iterator[Any]:
+    """The walk that the benchmark program runs, and the reader of dumps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(PROGRAMS)
+        walk, names = (importlib.import_module(f"_tensorrt_{part}") for part in ("api", "names"))
+        yield SimpleNamespace(**{**vars(names), **vars(walk)})
 
 
 @pytest.fixture(scope="module")
