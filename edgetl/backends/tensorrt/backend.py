@@ -20,7 +20,7 @@ from edgetl.backends.driver import Driver, Gpu
 from edgetl.backends.seam import Probe, Session
 from edgetl.backends.tensorrt import inspector, memory, options, stamp, timing
 from edgetl.backends.tensorrt.options import Options
-from edgetl.errors import EdgetlError, EnvironmentLacks
+from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 from edgetl.home import cache_folder
 from edgetl.types import Engine, LayerInfo, Record, TensorSpec
 
@@ -229,14 +229,16 @@ def _opened(engine: Engine, folder: Path) -> OpenedPlan:
 
 def _layer_times(engine: Engine, plan: OpenedPlan, feed: Mapping[str, Array]) -> dict[str, float]:
     """Mean milliseconds of each layer; none where this host cannot run a session."""
+    from edgetl.backends import cuda
     from edgetl.backends.tensorrt.execution import Times
 
-    try:
-        from edgetl.backends import cuda
-    except ImportError:
-        return {}
     times = Times()
-    session = cuda.CudaSession(engine, lambda: plan.execution(times))
+    try:
+        session = cuda.CudaSession(engine, lambda: plan.execution(times))
+    except BackendError:
+        raise
+    except EnvironmentLacks:  # no binding of CUDA: what the layers compute in is known without one
+        return {}
     try:
         for run in range(WARM_RUNS + PROFILED_RUNS):
             if run == WARM_RUNS:

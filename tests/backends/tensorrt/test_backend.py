@@ -311,6 +311,24 @@ def test_explain_has_precision_and_the_mean_time_of_twenty_runs(
     ]
 
 
+def test_explain_without_a_binding_of_cuda_has_no_times_and_an_engine_that_fails_is_an_error(
+    vendor: Vendor, cuda: None, model: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor(information=INFORMATION)
+    engine = TensorRT().compile(model, profile(), work)
+    refusal: EnvironmentLacks = EnvironmentLacks("pycuda is not installed")
+
+    def refuse(*arguments: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(edgetl.backends.cuda, "CudaSession", refuse)
+    layers = TensorRT().explain(engine, work)
+    assert [(layer.precision, layer.microseconds) for layer in layers] == [("i8", None), ("f16", None)]
+    refusal = BackendError("the engine takes other tensors")
+    with pytest.raises(BackendError, match="other tensors"):
+        TensorRT().explain(engine, work)
+
+
 def test_explain_refuses_inputs_that_are_not_the_engines(vendor: Vendor, model: Path, work: Path) -> None:
     engine = TensorRT().compile(model, profile(), work)
     with pytest.raises(InputError, match="float32"):
