@@ -223,7 +223,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     recipe = Recipe(spec, profile, (), candidates, pending, source, token)
     precision = _precision(recipe)
     training = store.root / "training"
-    stages = [check.stage(dataset, root), *_model_stages(spec, batch, runs_on, host, root, training)]
+    stages = [check.stage(dataset, root), *_model_stages(recipe, batch, runs_on, host, root, training)]
     stages += _engine_stages(recipe, runs_on, host, precision)
     return replace(recipe, stages=tuple(stages))
 
@@ -241,7 +241,7 @@ def _precision(recipe: Recipe) -> str:
 
 
 def _model_stages(
-    spec: BuildSpec,
+    recipe: Recipe,
     batch: int | Literal["dynamic"],
     runs_on: DeviceProfile,
     host: Mapping[str, str],
@@ -249,8 +249,9 @@ def _model_stages(
     training: Path,
 ) -> list[Stage]:
     """From the backbone to the exported model."""
-    by_features = spec.method == "feature"
-    stages = [backbone.stage(spec, with_features=by_features), prepare.stage(root)]
+    spec, by_features = recipe.spec, recipe.spec.method == "feature"
+    cast_first = recipe.profile.backend == "tensorrt"
+    stages = [backbone.stage(spec, with_features=by_features, cast_first=cast_first), prepare.stage(root)]
     if by_features:
         stages += [features.stage(runs_on, host), train.feature_stage(spec)]
     else:
@@ -258,7 +259,8 @@ def _model_stages(
             train.fast_path_stage(spec, host, _threads()),
             train.full_stage(spec, root, training, host, _threads()),
         ]
-    return [*stages, export.stage(batch, from_backbone=export.in_parts(spec.method, batch))]
+    in_parts = export.in_parts(spec.method, batch)
+    return [*stages, export.stage(batch, from_backbone=in_parts, cast_first=cast_first)]
 
 
 def _engine_stages(
@@ -269,6 +271,8 @@ def _engine_stages(
     max_drop = profile.budgets.max_drop if spec.max_drop is None else spec.max_drop
     searched = _is_searched(recipe, precision)
     int8 = search.NAME if searched else refine.final()
+    if not recipe.pending and target.takes_types(runs_on):
+        int8 = "halve"
     sources = {name: int8 if precision_of(name) == "int8" else "export" for name in candidates}
     compiled = {name: compile_stage.stage(name, runs_on, host, source=sources[name]) for name in candidates}
     verified = {name: verify.stage(name, runs_on, host) for name in candidates}
@@ -293,7 +297,12 @@ def _engine_stages(
 
 
 def _is_searched(recipe: Recipe, precision: str) -> bool:
-    """Whether placements of INT8 are timed: only where this host is the device, and INT8 may ship."""
+    """Whether placements of INT8 are timed: only where this host is the device, and INT8 may ship.
+
+    TensorRT compiles each for minutes, and by its own rules of placement there is one to time.
+    """
+    if recipe.profile.backend == "tensorrt":
+        return False
     may_ship = "int8" in recipe.candidates and precision in ("auto", "int8")
     return may_ship and recipe.spec.search and not recipe.pending and devices.host_is(recipe.profile)
 

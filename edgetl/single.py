@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,15 +190,26 @@ def quantize(
 
 
 def compile_model(
-    source: Path, *, device: str, devices_file: Path | None, precision: str, out: Path
+    source: Path,
+    *,
+    device: str,
+    devices_file: Path | None,
+    precision: str,
+    out: Path,
+    options: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Compile an ONNX file, or a bundle's model, into an engine folder.
+
+    Parameters
+    ----------
+    options : of the backend, laid over those of the profile.
 
     Raises
     ------
     EnvironmentLacks : the device's engine cannot be built on this host. InputError : the source is neither.
     """
     profile = devices.load(devices_file).find(device)
+    profile = msgspec.structs.replace(profile, options={**profile.options, **(options or {})})
     _known_precision(precision)
     runs_on, pending = target.where_it_runs(profile)
     if pending is not None:
@@ -206,7 +217,7 @@ def compile_model(
     model = source
     if source.is_dir():
         bundle = open_bundle(source)
-        model = bundle.folder / ("model.int8.onnx" if precision == "int8" else "model.fp32.onnx")
+        model = bundle.folder / (target.quantized_file(runs_on) if precision == "int8" else "model.fp32.onnx")
     if not model.is_file():
         raise InputError(f"no such model: {model}", hint="an ONNX file or a bundle")
     _same_precision(model, precision)
