@@ -15,14 +15,14 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgetl.calibration.range_stats import COUNTED, Seen, look, stride
+from edgetl.quantize.absorb import limits
 from edgetl.quantize.graph import Graph, Shape
 
 __all__ = ["Look", "Taps"]
 
 Array = npt.NDArray[Any]
 
-_MEAN, _COUNTED = "_mean", "_counted"
-_EXTREMES = {"_low": "ReduceMin", "_high": "ReduceMax"}
+_MEAN, _LOW, _HIGH, _COUNTED = "_mean", "_low", "_high", "_counted"
 _PARTS = ("_flat", "_first", "_end", "_step")
 _AXES, _FLAT, _SECOND = "_axes", "_shape", "_second"
 _AXES_AS_INPUT = 18
@@ -67,18 +67,20 @@ class Taps:
         self._ranged, self._tokens = ranged, tokens
         fitting = {name: _picture(shape) for name, shape in shapes.items() if name not in tokens}
         self._shapes = {name: shape for name, shape in fitting.items() if shape is not None}
+        self._floored = {name for name in self._shapes if name in ranged and _never_negative(graph, name)}
         self._whole = [name for name in shapes if name not in self._shapes]
         for ending, values in ((_AXES, [2, 3]), (_FLAT, [0, -1]), (_SECOND, [1])):
             self._constant(self._shared + ending, values)
         self._labels = {
-            name: graph.label(name, (*_EXTREMES, _MEAN, _COUNTED, *_PARTS)) for name in self._shapes
+            name: graph.label(name, (_MEAN, _LOW, _HIGH, _COUNTED, *_PARTS)) for name in self._shapes
         }
         self.outputs = list(self._whole)
         for name, label in self._labels.items():
             self._reduce("ReduceMean", name, label + _MEAN)
             if name in ranged:
-                for ending, operator in _EXTREMES.items():
-                    self._reduce(operator, name, label + ending)
+                self._reduce("ReduceMax", name, label + _HIGH)
+                if name not in self._floored:
+                    self._reduce("ReduceMin", name, label + _LOW)
                 self._draw(name, label, int(np.prod(self._shapes[name])))
 
     def looks(self, arrays: Mapping[str, Array]) -> dict[str, Look]:
@@ -88,9 +90,10 @@ class Taps:
             mean = arrays[label + _MEAN]
             seen = None
             if name in self._ranged:
-                low, high = (arrays[label + ending] for ending in _EXTREMES)
+                counted = arrays[label + _COUNTED]
+                low = counted.min(axis=1, keepdims=True) if name in self._floored else arrays[label + _LOW]
                 low = np.where(np.isfinite(mean), low, np.nan)  # extremes may pass over NaN, a mean does not
-                seen = Seen(low, high, arrays[label + _COUNTED], int(np.prod(self._shapes[name])))
+                seen = Seen(low, arrays[label + _HIGH], counted, int(np.prod(self._shapes[name])))
             found[name] = Look(seen, mean.mean(axis=0, dtype=np.float64), self._shapes[name][1:])
         return found
 
@@ -123,6 +126,15 @@ class Taps:
 
     def _constant(self, name: str, values: list[int]) -> None:
         self._proto.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
+
+
+def _never_negative(graph: Graph, name: str) -> bool:
+    """Whether its range begins at 0 whatever it holds, so that no smallest value need be sought."""
+    node = graph.producer.get(name)
+    if node is None or node.op_type not in ("Relu", "Clip"):
+        return False
+    low, high = limits(graph, node)
+    return 0.0 <= low <= high
 
 
 def _picture(shape: Shape | None) -> tuple[int, int, int] | None:
