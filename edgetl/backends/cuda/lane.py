@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import numpy.typing as npt
 
@@ -14,9 +14,16 @@ from edgetl.backends.execution import Execution
 from edgetl.errors import BackendError, EdgetlError
 from edgetl.types import TensorSpec
 
-__all__ = ["Lane", "is_static"]
+__all__ = ["Lane", "Owned", "is_static"]
 
 Array = npt.NDArray[Any]
+
+
+class Owned(Protocol):
+    """Whatever a lane has to give back."""
+
+    def close(self) -> None:
+        """Once, in a context."""
 
 
 def is_static(specs: Sequence[TensorSpec]) -> bool:
@@ -123,10 +130,17 @@ class Lane:
             with suppress(EdgetlError), self._driver.current():  # an inference that failed fails here again
                 self._stream.synchronize()
         memory = (*self._inputs.values(), *self._outputs.values())
+        owned: tuple[Owned | None, ...] = (
+            self._graph,
+            self._execution,
+            *(self._events or ()),
+            *memory,
+            self._stream,
+        )
         with self._driver.current():
-            for owned in (self._graph, self._execution, *(self._events or ()), *memory, self._stream):
-                if owned is not None:
-                    owned.close()
+            for thing in owned:
+                if thing is not None:
+                    thing.close()
         self._graph = self._execution = self._events = self._stream = None
         self.inputs.clear()
         self._answers = {}
