@@ -38,6 +38,7 @@ class Lane:
     ----------
     execution : makes the vendor's context; called once.
     mapped : host and device share the bytes. timed : events are recorded around each inference.
+    graphs : what can be captured is; a vendor's profiler sees no layers in a graph.
 
     Attributes
     ----------
@@ -58,8 +59,10 @@ class Lane:
         *,
         mapped: bool = False,
         timed: bool = False,
+        graphs: bool = True,
     ) -> None:
         self._driver = driver
+        self._no_graphs = driver.no_graphs if graphs else "no CUDA graphs were asked for"
         self._execution: Execution | None = None
         self._stream: Stream | None = None
         self._graph: Graph | None = None
@@ -174,8 +177,8 @@ class Lane:
         self._place_outputs()
         self._enqueue()
         self._stream.synchronize()
-        if self._driver.no_graphs:
-            self.launch = f"plain: {self._driver.no_graphs}"
+        if self._no_graphs:
+            self.launch = f"plain: {self._no_graphs}"
             return
         try:
             with self._driver.current():
