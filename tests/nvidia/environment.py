@@ -1,0 +1,139 @@
+"""Where a child finds one release of NVIDIA's Python bindings, and the stand-in that they load.
+
+Nothing of NVIDIA's is kept in the project: wheels come from the package index into ``build/nvidia/``, which git
+does not see and ``make clean`` empties.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.nvidia.generate import interfaces
+
+__all__ = ["LEAN", "RELEASES", "Release", "bindings", "standin"]
+
+ROOT = Path(__file__).parent.parent.parent
+BUILT = ROOT / "build" / "nvidia"
+SOURCES = Path(__file__).parent / "standin"
+LIBRARIES = ("nvinfer", "nvonnxparser", "nvparsers", "nvinfer_plugin")
+"""All that the bindings of some release link to; all symbols are in the first."""
+KNOWN = "msgspec"
+"""A package that edgetl needs anyway: an index that has it answers."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release of TensorRT: what to install, and which interfaces it speaks."""
+
+    version: str
+    packages: tuple[str, ...]
+    newest_python: tuple[int, int] = (3, 13)
+
+    @property
+    def major(self) -> str:
+        """``8``, ``10`` or ``11``."""
+        return self.version.partition(".")[0]
+
+
+RELEASES = {
+    release.version: release
+    for release in (
+        Release("8.6.1", ("tensorrt-bindings",), newest_python=(3, 11)),
+        Release("10.3.0", ("tensorrt-cu12-bindings",), newest_python=(3, 12)),
+        Release("10.13.3.9", ("tensorrt-cu12-bindings",)),
+        Release("10.16.1.11", ("tensorrt-cu12-bindings",)),
+        Release("11.4.0.106", ("tensorrt-cu13-bindings",)),
+    )
+}
+LEAN = Release("11.4.0.106", ("tensorrt-lean-cu13-bindings", "tensorrt-lean-cu13-libs"))
+"""The one release whose library, too, comes as a wheel: it opens engines, and builds none."""
+
+
+def bindings(release: Release, env: Mapping[str, str]) -> Path:
+    """A folder to import a release's genuine bindings from; skips where they cannot be had.
+
+    Parameters
+    ----------
+    env : the environment of pip, which reaches the index.
+    """
+    if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info[:2] > release.newest_python:
+        pytest.skip(f"NVIDIA has no bindings of {release.version} for this machine and Python")
+    folder = BUILT / f"{release.packages[0]}-{release.version}"
+    if folder.is_dir():
+        return folder
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    wanted = [f"{package}=={release.version}" for package in release.packages]
+    done = _pip("install", "--no-deps", "--no-compile", "--target", str(partial), *wanted, env=env)
+    if done.returncode:
+        if _pip("download", "--no-deps", "--dest", str(partial), KNOWN, env=env).returncode:
+            pytest.skip("pip reaches no package index")
+        pytest.fail(f"the package index answers, and does not give {', '.join(wanted)}: {done.stderr}")
+    partial.rename(folder)
+    return folder
+
+
+def _pip(*words: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *words]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, check=False)
+
+
+def standin(major: str) -> Path:
+    """The stand-in of a major release, compiled; skips without a compiler.
+
+    The folder holds the libraries, the driver, ``tensorrt_libs`` (which the bindings import to find them) and
+    ``tensorrt`` (which is the bindings under the name that programs import).
+    """
+    if shutil.which("g++") is None:
+        pytest.skip("no g++ to compile the stand-in with")
+    generated = interfaces(major)
+    parts = [generated.encode(), *(file.read_bytes() for file in sorted(SOURCES.iterdir()))]
+    folder = BUILT / f"standin-{major}-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
+    if folder.is_dir():
+        return folder
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    (partial / "interfaces.hpp").write_text(generated, encoding="utf-8")
+    sonames = [f"lib{name}.so.{major}" for name in LIBRARIES]
+    recorder = str(SOURCES / "recorder.cpp")
+    _compile(partial, sonames[0], f"-DMAJOR={major}", f"-I{partial}", str(SOURCES / "library.cpp"), recorder)
+    _compile(partial, "libcuda.so.1", str(SOURCES / "driver.cpp"), recorder)
+    for soname in sonames[1:]:
+        _compile(partial, soname, "-xc++", "/dev/null")
+    _package(partial, "tensorrt_libs", LOAD.format(names=sonames))
+    _package(partial, "tensorrt", RENAMED)
+    partial.rename(folder)
+    return folder
+
+
+def _compile(folder: Path, soname: str, *words: str) -> None:
+    out = ["-o", str(folder / soname), f"-Wl,-soname,{soname}"]
+    command = ["g++", "-std=c++17", "-O0", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", *out, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _package(folder: Path, name: str, text: str) -> None:
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text(text, encoding="utf-8")
+
+
+LOAD = """\
+import ctypes, pathlib
+for name in {names}:
+    ctypes.CDLL(str(pathlib.Path(__file__).parent.parent / name))
+"""
+RENAMED = """\
+from tensorrt_bindings import *
+from tensorrt_bindings import __version__
+"""
