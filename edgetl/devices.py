@@ -69,11 +69,12 @@ class Facts(Record, frozen=True, kw_only=True):
 
 
 class Hosts(Record, frozen=True, kw_only=True):
-    """How a host is recognised as the device: any of these in its CPU model or board model."""
+    """How a host is recognised as the device: any of these in its CPU model, board model or GPU model."""
 
     machine: str | None = None
     cpu_model: tuple[str, ...] = ()
     board_model: tuple[str, ...] = ()
+    gpu_model: tuple[str, ...] = ()
 
 
 class DeviceProfile(Record, frozen=True, kw_only=True):
@@ -84,6 +85,7 @@ class DeviceProfile(Record, frozen=True, kw_only=True):
     backend : which compiler and runtime. device : the vendor's device string.
     precision : ``auto``, or the candidate to compile (``f32``, ``default``, ``int8``).
     scheme : how it wants a quantized graph. threads : for inference; ``None`` leaves the vendor's default.
+    options : of the backend, in its vendor's spelling; each backend refuses those that it does not know.
     """
 
     name: str
@@ -98,6 +100,7 @@ class DeviceProfile(Record, frozen=True, kw_only=True):
     facts: Facts = Facts()
     hosts: Hosts = Hosts()
     aliases: tuple[str, ...] = ()
+    options: dict[str, str | int | bool] = {}
 
 
 class Catalog(Mapping[str, DeviceProfile]):
@@ -332,9 +335,22 @@ def host_is(profile: DeviceProfile, root: Path = Path("/")) -> bool:
     named = any(part in cpu for part in hosts.cpu_model) or any(part in board for part in hosts.board_model)
     if hosts.machine is not None and hosts.machine != platform.machine():
         return False
+    if hosts.gpu_model:
+        return any(model in hosts.gpu_model for model in _gpu_models(root))
     if not hosts.cpu_model and not hosts.board_model:
         return hosts.machine is not None
     return named
+
+
+def _gpu_models(root: Path) -> list[str]:
+    """NVIDIA cards by their driver's files; a Jetson has none of these, and is recognised by its board."""
+    found = []
+    for file in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")):
+        for line in _text(file).splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "Model":
+                found.append(value.strip())
+    return found
 
 
 def host_note(profile: DeviceProfile, root: Path = Path("/")) -> str:

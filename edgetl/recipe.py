@@ -269,6 +269,8 @@ def _engine_stages(
     max_drop = profile.budgets.max_drop if spec.max_drop is None else spec.max_drop
     searched = _is_searched(recipe, precision)
     int8 = search.NAME if searched else refine.final()
+    if not recipe.pending and target.takes_types(runs_on):
+        int8 = "halve"
     sources = {name: int8 if precision_of(name) == "int8" else "export" for name in candidates}
     compiled = {name: compile_stage.stage(name, runs_on, host, source=sources[name]) for name in candidates}
     verified = {name: verify.stage(name, runs_on, host) for name in candidates}
@@ -293,7 +295,12 @@ def _engine_stages(
 
 
 def _is_searched(recipe: Recipe, precision: str) -> bool:
-    """Whether placements of INT8 are timed: only where this host is the device, and INT8 may ship."""
+    """Whether placements of INT8 are timed: only where this host is the device, and INT8 may ship.
+
+    TensorRT compiles each for minutes, and by its own rules of placement there is one to time.
+    """
+    if recipe.profile.backend == "tensorrt":
+        return False
     may_ship = "int8" in recipe.candidates and precision in ("auto", "int8")
     return may_ship and recipe.spec.search and not recipe.pending and devices.host_is(recipe.profile)
 

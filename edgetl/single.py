@@ -205,7 +205,7 @@ def compile_model(
     model = source
     if source.is_dir():
         bundle = open_bundle(source)
-        model = bundle.folder / ("model.int8.onnx" if precision == "int8" else "model.fp32.onnx")
+        model = bundle.folder / (target.quantized_file(runs_on) if precision == "int8" else "model.fp32.onnx")
     if not model.is_file():
         raise InputError(f"no such model: {model}", hint="an ONNX file or a bundle")
     _same_precision(model, precision)

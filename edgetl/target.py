@@ -15,7 +15,16 @@ from edgetl.devices import DeviceProfile
 from edgetl.errors import EnvironmentLacks, InputError
 from edgetl.types import PERCENTILES, BuildSpec
 
-__all__ = ["candidates", "headline", "host_note", "other_backends", "profile_of", "where_it_runs"]
+__all__ = [
+    "candidates",
+    "headline",
+    "host_note",
+    "other_backends",
+    "profile_of",
+    "quantized_file",
+    "takes_types",
+    "where_it_runs",
+]
 
 CPU_BACKENDS = ("openvino", "onnxruntime")
 REFERENCE = "onnxruntime"
@@ -82,7 +91,7 @@ def where_it_runs(profile: DeviceProfile) -> tuple[DeviceProfile, Mapping[str, A
     """The profile that engines are compiled for here, and what is left to do where that is not the target."""
     pending = _pending(profile)
     if pending is not None:
-        return msgspec.structs.replace(profile, backend=REFERENCE, device="CPU"), pending
+        return msgspec.structs.replace(profile, backend=REFERENCE, device="CPU", options={}), pending
     probe = seam.find(profile.backend).probe()
     if not probe.usable or profile.device not in probe.devices:
         reason = probe.absent.get(profile.device) or probe.reason or "it did not answer"
@@ -96,7 +105,7 @@ def where_it_runs(profile: DeviceProfile) -> tuple[DeviceProfile, Mapping[str, A
 
 def _pending(profile: DeviceProfile) -> Mapping[str, Any] | None:
     """Why a profile's engine is not built on this host, and the steps that are left; ``None`` where it is."""
-    if profile.backend != "tensorrt":
+    if profile.backend != "tensorrt" or _is_here(profile):
         return None
     build = (
         "trtexec --onnx=model.fp32.onnx --saveEngine=engine.plan --fp16"
@@ -107,6 +116,24 @@ def _pending(profile: DeviceProfile) -> Mapping[str, Any] | None:
     steps = ("copy the bundle to the device", f"on the device: {build}")
     reason = f"a TensorRT engine is built on the {profile.name} itself, and this host is not one"
     return {"reason": reason, "next": list(steps)}
+
+
+def _is_here(profile: DeviceProfile) -> bool:
+    """Whether this host is the device and its compiler answers, so that nothing is left to do elsewhere."""
+    if not devices.host_is(profile):
+        return False
+    probe = seam.find(profile.backend).probe()
+    return probe.usable and profile.device in probe.devices
+
+
+def takes_types(profile: DeviceProfile) -> bool:
+    """Whether the compiler here takes a quantized graph's types as they are: TensorRT does from 10.12 on."""
+    return profile.backend == "tensorrt" and seam.find(profile.backend).probe().typed
+
+
+def quantized_file(profile: DeviceProfile) -> str:
+    """Which of a bundle's quantized models is compiled for the profile on this host."""
+    return "model.int8.fp16.onnx" if takes_types(profile) else "model.int8.onnx"
 
 
 def host_note(profile: DeviceProfile, pending: Mapping[str, Any] | None) -> str:

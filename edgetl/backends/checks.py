@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgetl.errors import InputError, NotComparable
 from edgetl.types import Engine, TensorSpec
 
-__all__ = ["check_inputs", "check_stamp", "noise", "without_paths"]
+__all__ = ["check_inputs", "check_stamp", "noise", "refuse_options", "without_paths"]
 
 Array = npt.NDArray[Any]
 
@@ -75,6 +75,20 @@ def check_stamp(engine: Engine, library: str, here: str) -> None:
 
 def _release(version: str) -> str:
     return ".".join(version.split(".")[:2])
+
+
+def refuse_options(backend: str, options: Mapping[str, object]) -> None:
+    """For a backend that has no options: one that is given would be passed over without a word.
+
+    Raises
+    ------
+    InputError : there is one.
+    """
+    if options:
+        raise InputError(
+            f"the {backend} backend has no options, {', '.join(options)} is given",
+            hint="options in a profile, and --backend-option, are for a profile whose backend has some",
+        )
 
 
 def without_paths(words: str) -> str:

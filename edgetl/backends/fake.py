@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl import digest
-from edgetl.backends.checks import check_inputs, check_stamp, noise
+from edgetl.backends.checks import check_inputs, check_stamp, noise, refuse_options
 from edgetl.backends.pool import HeldInputs, PooledSession
 from edgetl.backends.seam import Probe
 from edgetl.errors import BackendError, EnvironmentLacks
@@ -62,6 +62,7 @@ class Fake:
         """Copy the file, and read from it what it takes and gives."""
         if profile.device != "CPU":
             raise EnvironmentLacks(f"the fake backend has no {profile.device}", hint="device: CPU")
+        refuse_options(self.name, profile.options)
         inputs, outputs = _signature(model)
         shutil.copyfile(model, workdir / FILE)
         return Engine(

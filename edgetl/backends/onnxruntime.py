@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from edgetl import digest
-from edgetl.backends.checks import check_inputs, check_stamp, noise, without_paths
+from edgetl.backends.checks import check_inputs, check_stamp, noise, refuse_options, without_paths
 from edgetl.backends.pool import HeldInputs, PooledSession
 from edgetl.backends.seam import Probe
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
@@ -171,6 +171,7 @@ def _config(profile: DeviceProfile) -> dict[str, str]:
     A graph for TensorRT runs here as a reference, as ONNX defines it: the fused integer kernels would saturate its
     full-range weights on a processor without VNNI, and the figures would be this processor's and not the graph's.
     """
+    refuse_options("onnxruntime", profile.options)
     config = {EXACT_SUMS: "1"} | ({} if profile.threads is None else {THREADS: str(profile.threads)})
     return config | ({FLOAT_PAIRS: "1"} if profile.scheme.startswith("tensorrt") else {})
 

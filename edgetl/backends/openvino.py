@@ -18,7 +18,7 @@ import numpy.typing as npt
 import openvino as ov
 
 from edgetl import digest, isolate
-from edgetl.backends.checks import check_inputs, check_stamp, noise, without_paths
+from edgetl.backends.checks import check_inputs, check_stamp, noise, refuse_options, without_paths
 from edgetl.backends.pool import PooledSession
 from edgetl.backends.seam import Probe
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
@@ -285,6 +285,7 @@ def _kind(device: str) -> str:
 
 def _config(profile: DeviceProfile) -> dict[str, str]:
     """Options of a profile; ``f32`` is asked for by itself, for the default is bf16 on a CPU that has it."""
+    refuse_options("openvino", profile.options)
     config = {}
     if profile.precision == "f32":
         config["INFERENCE_PRECISION_HINT"] = "f32"

@@ -32,6 +32,7 @@ class Probe(Record, frozen=True, kw_only=True):
     reason : why it (or a device) is not usable, one line, without paths; empty where all is well.
     mend : the command that mends it; empty where there is none.
     absent : device string -> reason, for devices the backend knows that are not here.
+    typed : it takes a graph's types as they are, so that what is to run in FP16 has to be FP16 in the graph.
     """
 
     usable: bool
@@ -40,6 +41,7 @@ class Probe(Record, frozen=True, kw_only=True):
     reason: str = ""
     mend: str = ""
     absent: dict[str, str] = {}
+    typed: bool = False
 
 
 class Request(Protocol):

@@ -20,8 +20,10 @@ __all__ = ["engine_of", "profile_of", "stage"]
 
 def profile_of(candidate: str, profile: DeviceProfile) -> DeviceProfile:
     """The profile that a candidate is compiled for: its precision, and its backend where it names one."""
+    backend = backend_of(candidate, profile.backend)
+    options = profile.options if backend == profile.backend else {}
     return msgspec.structs.replace(
-        profile, precision=precision_of(candidate), backend=backend_of(candidate, profile.backend)
+        profile, precision=precision_of(candidate), backend=backend, options=options
     )
 
 
@@ -49,6 +51,7 @@ def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str], *, so
         "device": profile.device,
         "threads": profile.threads,
         "scheme": profile.scheme,
+        "options": asked.options,
         "candidate": asked.precision,
         "host": dict(host),
     }
