@@ -87,7 +87,9 @@ class Child:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return Outcome(Recording.read(log, self.words), **json.loads(outcome.read_bytes()))
+        recording = Recording.read(log, self.words)
+        assert not [call for call in recording.calls if call.late], "an object was used after its end"
+        return Outcome(recording, **json.loads(outcome.read_bytes()))
 
 
 @pytest.fixture(scope="session", params=RELEASES.values(), ids=RELEASES)

@@ -26,6 +26,14 @@ def compile(model: str, folder: str, **profile: Any) -> Any:
     return TensorRT().compile(Path(model), device, Path(folder))
 
 
+def explain(engine: dict[str, Any], folder: str) -> Any:
+    """The layers of an engine that ``compile`` gave."""
+    from edgetl.backends.tensorrt import TensorRT
+    from edgetl.types import Engine
+
+    return TensorRT().explain(msgspec.convert(engine, Engine), Path(folder))
+
+
 def probe() -> Any:
     """What the backend says of this host."""
     from edgetl.backends.tensorrt import TensorRT
@@ -63,7 +71,7 @@ def vocabulary() -> Any:
     return found
 
 
-TASKS = {task.__name__: task for task in (compile, probe, execute, vocabulary)}
+TASKS = {task.__name__: task for task in (compile, explain, probe, execute, vocabulary)}
 
 
 def main(task: str, arguments: str, outcome: str) -> None:
@@ -76,10 +84,8 @@ def main(task: str, arguments: str, outcome: str) -> None:
     try:
         told: dict[str, Any] = {"result": TASKS[task](**json.loads(arguments))}
     except EdgetlError as error:
-        told = {
-            "error": {"class": type(error).__name__, "problem": error.problem, "hint": error.hint},
-            "facts": error.facts,
-        }
+        words = {"class": type(error).__name__, "problem": error.problem, "hint": error.hint}
+        told = {"error": words, "facts": error.facts}
     Path(outcome).write_bytes(msgspec.json.encode(told, enc_hook=str))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,15 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.nvidia.conftest import GPU
-from tests.nvidia.environment import ROOT, Release
+from tests.nvidia.environment import Release
 from tests.nvidia.recording import Recording, Vocabulary, prepared
 
 pytestmark = pytest.mark.nvidia_contract
 
 EVERY_STEP = """
-import tensorrt as trt
-
 class Log(trt.ILogger):
     def __init__(self):
         trt.ILogger.__init__(self)
@@ -80,28 +77,32 @@ ANSWERS = {
 
 
 class Program:
-    """Runs a few lines of Python on a release."""
+    """Runs a few lines of Python on a release; ``calls`` are those of all runs."""
 
-    def __init__(self, env: Mapping[str, str], place: Path) -> None:
-        self.env, self.log, self.place = env, place / "log", place
+    def __init__(self, env: Mapping[str, str], words: Vocabulary, place: Path) -> None:
+        self.env, self.words, self.place = env, words, place
 
-    def __call__(self, text: str) -> subprocess.CompletedProcess[str]:
-        answers = prepared(self.place / "answers", {**GPU, **ANSWERS})
-        env = {**self.env, "STANDIN_LOG": str(self.log), "STANDIN_ANSWERS": str(answers)}
-        words = [sys.executable, "-c", text]
-        return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    def __call__(self, text: str, answers: Mapping[str, object]) -> subprocess.CompletedProcess[str]:
+        given = prepared(self.place / "answers", answers)
+        env = {**self.env, "STANDIN_LOG": str(self.place / "log"), "STANDIN_ANSWERS": str(given)}
+        command = [sys.executable, "-c", f"import tensorrt as trt\n{text}"]
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    @property
+    def calls(self) -> Recording:
+        return Recording.read(self.place / "log", self.words)
 
 
 @pytest.fixture
-def program(installed: Mapping[str, str], tmp_path: Path) -> Program:
+def program(installed: Mapping[str, str], words: Vocabulary, tmp_path: Path) -> Program:
     """On each release."""
-    return Program(installed, tmp_path)
+    return Program(installed, words, tmp_path)
 
 
-def test_the_bindings_meet_what_they_were_compiled_for(program: Program, words: Vocabulary) -> None:
-    done = program(EVERY_STEP)
+def test_the_bindings_meet_what_they_were_compiled_for(program: Program) -> None:
+    done = program(EVERY_STEP, ANSWERS)
     assert done.returncode == 0, done.stderr
-    seen = Recording.read(program.log, words)
+    seen = program.calls
     assert seen.of("IBuilderConfig.setFlag") == [("TF32",), ("GPU_FALLBACK",)]
     assert seen.of("IBuilderConfig.setMemoryPoolLimit") == [("WORKSPACE", 3 << 30)]
     assert seen.of("IOptimizationProfile.setDimensions") == [
@@ -114,27 +115,60 @@ def test_the_bindings_meet_what_they_were_compiled_for(program: Program, words: 
     assert not any(call.late for call in seen.calls)
 
 
-def test_a_release_is_asked_for_by_its_own_number(
-    release: Release, program: Program, words: Vocabulary
-) -> None:
-    program("import tensorrt as trt; trt.Runtime(trt.Logger())")
+def test_the_library_is_asked_for_by_the_number_of_the_release(release: Release, program: Program) -> None:
+    program("trt.Runtime(trt.Logger())", {})
     major, minor, patch = (int(part) for part in release.version.split(".")[:3])
     number = (1000 if major < 10 else 10000) * major + 100 * minor + patch
-    assert Recording.read(program.log, words).of("library.createInferRuntime") == [(number,)]
+    assert program.calls.of("library.createInferRuntime") == [(number,)]
 
 
-def test_what_the_library_refuses_comes_back_as_nothing(program: Program) -> None:
-    told = {"IBuilder.buildSerializedNetwork": None, "IRuntime.deserializeCudaEngine": None}
-    ANSWERS_BEFORE = dict(ANSWERS)
-    try:
-        ANSWERS.update(told)  # type: ignore[arg-type]
-        done = program(
-            "import tensorrt as trt\n"
-            "builder = trt.Builder(trt.Logger())\n"
-            "assert builder.build_serialized_network(builder.create_network(0), builder.create_builder_config()) is None\n"
-            "assert trt.Runtime(trt.Logger()).deserialize_cuda_engine(b'x') is None\n"
-        )
-    finally:
-        ANSWERS.clear()
-        ANSWERS.update(ANSWERS_BEFORE)
+@pytest.mark.parametrize(
+    ("text", "answers", "words"),
+    [
+        (
+            "b = trt.Builder(trt.Logger())\n"
+            "assert b.build_serialized_network(b.create_network(0), b.create_builder_config()) is None",
+            {"IBuilder.buildSerializedNetwork": None},
+            "",
+        ),
+        (
+            "assert trt.Runtime(trt.Logger()).deserialize_cuda_engine(b'x') is None",
+            {"IRuntime.deserializeCudaEngine": None},
+            "",
+        ),
+        ("trt.Builder(trt.Logger())", {"library.createInferBuilder": None}, "TypeError"),
+        ("trt.Runtime(trt.Logger())", {"library.createInferRuntime": None}, "TypeError"),
+    ],
+    ids=["build", "deserialise", "builder", "runtime"],
+)
+def test_a_null_pointer_reaches_python_as_none_or_an_error(
+    program: Program, text: str, answers: Mapping[str, object], words: str
+) -> None:
+    done = program(text, answers)
+    assert (done.returncode == 0) == (not words), done.stderr
+    assert words in done.stderr
+
+
+def test_a_slot_that_nobody_described_stops_the_program_and_is_named(program: Program) -> None:
+    done = program("trt.Builder(trt.Logger()).create_network(0).add_constant((1,), trt.Weights())", {})
+    assert done.returncode == -signal.SIGABRT
+    assert "INetworkDefinition::addConstant" in done.stderr
+
+
+def test_a_name_that_a_release_has_not_is_an_error(release: Release, program: Program) -> None:
+    text = "trt.Builder(trt.Logger()).create_builder_config().set_flag(trt.BuilderFlag.INT8)"
+    done = program(text, {})
+    assert (done.returncode == 0) == (release.major != "11"), done.stderr
+
+
+def test_a_call_after_the_end_is_marked(program: Program) -> None:
+    text = (
+        "engine = trt.Runtime(trt.Logger()).deserialize_cuda_engine(b'x')\n"
+        "inspector, context = engine.create_engine_inspector(), engine.create_execution_context()\n"
+        "inspector.execution_context = context\n"
+        "del context\n"
+        "inspector.execution_context.name\n"
+    )
+    done = program(text, {})
     assert done.returncode == 0, done.stderr
+    assert [call.method for call in program.calls.calls if call.late] == ["IExecutionContext.getName"]
