@@ -92,6 +92,10 @@ class Child:
         return Outcome(recording, **json.loads(outcome.read_bytes()))
 
 
+ONE_RELEASE = pytest.mark.parametrize("release", [RELEASES["10.3.0"]], ids=["10.3.0"], indirect=True)
+"""For what is ours alone and the same on all: on the one that most Jetsons have."""
+
+
 @pytest.fixture(scope="session", params=RELEASES.values(), ids=RELEASES)
 def release(request: pytest.FixtureRequest) -> Release:
     """Each of the five."""
@@ -129,12 +133,40 @@ def child(release: Release, installed: Mapping[str, str], words: Vocabulary, tmp
 Build = Callable[..., Outcome]
 
 
-@pytest.fixture
-def build(child: Child, tmp_path: Path) -> Build:
-    """Compile the tiny model to ``engine.plan`` in the test's folder."""
-    model = tiny_model(tmp_path / "tiny.onnx")
+def building(child: Child) -> Build:
+    """Compiles the tiny model, to ``engine.plan`` in the child's folder."""
+    model = tiny_model(child.place / "tiny.onnx")
 
     def built(answers: Mapping[str, object] | None = None, **profile: Any) -> Outcome:
-        return child("compile", answers, model=str(model), folder=str(tmp_path), **profile)
+        given = {"precision": "int8", **profile}
+        return child("compile", answers, model=str(model), folder=str(child.place), **given)
 
     return built
+
+
+@pytest.fixture
+def build(child: Child) -> Build:
+    """A build of the tiny model, quantized unless another precision is asked for."""
+    return building(child)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build that several tests look at, the same again, and the folder of its plan."""
+
+    outcome: Outcome
+    again: Outcome
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def quantized(
+    release: Release,
+    installed: Mapping[str, str],
+    words: Vocabulary,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Built:
+    """The quantized build without any option, twice with one cache."""
+    place = tmp_path_factory.mktemp(f"quantized-{release.version}")
+    build = building(Child(release, {**installed, "EDGETL_CACHE": str(place / "cache")}, place, words))
+    return Built(build(), build(), place)

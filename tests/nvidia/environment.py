@@ -11,15 +11,17 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.nvidia.generate import interfaces
 
-__all__ = ["LEAN", "RELEASES", "Release", "bindings", "standin"]
+__all__ = ["LEAN", "RELEASES", "Release", "bindings", "renamed", "standin"]
 
 ROOT = Path(__file__).parent.parent.parent
 BUILT = ROOT / "build" / "nvidia"
@@ -65,26 +67,41 @@ def bindings(release: Release, env: Mapping[str, str]) -> Path:
     ----------
     env : the environment of pip, which reaches the index.
     """
-    if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info[:2] > release.newest_python:
+    if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info[
+        :2
+    ] > release.newest_python:
         pytest.skip(f"NVIDIA has no bindings of {release.version} for this machine and Python")
     folder = BUILT / f"{release.packages[0]}-{release.version}"
     if folder.is_dir():
         return folder
-    partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    if not _index_answers(frozenset(env.items())):
+        pytest.skip("pip reaches no package index")
+    partial = _fresh(folder)
     wanted = [f"{package}=={release.version}" for package in release.packages]
-    done = _pip("install", "--no-deps", "--no-compile", "--target", str(partial), *wanted, env=env)
-    if done.returncode:
-        if _pip("download", "--no-deps", "--dest", str(partial), KNOWN, env=env).returncode:
-            pytest.skip("pip reaches no package index")
-        pytest.fail(f"the package index answers, and does not give {', '.join(wanted)}: {done.stderr}")
+    done = _pip(env, "install", "--no-deps", "--no-compile", "--target", str(partial), *wanted)
+    assert done.returncode == 0, f"the package index does not give {', '.join(wanted)}: {done.stderr}"
     partial.rename(folder)
     return folder
 
 
-def _pip(*words: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+@cache
+def _index_answers(env: frozenset[tuple[str, str]]) -> bool:
+    """Asked once: without an answer pip takes its time."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return _pip(dict(env), "download", "--no-deps", "--dest", scratch, KNOWN).returncode == 0
+
+
+def _pip(env: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *words]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, check=False)
+
+
+def _fresh(folder: Path) -> Path:
+    """Where a folder is made before it gets its name, so that half of one is never taken for it."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
 
 
 def standin(major: str) -> Path:
@@ -100,9 +117,7 @@ def standin(major: str) -> Path:
     folder = BUILT / f"standin-{major}-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
     if folder.is_dir():
         return folder
-    partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    partial = _fresh(folder)
     (partial / "interfaces.hpp").write_text(generated, encoding="utf-8")
     sonames = [f"lib{name}.so.{major}" for name in LIBRARIES]
     recorder = str(SOURCES / "recorder.cpp")
@@ -111,8 +126,14 @@ def standin(major: str) -> Path:
     for soname in sonames[1:]:
         _compile(partial, soname, "-xc++", "/dev/null")
     _package(partial, "tensorrt_libs", LOAD.format(names=sonames))
-    _package(partial, "tensorrt", RENAMED)
+    renamed(partial, "tensorrt_bindings")
     partial.rename(folder)
+    return folder
+
+
+def renamed(folder: Path, module: str) -> Path:
+    """Make a module of NVIDIA's importable from ``folder`` as ``tensorrt``, which is what programs import."""
+    _package(folder, "tensorrt", RENAMED.format(module=module))
     return folder
 
 
@@ -134,6 +155,6 @@ for name in {names}:
     ctypes.CDLL(str(pathlib.Path(__file__).parent.parent / name))
 """
 RENAMED = """\
-from tensorrt_bindings import *
-from tensorrt_bindings import __version__
+from {module} import *
+from {module} import __version__
 """

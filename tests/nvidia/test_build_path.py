@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import pytest
 
-from tests.nvidia.conftest import Build
+from tests.nvidia.conftest import ONE_RELEASE, Build, Built, Child, Outcome, building
 from tests.nvidia.environment import Release
+from tests.nvidia.recording import Vocabulary
 
 pytestmark = pytest.mark.nvidia_contract
 
@@ -22,16 +22,22 @@ PRECISION = {"FP16", "INT8", "BF16", "FP8", "STRICT_TYPES", "OBEY_PRECISION_CONS
 DLA = {"IBuilder.getNbDLACores": 2, "IBuilderConfig.canRunOnDLA": True}
 MISFIT = {**DLA, "IBuilderConfig.canRunOnDLA(ILayer@scatter)": False}
 FREE_BATCH = {"ITensor@input.getDimensions": (-1, 32, 32, 3)}
+OPTIONS = {
+    "memPoolSize": "workspace:512,dlaSRAM:1,dlaLocalDRAM:1G",
+    "builderOptimizationLevel": 4,
+    "hardwareCompatibilityLevel": "ampere+",
+    "versionCompatible": True,
+}
 SHAPES = {f"{bound}Shapes": f"input:{n}x32x32x3" for bound, n in (("min", 1), ("opt", 4), ("max", 8))}
 
 
-def flags(outcome: Any) -> set[str]:
+def flags(outcome: Outcome) -> set[str]:
     """Names of the builder's flags that were set."""
     return {flag for (flag,) in outcome.recording.of("IBuilderConfig.setFlag")}
 
 
-def test_a_quantized_graph_is_typed_as_the_release_wants_it(release: Release, build: Build) -> None:
-    outcome = build(precision="int8")
+def test_a_quantized_graph_is_typed_as_the_release_wants_it(release: Release, quantized: Built) -> None:
+    outcome = quantized.outcome
     weak = NETWORKS[release.version] == WEAK
     assert outcome.recording.of("IBuilder.createNetworkV2") == [(NETWORKS[release.version],)]
     assert flags(outcome) & PRECISION == ({"INT8", "FP16"} if weak else set())
@@ -49,8 +55,8 @@ def test_float32_is_not_tf32_and_the_default_is_fp16_where_a_flag_says_so(
     assert default.recording.of("IBuilder.createNetworkV2") == [(NOTHING if release.major == "11" else WEAK,)]
 
 
-def test_driver_then_builder_each_in_a_process_of_its_own(build: Build) -> None:
-    calls = build(precision="int8").recording
+def test_driver_then_builder_each_in_a_process_of_its_own(quantized: Built) -> None:
+    calls = quantized.outcome.recording
     asked, probed, built = dict.fromkeys(call.process for call in calls.calls)
     assert {call.on for call in calls.calls if call.process == asked} == {"driver"}
     assert calls.order("driver.cuInit", "library.createInferBuilder") == [
@@ -62,25 +68,29 @@ def test_driver_then_builder_each_in_a_process_of_its_own(build: Build) -> None:
     assert [call.method for call in calls.calls if call.process == built and call.method in steps] == [*steps]
 
 
-def test_the_plan_is_what_the_library_gave_and_tensors_are_the_networks(
-    build: Build, tmp_path: Path
-) -> None:
-    engine = build(precision="int8").result
+def test_the_plan_is_what_the_library_gave_and_tensors_are_the_networks(quantized: Built) -> None:
+    engine = quantized.outcome.result
     assert engine["files"] == ["engine.plan"]
-    assert (tmp_path / "engine.plan").read_bytes() == b"ftrt and a plan"
+    assert (quantized.folder / "engine.plan").read_bytes() == b"ftrt and a plan"
     assert engine["inputs"] == [{"name": "input", "dtype": "uint8", "shape": [1, 32, 32, 3]}]
     assert engine["outputs"] == [{"name": "logits", "dtype": "float32", "shape": [1, 5]}]
 
 
-def test_options_reach_the_builder_by_the_names_of_the_release(release: Release, build: Build) -> None:
-    options = {
-        "memPoolSize": "workspace:512,dlaSRAM:1,dlaLocalDRAM:1G",
-        "builderOptimizationLevel": 4,
-        "hardwareCompatibilityLevel": "ampere+",
-        "versionCompatible": True,
-    }
-    outcome = build(precision="int8", options=options)
-    calls = outcome.recording
+@pytest.fixture(scope="module")
+def with_options(
+    release: Release,
+    installed: Mapping[str, str],
+    words: Vocabulary,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Outcome:
+    """A build with every option that all releases have, of a network with a free axis."""
+    place = tmp_path_factory.mktemp("options")
+    child = Child(release, {**installed, "EDGETL_CACHE": str(place / "cache")}, place, words)
+    return building(child)(FREE_BATCH, options={**OPTIONS, **SHAPES})
+
+
+def test_options_reach_the_builder_by_the_names_of_the_release(with_options: Outcome) -> None:
+    calls = with_options.recording
     assert calls.of("IBuilderConfig.setMemoryPoolLimit") == [
         ("WORKSPACE", 512 << 20),
         ("DLA_MANAGED_SRAM", 1 << 20),
@@ -88,12 +98,23 @@ def test_options_reach_the_builder_by_the_names_of_the_release(release: Release,
     ]
     assert calls.of("IBuilderConfig.setBuilderOptimizationLevel") == [(4,)]
     assert calls.of("IBuilderConfig.setHardwareCompatibilityLevel") == [("AMPERE_PLUS",)]
-    assert "VERSION_COMPATIBLE" in flags(outcome)
+    assert "VERSION_COMPATIBLE" in flags(with_options)
     assert calls.of("IBuilderConfig.setProfilingVerbosity") == [("DETAILED",)]
 
 
+def test_a_free_axis_gets_an_optimization_profile(with_options: Outcome, quantized: Built) -> None:
+    calls = with_options.recording
+    assert calls.of("IOptimizationProfile.setDimensions") == [
+        ("input", "MIN", (1, 32, 32, 3)),
+        ("input", "OPT", (4, 32, 32, 3)),
+        ("input", "MAX", (8, 32, 32, 3)),
+    ]
+    assert calls.of("IBuilderConfig.addOptimizationProfile") == [("IOptimizationProfile#1",)]
+    assert not quantized.outcome.recording.of("IBuilder.createOptimizationProfile")
+
+
 def test_an_engine_for_its_capability_needs_a_release_that_has_it(release: Release, build: Build) -> None:
-    outcome = build(precision="int8", options={"hardwareCompatibilityLevel": "sameComputeCapability"})
+    outcome = build(options={"hardwareCompatibilityLevel": "sameComputeCapability"})
     if release.version in ("8.6.1", "10.3.0"):
         assert outcome.error["class"] == "EnvironmentLacks"
         assert release.version in outcome.error["problem"]
@@ -103,39 +124,36 @@ def test_an_engine_for_its_capability_needs_a_release_that_has_it(release: Relea
         assert levels == [("SAME_COMPUTE_CAPABILITY",)]
 
 
-def test_a_free_axis_gets_an_optimization_profile(build: Build) -> None:
-    calls = build(FREE_BATCH, precision="int8", options=SHAPES).recording
-    assert calls.of("IOptimizationProfile.setDimensions") == [
-        ("input", "MIN", (1, 32, 32, 3)),
-        ("input", "OPT", (4, 32, 32, 3)),
-        ("input", "MAX", (8, 32, 32, 3)),
-    ]
-    assert calls.of("IBuilderConfig.addOptimizationProfile") == [("IOptimizationProfile#1",)]
-    assert not build(precision="int8").recording.of("IBuilder.createOptimizationProfile")
-
-
-def test_timings_of_one_build_are_given_to_the_next(build: Build) -> None:
-    first, second = (build(precision="int8").recording for _ in range(2))
-    given = [calls.of("IBuilderConfig.createTimingCache")[0][0] for calls in (first, second)]
-    assert given[0] in (b"", None)
-    assert given[1] == b"timings of this build"
+def test_timings_of_one_build_are_given_to_the_next(quantized: Built) -> None:
+    first, second = quantized.outcome.recording, quantized.again.recording
+    assert [given for given, _ in first.of("IBuilderConfig.createTimingCache")] in ([b""], [None])
+    assert [given for given, _ in second.of("IBuilderConfig.createTimingCache")] == [b"timings of this build"]
     assert second.of("IBuilderConfig.setTimingCache") == [("ITimingCache#1", False)]
     steps = ("IBuilderConfig.setTimingCache", "IBuilder.buildSerializedNetwork", "ITimingCache.serialize")
     assert second.order(*steps) == [*steps]
-    none = build(precision="int8", options={"timingCache": False}).recording
-    assert not none.of("IBuilderConfig.createTimingCache")
 
 
+@ONE_RELEASE
+def test_no_timings_are_kept_where_that_is_asked(build: Build) -> None:
+    calls = build(options={"timingCache": False}).recording
+    assert calls.of("IBuilder.buildSerializedNetwork")
+    assert not calls.of("IBuilderConfig.createTimingCache")
+
+
+@ONE_RELEASE
 def test_timings_that_the_library_refuses_begin_anew(build: Build) -> None:
-    build(precision="int8")
+    build()
     refused = {"IBuilderConfig.setTimingCache(ITimingCache#1, false)": False}
-    calls = build(refused, precision="int8").recording
+    calls = build(
+        refused,
+    ).recording
     assert [size for _, size in calls.of("IBuilderConfig.createTimingCache")] == [21, 0]
     assert calls.of("IBuilderConfig.setTimingCache")[-1] == ("ITimingCache#2", False)
 
 
+@ONE_RELEASE
 def test_a_dla_core_gets_all_layers_and_the_gpu_none(build: Build) -> None:
-    outcome = build(DLA, precision="int8", device="dla:1")
+    outcome = build(DLA, device="dla:1")
     assert outcome.recording.of("IBuilderConfig.setDefaultDeviceType") == [("DLA",)]
     assert outcome.recording.of("IBuilderConfig.setDLACore") == [(1,)]
     assert "GPU_FALLBACK" not in flags(outcome)
@@ -143,7 +161,8 @@ def test_a_dla_core_gets_all_layers_and_the_gpu_none(build: Build) -> None:
 
 
 def test_what_a_dla_cannot_run_goes_to_the_gpu_where_that_is_allowed_and_is_named(build: Build) -> None:
-    outcome = build(MISFIT, precision="int8", device="dla:0", options={"allowGPUFallback": True})
+    outcome = build(MISFIT, device="dla:0", options={"allowGPUFallback": True})
     assert "GPU_FALLBACK" in flags(outcome)
     assert outcome.result["config"]["on_gpu"] == "scatter"
+    assert outcome.recording.of("IBuilderConfig.setDefaultDeviceType") == [("DLA",)]
     assert outcome.recording.of("IBuilderConfig.setDLACore") == [(0,)]
