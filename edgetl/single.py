@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,15 +189,26 @@ def quantize(
 
 
 def compile_model(
-    source: Path, *, device: str, devices_file: Path | None, precision: str, out: Path
+    source: Path,
+    *,
+    device: str,
+    devices_file: Path | None,
+    precision: str,
+    out: Path,
+    options: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Compile an ONNX file, or a bundle's model, into an engine folder.
+
+    Parameters
+    ----------
+    options : of the backend, laid over those of the profile.
 
     Raises
     ------
     EnvironmentLacks : the device's engine cannot be built on this host. InputError : the source is neither.
     """
     profile = devices.load(devices_file).find(device)
+    profile = msgspec.structs.replace(profile, options={**profile.options, **(options or {})})
     _known_precision(precision)
     runs_on, pending = target.where_it_runs(profile)
     if pending is not None:

@@ -57,4 +57,4 @@ class Execution(Protocol):
         """
 
     def close(self) -> None:
-        """Give the context back, and the engine with its last context; a second call does nothing."""
+        """Give the context back; a second call does nothing. The engine goes with the last reference to any."""

@@ -182,6 +182,7 @@ def compile_command(
             help="f32 forces float; default and int8 leave the vendor's default.",
         ),
     ] = "default",
+    backend_option: options.BackendOption = None,
     out: options.Out = Path("engine"),
     as_json: options.Json = False,
 ) -> None:
@@ -189,7 +190,12 @@ def compile_command(
     from edgetl import single
 
     found: dict[str, Any] = single.compile_model(
-        source, device=device, devices_file=devices, precision=precision, out=out
+        source,
+        device=device,
+        devices_file=devices,
+        precision=precision,
+        options=options.settings(backend_option),
+        out=out,
     )
     print(json.dumps(found, ensure_ascii=False) if as_json else f"{out}   {found['summary']}")
 

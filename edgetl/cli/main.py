@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import edgetl
-from edgetl.cli import build, engine, host, lint, model, sensitivity
+from edgetl.cli import build, engine, host, lint, model, sensitivity, trtexec
 from edgetl.cli.grouped import Grouped
 from edgetl.errors import Cancelled, EdgetlError, EnvironmentLacks, InputError, did_you_mean
 
@@ -87,6 +87,10 @@ def _usage(error: Any, as_json: bool) -> int:
     if asked is not None and context is not None and type(error).__name__ == "NoSuchOption":
         known = [name for option in context.command.params for name in option.opts if name.startswith("--")]
         problem = f"{command} has no option {asked!r}.{did_you_mean(asked, known)}"
+        instead = trtexec.replacement(asked)
+        if instead is not None:
+            _tell(InputError(f"{command} has no option {asked!r}, which is trtexec's", hint=instead), as_json)
+            return 2
     _tell(InputError(problem, hint=f"{command} --help   lists what there is"), as_json)
     return 2
 

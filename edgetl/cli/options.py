@@ -11,6 +11,7 @@ import typer
 from edgetl.errors import InputError
 
 __all__ = [
+    "BackendOption",
     "Batch",
     "BatchSize",
     "CalibMethod",
@@ -48,6 +49,7 @@ __all__ = [
     "drop_budget",
     "height_and_width",
     "in_white",
+    "settings",
     "triple",
 ]
 
@@ -64,6 +66,15 @@ DevicesFile = Annotated[
     Path | None,
     typer.Option(
         "--devices", metavar="FILE", help="Device profiles of your own, merged over the built-in ones."
+    ),
+]
+BackendOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backend-option",
+        metavar="NAME=VALUE",
+        help="For TensorRT, in trtexec's spelling: memPoolSize=workspace:1024, optShapes=input:8x224x224x3; "
+        "may be repeated (default: the profile's).",
     ),
 ]
 Model = Annotated[
@@ -234,6 +245,23 @@ Json = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the last block only.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write.")]
+
+
+def settings(given: list[str] | None) -> dict[str, str]:
+    """Options of a backend by name.
+
+    >>> settings(["memPoolSize=workspace:256", "versionCompatible=true"])
+    {'memPoolSize': 'workspace:256', 'versionCompatible': 'true'}
+    """
+    found = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise InputError(
+                f"--backend-option {text!r} is not NAME=VALUE", hint="memPoolSize=workspace:1024"
+            )
+        found[name] = value
+    return found
 
 
 def triple(text: str | None, option: str) -> tuple[float, float, float] | None:

@@ -23,10 +23,11 @@ EXTRAS = {
     "quantize": ("onnx", "onnxruntime"),
     "openvino": ("openvino", "opencv-python-headless"),
     "onnxruntime": ("onnxruntime", "opencv-python-headless"),
+    "tensorrt": ("tensorrt", "pycuda", "cuda-python"),
     "timm": ("timm",),
 }
 """What each extra brings, for the mend; the first three are what a build on an Intel host takes."""
-_MODULES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless"}
+_MODULES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "cuda": "cuda-python"}
 NEEDED = ("train", "quantize", "openvino")
 TRAIN_DISK_GB = 8
 
@@ -90,17 +91,6 @@ def backends() -> list[dict[str, Any]]:
             probe = {"usable": False, "devices": [], "versions": {}, "reason": str(error), "absent": {}}
             probe["mend"] = f"pip install 'edgetl[{name}]'"
         rows.append({"backend": name, **probe})
-    rows.append(
-        {
-            "backend": "tensorrt",
-            "usable": False,
-            "devices": [],
-            "versions": {},
-            "reason": "not part of this version: builds for NVIDIA devices end at the quantized ONNX",
-            "mend": "",
-            "absent": {},
-        }
-    )
     return rows
 
 

@@ -142,6 +142,20 @@ def test_compile_writes_an_engine_folder(run: Run, bundle: Path, tmp_path: Path)
     assert (tmp_path / "engine" / "engine.json").is_file()
 
 
+def test_an_option_of_a_backend_is_refused_by_one_that_has_none(
+    run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    option = ("--backend-option", "memPoolSize=workspace:64")
+    told = run("compile", bundle / "model.fp32.onnx", *option, "--out", tmp_path / "e")
+    assert told.code == 2
+    assert "memPoolSize" in told.err
+    assert not (tmp_path / "e").exists()
+    told = run(
+        "compile", bundle / "model.fp32.onnx", "--backend-option", "memPoolSize", "--out", tmp_path / "e"
+    )
+    assert (told.code, "is not NAME=VALUE" in told.err) == (2, True)
+
+
 @pytest.mark.parametrize("command", ["verify", "bench", "inspect", "compile"])
 def test_a_bundle_that_is_not_there_is_bad_input(run: Run, command: str) -> None:
     told = run(command, "runs/latest")
@@ -229,4 +243,4 @@ def test_timing_for_a_device_whose_backend_is_not_here_says_so(run: Run, bundle:
     told = run("bench", bundle / "model.fp32.onnx", "--device", "jetson")
     assert told.code == 5
     assert "fake" not in told.err
-    assert "edgetl devices" in told.err
+    assert "TensorRT has no GPU on this host" in told.err

@@ -20,7 +20,7 @@ from edgetl.backends.driver import Driver, Gpu
 from edgetl.backends.seam import Probe, Session
 from edgetl.backends.tensorrt import inspector, memory, options, stamp, timing
 from edgetl.backends.tensorrt.options import Options
-from edgetl.errors import EdgetlError, EnvironmentLacks
+from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 from edgetl.home import cache_folder
 from edgetl.types import Engine, LayerInfo, Record, TensorSpec
 
@@ -35,7 +35,6 @@ Array = npt.NDArray[Any]
 OLDEST = (8, 5)
 """The first release whose tensors have names at run time; older ones have no bindings for Python 3.10 either."""
 DLA = "dla:"
-NOBODY = Gpu(name="no GPU", capability="0.0", memory_mib=0, integrated=False)
 WITHOUT_INT8 = (6, 2)
 FIRST_INT8 = (6, 1)
 WARM_RUNS = 20
@@ -44,7 +43,7 @@ ON_JETSON = "sudo apt install python3-libnvinfer, and make the venv with --syste
 """JetPack brings its own TensorRT, which fits its driver; that of the package index does not."""
 
 
-class Host(Record, frozen=True, kw_only=True):
+class _Host(Record, frozen=True, kw_only=True):
     """What this host has for TensorRT.
 
     Attributes
@@ -147,18 +146,18 @@ class TensorRT:
 
 
 @cache
-def _host() -> Host:
+def _host() -> _Host:
     """Asked once a process: a driver or library that comes later takes a new one."""
     on_jetson = platform.machine() == "aarch64"
     install = ON_JETSON if on_jetson else "pip install 'edgetl[tensorrt]'"
     if importlib.util.find_spec("tensorrt") is None:
-        return Host(reason="TensorRT is not installed", mend=install)
+        return _Host(reason="TensorRT is not installed", mend=install)
     found = driver.find()
     try:
         told = isolate.call("edgetl.backends.tensorrt.probing:look", {"with_builder": not found.reason})
     except EdgetlError as error:
-        return Host(driver=found, reason=error.problem, mend=error.hint if found.reason else install)
-    host = Host(**told, driver=found, reason=found.reason, mend=driver.MEND if found.reason else "")
+        return _Host(driver=found, reason=error.problem, mend=error.hint if found.reason else install)
+    host = _Host(**told, driver=found, reason=found.reason, mend=driver.MEND if found.reason else "")
     if stamp.numbers(host.version) >= OLDEST:
         return host
     return msgspec.structs.replace(
@@ -168,7 +167,7 @@ def _host() -> Host:
     )
 
 
-def _require(device: str) -> tuple[Host, Gpu]:
+def _require(device: str) -> tuple[_Host, Gpu]:
     """This host, which has the device."""
     host = _host()
     if host.reason:
@@ -201,7 +200,7 @@ def _check_precision(precision: str, gpu: Gpu) -> None:
         )
 
 
-def _timed_on(host: Host, gpu: Gpu) -> dict[str, str]:
+def _timed_on(host: _Host, gpu: Gpu) -> dict[str, str]:
     return {**stamp.built_with(host.version, gpu, host.driver.version), "power_mode": memory.power_mode()}
 
 
@@ -219,10 +218,8 @@ def _config(plan: Path, asked: Options, told: Mapping[str, Any]) -> dict[str, st
 
 def _opened(engine: Engine, folder: Path) -> OpenedPlan:
     """The plan on this device, once it is what its record says."""
-    host = _host()
-    gpu = host.driver.gpus[0] if host.driver.gpus else NOBODY
-    plan = stamp.trusted_plan(engine, folder, host.version or "none", gpu)
-    _require(engine.device)
+    host, gpu = _require(engine.device)
+    plan = stamp.trusted_plan(engine, folder, host.version, gpu)
     from edgetl.backends.tensorrt.execution import OpenedPlan
 
     return OpenedPlan(
@@ -232,14 +229,16 @@ def _opened(engine: Engine, folder: Path) -> OpenedPlan:
 
 def _layer_times(engine: Engine, plan: OpenedPlan, feed: Mapping[str, Array]) -> dict[str, float]:
     """Mean milliseconds of each layer; none where this host cannot run a session."""
+    from edgetl.backends import cuda
     from edgetl.backends.tensorrt.execution import Times
 
-    try:
-        from edgetl.backends import cuda
-    except ImportError:
-        return {}
     times = Times()
-    session = cuda.CudaSession(engine, lambda: plan.execution(times))
+    try:
+        session = cuda.CudaSession(engine, lambda: plan.execution(times))
+    except BackendError:
+        raise
+    except EnvironmentLacks:  # no binding of CUDA: what the layers compute in is known without one
+        return {}
     try:
         for run in range(WARM_RUNS + PROFILED_RUNS):
             if run == WARM_RUNS:

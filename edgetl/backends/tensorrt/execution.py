@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import tensorrt as trt
 
 from edgetl.backends.execution import IOTensor
@@ -52,8 +50,10 @@ class OpenedPlan:
             self._engine: trt.ICudaEngine | None = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise self.log.failure(f"TensorRT {trt.__version__} cannot open the engine")
-        self._users = 0
-        self._lock = threading.Lock()
+
+    def __del__(self) -> None:  # once no context is left; the engine goes before the runtime that made it
+        self._engine = None
+        self._runtime = None
 
     def tensors(self) -> list[IOTensor]:
         """All inputs and outputs, in the engine's order."""
@@ -86,27 +86,16 @@ class OpenedPlan:
         ------
         BackendError : the device has no memory for another one.
         """
-        with self._lock:
-            with mapped(self.log, "TensorRT makes no execution context"):
-                context = self._opened().create_execution_context()
-            if context is None:
-                raise self.log.failure("TensorRT makes no execution context")
-            if times is not None:
-                context.profiler = times
-            self._users += 1
-            return TensorRTExecution(self, context)
-
-    def leave(self) -> None:
-        """One context less; with the last one the engine goes, and the runtime after it."""
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                self._engine = None
-                self._runtime = None
+        with mapped(self.log, "TensorRT makes no execution context"):
+            context = self._opened().create_execution_context()
+        if context is None:
+            raise self.log.failure("TensorRT makes no execution context")
+        if times is not None:
+            context.profiler = times
+        return TensorRTExecution(self, context)
 
     def _opened(self) -> trt.ICudaEngine:
-        if self._engine is None:
-            raise InputError("the engine is closed", hint="open it again")
+        assert self._engine is not None
         return self._engine
 
 
@@ -148,10 +137,8 @@ class TensorRTExecution:
             raise self._plan.log.failure("TensorRT could not run the engine")
 
     def close(self) -> None:
-        """Give the context back, and the engine with its last context."""
-        if self._context is not None:
-            self._context = None
-            self._plan.leave()
+        """Give the context back."""
+        self._context = None
 
     def _open(self) -> trt.IExecutionContext:
         if self._context is None:

@@ -22,7 +22,7 @@ CAUSES = (
     (r"[Cc]ould not find any implementation for node", "no kernel fits that node here: give it more memory"
      " (memPoolSize=workspace:N), or leave its Q/DQ out (edgetl sensitivity names layers)"),
     (r"only activation types allowed", "a bias is quantized: edgetl quantize leaves it in float"),
-    (r"must be all zeros", "a quantizer has a zero point: edgetl quantize --target tensorrt makes symmetric ones"),
+    (r"must be all zeros", "a quantizer has a zero point: edgetl quantize --device jetson makes symmetric ones"),
     (r"MAGIC_TAG|agicTag", "it is no plan, or it is cut short: build it again"),
     (r"[Vv]ersion.*(does not match|Serialized Engine Version)|VersionRead", "another TensorRT built it: build it"
      " again on this device"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from enum import Enum
 from typing import Any
 
@@ -27,6 +28,8 @@ def note(*call: Any) -> None:
             file.write(json.dumps(calls[-1]) + "\n")
 
 
+if told("crash") == "import":
+    raise ImportError("libnvinfer.so.10: cannot open shared object file: No such file or directory")
 __version__ = told("version", "10.3.0")
 MAJOR, MINOR = (int(part) for part in __version__.split(".")[:2])
 
@@ -87,7 +90,8 @@ class _Network:
         self.inputs = [_tensor(*row) for row in told("inputs", [["input", "UINT8", [1, 32, 32, 3]]])]
         self.outputs = [_tensor(*row) for row in told("outputs", [["logits", "FLOAT", [1, 5]]])]
         self.layers = [
-            _Named(name=name, type=LayerType[kind]) for name, kind in told("layers", [["conv", "CONVOLUTION"]])
+            _Named(name=name, type=LayerType[kind])
+            for name, kind in told("layers", [["conv", "CONVOLUTION"]])
         ]
         self.num_inputs, self.num_outputs, self.num_layers = map(
             len, (self.inputs, self.outputs, self.layers)
@@ -159,6 +163,7 @@ class Builder:
         return _Named(set_shape=lambda *shapes: note("set_shape", *shapes))
 
     def build_serialized_network(self, network: _Network, config: _Config) -> bytes | None:
+        note("loaded", sorted({"torch", "onnx", "yaml", "typer"} & set(sys.modules)))
         self.logger.say("build")
         if told("crash") == "build":
             os.abort()
