@@ -124,10 +124,23 @@ def words(
     return found
 
 
+Place = Callable[[Path], Child]
+
+
+@pytest.fixture(scope="session")
+def child_in(release: Release, installed: Mapping[str, str], words: Vocabulary) -> Place:
+    """Our code on a release, given a folder; its cache is in there."""
+
+    def placed(folder: Path) -> Child:
+        return Child(release, {**installed, "EDGETL_CACHE": str(folder / "cache")}, folder, words)
+
+    return placed
+
+
 @pytest.fixture
-def child(release: Release, installed: Mapping[str, str], words: Vocabulary, tmp_path: Path) -> Child:
-    """Our code on a release, with a cache of its own."""
-    return Child(release, {**installed, "EDGETL_CACHE": str(tmp_path / "cache")}, tmp_path, words)
+def child(child_in: Place, tmp_path: Path) -> Child:
+    """Our code on a release, in the test's folder."""
+    return child_in(tmp_path)
 
 
 Build = Callable[..., Outcome]
@@ -160,13 +173,8 @@ class Built:
 
 
 @pytest.fixture(scope="session")
-def quantized(
-    release: Release,
-    installed: Mapping[str, str],
-    words: Vocabulary,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Built:
+def quantized(child_in: Place, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The quantized build without any option, twice with one cache."""
-    place = tmp_path_factory.mktemp(f"quantized-{release.version}")
-    build = building(Child(release, {**installed, "EDGETL_CACHE": str(place / "cache")}, place, words))
+    place = tmp_path_factory.mktemp("quantized")
+    build = building(child_in(place))
     return Built(build(), build(), place)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
-from tests.nvidia.conftest import ONE_RELEASE, Build, Built, Child, Outcome, building
+from tests.nvidia.conftest import ONE_RELEASE, Build, Built, Outcome, Place, building
 from tests.nvidia.environment import Release
-from tests.nvidia.recording import Vocabulary
 
 pytestmark = pytest.mark.nvidia_contract
 
@@ -77,16 +74,10 @@ def test_the_plan_is_what_the_library_gave_and_tensors_are_the_networks(quantize
 
 
 @pytest.fixture(scope="module")
-def with_options(
-    release: Release,
-    installed: Mapping[str, str],
-    words: Vocabulary,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Outcome:
+def with_options(child_in: Place, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """A build with every option that all releases have, of a network with a free axis."""
-    place = tmp_path_factory.mktemp("options")
-    child = Child(release, {**installed, "EDGETL_CACHE": str(place / "cache")}, place, words)
-    return building(child)(FREE_BATCH, options={**OPTIONS, **SHAPES})
+    build = building(child_in(tmp_path_factory.mktemp("options")))
+    return build(FREE_BATCH, options={**OPTIONS, **SHAPES})
 
 
 def test_options_reach_the_builder_by_the_names_of_the_release(with_options: Outcome) -> None:

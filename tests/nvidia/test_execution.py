@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.nvidia.conftest import ONE_RELEASE, Built, Child, Outcome
-from tests.nvidia.environment import Release
-from tests.nvidia.recording import Vocabulary
+from tests.nvidia.conftest import ONE_RELEASE, Built, Child, Outcome, Place
 
 pytestmark = pytest.mark.nvidia_contract
 
@@ -55,14 +53,9 @@ def opened(child: Child, answers: Mapping[str, object] | None = None, runs: int 
 
 
 @pytest.fixture(scope="module")
-def ran(
-    release: Release,
-    installed: Mapping[str, str],
-    words: Vocabulary,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Outcome:
+def ran(child_in: Place, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """Three inferences, and the end."""
-    return opened(Child(release, installed, tmp_path_factory.mktemp("ran"), words), runs=3)
+    return opened(child_in(tmp_path_factory.mktemp("ran")), runs=3)
 
 
 def test_shapes_are_set_before_they_are_read_and_addresses_before_the_launch(ran: Outcome) -> None:

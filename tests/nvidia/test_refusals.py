@@ -65,11 +65,13 @@ def test_memory_that_ran_out_is_told_with_what_mends_it(build: Build) -> None:
     assert "workspace" in outcome.error["hint"]
 
 
-def test_a_builder_that_cannot_be_made_is_told(build: Build) -> None:
-    lost = {"library.createInferBuilder": None, "library.createInferBuilder!log": "1 CUDA lost its way"}
+def test_a_builder_that_cannot_be_made_is_told_with_what_mends_it(build: Build) -> None:
+    old_driver = "1 CUDA initialization failure with error: 35. Please check your CUDA installation"
+    lost = {"library.createInferBuilder": None, "library.createInferBuilder!log": old_driver}
     outcome = build(lost)
-    assert outcome.error["class"] in ("BackendError", "EnvironmentLacks")
-    assert "CUDA lost its way" in outcome.error["problem"]
+    assert outcome.error["class"] == "EnvironmentLacks"
+    assert "initialization failure with error: 35" in outcome.error["problem"]
+    assert "update the driver" in outcome.error["hint"]
 
 
 @ONE_RELEASE

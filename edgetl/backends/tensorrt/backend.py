@@ -156,7 +156,8 @@ def _host() -> _Host:
     try:
         told = isolate.call("edgetl.backends.tensorrt.probing:look", {"with_builder": not found.reason})
     except EdgetlError as error:
-        return _Host(driver=found, reason=error.problem, mend=error.hint if found.reason else install)
+        mend = install if isinstance(error, EnvironmentLacks) else error.hint
+        return _Host(driver=found, reason=error.problem, mend=mend)
     host = _Host(**told, driver=found, reason=found.reason, mend=driver.MEND if found.reason else "")
     if stamp.numbers(host.version) >= OLDEST:
         return host
