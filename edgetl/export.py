@@ -55,38 +55,53 @@ class _Deployed(nn.Module):
     Scale and shift work on whole rows, (N, H, W * 3), before the channels move. A runtime that computes with channels
     last then moves nothing at all; moving them first costs OpenVINO's CPU plugin a transposition and a reorder, 2 % of
     an INT8 mobilenet_v2, and three channels alone at the end are too short a vector.
+
+    Parameters
+    ----------
+    cast_first : cast pixels before their rows are made. TensorRT reads uint8 in a Cast alone, not even to move it
+        (NVIDIA/TensorRT#3985); OpenVINO would make a layer of its own of that Cast, so it is done for TensorRT.
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, net: nn.Module, preprocess: Preprocess) -> None:
+    def __init__(self, net: nn.Module, preprocess: Preprocess, *, cast_first: bool = False) -> None:
         super().__init__()
         self.net = net
+        self.cast_first = cast_first
         scale, shift = preprocess.affine()
         self.register_buffer("scale", torch.tensor(scale).repeat(preprocess.width))
         self.register_buffer("shift", torch.tensor(shift).repeat(preprocess.width))
 
     def forward(self, input: Tensor) -> Tensor:
         """Outputs of pixels."""
-        rows = input.flatten(2).float() * self.scale + self.shift
+        flat = input.float().flatten(2) if self.cast_first else input.flatten(2).float()
+        rows = flat * self.scale + self.shift
         out: Tensor = self.net(rows.unflatten(2, (-1, 3)).permute(0, 3, 1, 2))
         return out
 
 
-def export_classifier(net: nn.Module, preprocess: Preprocess, out: Path, *, batch: Batch = 1) -> ExportReport:
+def export_classifier(
+    net: nn.Module, preprocess: Preprocess, out: Path, *, batch: Batch = 1, cast_first: bool = False
+) -> ExportReport:
     """Write ``input`` uint8 (N, H, W, 3) to ``logits`` float32 (N, classes).
+
+    Parameters
+    ----------
+    cast_first : pixels go into a Cast at once, as TensorRT wants it.
 
     Raises
     ------
     InputError : neither exporter takes the network, or it keeps layers in training mode.
     """
-    return _export(net, preprocess, out, "logits", batch)
+    return _export(_Deployed(net, preprocess, cast_first=cast_first), preprocess, out, "logits", batch)
 
 
-def export_features(body: nn.Module, preprocess: Preprocess, out: Path, *, batch: Batch = 1) -> ExportReport:
-    """Write ``input`` uint8 (N, H, W, 3) to ``features`` float32 (N, D)."""
-    return _export(body, preprocess, out, "features", batch)
+def export_features(
+    body: nn.Module, preprocess: Preprocess, out: Path, *, batch: Batch = 1, cast_first: bool = False
+) -> ExportReport:
+    """Write ``input`` uint8 (N, H, W, 3) to ``features`` float32 (N, D); see ``export_classifier``."""
+    return _export(_Deployed(body, preprocess, cast_first=cast_first), preprocess, out, "features", batch)
 
 
 def with_head(features: Path, weight: Array, bias: Array, out: Path) -> int:
@@ -166,8 +181,8 @@ def check_parity(net: nn.Module, preprocess: Preprocess, graph: Path, pictures: 
     return parity
 
 
-def _export(net: nn.Module, preprocess: Preprocess, out: Path, name: str, batch: Batch) -> ExportReport:
-    deployed = _Deployed(net, preprocess).eval()
+def _export(deployed: nn.Module, preprocess: Preprocess, out: Path, name: str, batch: Batch) -> ExportReport:
+    deployed.eval()
     shape = (1 if batch == "dynamic" else batch, preprocess.height, preprocess.width, 3)
     example = torch.zeros(shape, dtype=torch.uint8)
     try:

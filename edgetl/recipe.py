@@ -223,7 +223,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     recipe = Recipe(spec, profile, (), candidates, pending, source, token)
     precision = _precision(recipe)
     training = store.root / "training"
-    stages = [check.stage(dataset, root), *_model_stages(spec, batch, runs_on, host, root, training)]
+    stages = [check.stage(dataset, root), *_model_stages(recipe, batch, runs_on, host, root, training)]
     stages += _engine_stages(recipe, runs_on, host, precision)
     return replace(recipe, stages=tuple(stages))
 
@@ -241,7 +241,7 @@ def _precision(recipe: Recipe) -> str:
 
 
 def _model_stages(
-    spec: BuildSpec,
+    recipe: Recipe,
     batch: int | Literal["dynamic"],
     runs_on: DeviceProfile,
     host: Mapping[str, str],
@@ -249,8 +249,9 @@ def _model_stages(
     training: Path,
 ) -> list[Stage]:
     """From the backbone to the exported model."""
-    by_features = spec.method == "feature"
-    stages = [backbone.stage(spec, with_features=by_features), prepare.stage(root)]
+    spec, by_features = recipe.spec, recipe.spec.method == "feature"
+    cast_first = recipe.profile.backend == "tensorrt"
+    stages = [backbone.stage(spec, with_features=by_features, cast_first=cast_first), prepare.stage(root)]
     if by_features:
         stages += [features.stage(runs_on, host), train.feature_stage(spec)]
     else:
@@ -258,7 +259,8 @@ def _model_stages(
             train.fast_path_stage(spec, host, _threads()),
             train.full_stage(spec, root, training, host, _threads()),
         ]
-    return [*stages, export.stage(batch, from_backbone=export.in_parts(spec.method, batch))]
+    in_parts = export.in_parts(spec.method, batch)
+    return [*stages, export.stage(batch, from_backbone=in_parts, cast_first=cast_first)]
 
 
 def _engine_stages(

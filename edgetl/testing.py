@@ -84,9 +84,9 @@ def tiny_model(
         "bias": -np.square(centres).sum(axis=1).astype(np.float32),
     }
     nodes = [
-        helper.make_node("Transpose", ["input"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("Cast", ["planes"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["floats", "scale"], ["scaled"]),
+        helper.make_node("Cast", ["input"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Mul", ["planes", "scale"], ["scaled"]),
         helper.make_node("Add", ["scaled", "shift"], ["shifted"]),
         helper.make_node("Conv", ["shifted", "kernel"], ["same"], name="conv"),
         helper.make_node("ReduceMean", ["same", "axes"], ["mean"], keepdims=0),

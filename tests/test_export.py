@@ -55,6 +55,16 @@ def test_batches(tmp_path: Path, batch: Any) -> None:
     assert export.check_parity(net, RULE, tmp_path / "m.onnx", pictures(32, 6)) < 1e-5
 
 
+@pytest.mark.parametrize("batch", [1, "dynamic"])
+@pytest.mark.parametrize("write", [export.export_classifier, export.export_features])
+def test_for_tensorrt_pixels_go_into_a_cast_at_once(tmp_path: Path, batch: Any, write: Any) -> None:
+    net = small().eval()
+    write(net, RULE, tmp_path / "m.onnx", batch=batch, cast_first=True)
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    assert {node.op_type for node in graph.node if "input" in node.input} - {"Shape"} == {"Cast"}
+    assert export.check_parity(net, RULE, tmp_path / "m.onnx", pictures(32)) < 1e-5
+
+
 def test_pictures_that_are_mapped_read_only_bring_no_warning(tmp_path: Path) -> None:
     net = small().eval()
     export.export_classifier(net, RULE, tmp_path / "m.onnx")

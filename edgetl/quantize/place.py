@@ -21,6 +21,7 @@ from edgetl.quantize.absorb import implied
 from edgetl.quantize.centre import centre
 from edgetl.quantize.graph import Graph
 from edgetl.quantize.linear import as_convolutions
+from edgetl.quantize.pixels import with_cast_first
 from edgetl.quantize.plan import Placement, plan
 from edgetl.quantize.schemes import Scheme
 from edgetl.quantize.statistics import Statistics
@@ -97,6 +98,8 @@ def quantize(
     if reduce_range is not None:
         scheme = msgspec.structs.replace(scheme, reduce_range=reduce_range)
     graph = graphs.load(model)
+    if scheme.cast_first:
+        graph = with_cast_first(graph)
     if scheme.reduce_range:
         graph = as_convolutions(graph)
     placement = plan(graph, scheme, kept)

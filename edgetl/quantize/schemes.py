@@ -31,6 +31,7 @@ class Scheme(Record, frozen=True, kw_only=True):
     depthwise_float : leave depthwise convolutions in float.
     first_float, last_float : leave the first and the last weighted layer in float.
     reduce_range : weights whose sums of products fit 16 bits, for processors without VNNI.
+    cast_first : a uint8 input is cast before its values are moved (``pixels``).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Scheme(Record, frozen=True, kw_only=True):
     first_float: bool = False
     last_float: bool = False
     reduce_range: bool = False
+    cast_first: bool = False
 
 
 _POOLS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
@@ -83,6 +85,7 @@ SCHEMES = {
             min_matmul=16,
             residual="skip",
             centre=True,
+            cast_first=True,
             depthwise_float=True,  # often slower than FP16 (NVIDIA/TensorRT#1409, #3205, #4529), and half of the noise
         ),
         Scheme(  # an Add is an operator of its own there; means run elsewhere (DLA-SW, operators/README.md)
@@ -92,6 +95,7 @@ SCHEMES = {
             joins=("Add", "Concat", "AveragePool"),
             passing=_MOVING,
             min_matmul=16,
+            cast_first=True,
         ),
     )
 }

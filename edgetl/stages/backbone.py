@@ -72,8 +72,13 @@ def versions(spec: BuildSpec) -> dict[str, str]:
     return versions_of(*names)
 
 
-def stage(spec: BuildSpec, *, with_features: bool) -> Stage:
-    """Build the network; ``with_features`` also exports its body, which the feature method runs as an engine."""
+def stage(spec: BuildSpec, *, with_features: bool, cast_first: bool = False) -> Stage:
+    """Build the network; ``with_features`` also exports its body, which the feature method runs as an engine.
+
+    Parameters
+    ----------
+    cast_first : as TensorRT wants its pixels (``export.export_features``).
+    """
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         from edgetl import export
@@ -83,7 +88,9 @@ def stage(spec: BuildSpec, *, with_features: bool) -> Stage:
         record: dict[str, Any] = {}
         if with_features:
             batch: export.Batch = "dynamic" if spec.batch == "dynamic" else 1
-            report = export.export_features(made.net.body, made.preprocess, out / FEATURES, batch=batch)
+            report = export.export_features(
+                made.net.body, made.preprocess, out / FEATURES, batch=batch, cast_first=cast_first
+            )
             record = msgspec.to_builtins(report)
         size = made.preprocess.width
         return {
@@ -95,4 +102,5 @@ def stage(spec: BuildSpec, *, with_features: bool) -> Stage:
         }
 
     options = {**identity(spec), "features": with_features, "dynamic": spec.batch == "dynamic"}
+    options |= {"cast_first": True} if cast_first else {}
     return Stage("backbone", 2, (), options, versions(spec), run)

@@ -17,13 +17,14 @@ __all__ = ["PARITY_IMAGES", "in_parts", "stage"]
 PARITY_IMAGES = 32
 
 
-def stage(batch: int | Literal["dynamic"], *, from_backbone: bool) -> Stage:
+def stage(batch: int | Literal["dynamic"], *, from_backbone: bool, cast_first: bool = False) -> Stage:
     """``model.onnx`` of the checkpoint.
 
     Parameters
     ----------
     from_backbone : the body was exported already and only its head is new: the head is put behind it, which saves a
         second run of the exporter. Parity is measured on the whole graph either way.
+    cast_first : as TensorRT wants its pixels (``export.export_classifier``).
     """
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
@@ -40,7 +41,9 @@ def stage(batch: int | Literal["dynamic"], *, from_backbone: bool) -> Stage:
             told = inputs["backbone"].record["export"]
             used, why = told["exporter"], told["why"]
         else:
-            report = exporter.export_classifier(net, record.preprocess, model, batch=batch)
+            report = exporter.export_classifier(
+                net, record.preprocess, model, batch=batch, cast_first=cast_first
+            )
             used, why, opset = report.exporter, report.why, report.opset
         pictures = prepare.images(inputs["prepare"], "select")
         if len(pictures) < PARITY_IMAGES:
@@ -58,7 +61,8 @@ def stage(batch: int | Literal["dynamic"], *, from_backbone: bool) -> Stage:
         }
 
     needs = ("train", "prepare", "backbone") if from_backbone else ("train", "prepare")
-    return Stage("export", 2, needs, {"batch": batch}, versions_of("torch", "onnx", "onnxscript"), run)
+    options = {"batch": batch, **({"cast_first": True} if cast_first else {})}
+    return Stage("export", 2, needs, options, versions_of("torch", "onnx", "onnxscript"), run)
 
 
 def in_parts(method: str, batch: int | Literal["dynamic"]) -> bool:

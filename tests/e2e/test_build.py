@@ -117,9 +117,9 @@ def test_build_for_a_jetson_ends_at_the_quantized_model_and_says_what_is_left(ed
     first = next(line for line in shown.out.splitlines() if line.strip())
     assert "engine: pending" in first
     assert edgetl(*arguments, "--require-engine").code == 5
-    assert "keeps the 30 rules of tensorrt" in edgetl("lint", bundle).out
+    assert "keeps the 31 rules of tensorrt" in edgetl("lint", bundle).out
     typed = "model.int8.fp16.onnx"
-    assert "keeps the 30 rules of tensorrt" in edgetl("lint", bundle / typed, "--target", "tensorrt").out
+    assert "keeps the 31 rules of tensorrt" in edgetl("lint", bundle / typed, "--target", "tensorrt").out
     assert f"--onnx={typed} --saveEngine=engine.plan --stronglyTyped" in told.data["pending"]["next"][-1]
     assert told.data["fp16"]["half"] > 0
     assert told.data["fp16"]["agreement"] > 0.9

@@ -251,6 +251,12 @@ def two_types(n: Net) -> str:
     return n.node("Cast", product, to=TensorProto.FLOAT)
 
 
+def moved_pixels(n: Net) -> str:
+    n.inputs.append(helper.make_tensor_value_info("p", TensorProto.UINT8, (1, 8, 8, WIDTH)))
+    planes = n.node("Transpose", "p", perm=[0, 3, 1, 2])
+    return n.conv(n.pair(n.node("Cast", planes, to=TensorProto.FLOAT)))
+
+
 def float_island(n: Net) -> str:
     product = n.conv(half_pair(n, "x"), dtype=np.float16)
     island = n.node("Sigmoid", n.node("Cast", product, to=TensorProto.FLOAT))
@@ -349,4 +355,5 @@ BROKEN: list[tuple[str, Case]] = [
     ("T2", float_island),
     ("T2", float_layer),
     ("T3", infinite_constant),
+    ("T4", moved_pixels),
 ]

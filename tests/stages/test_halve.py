@@ -66,6 +66,6 @@ def test_the_model_has_half_types_and_answers(halved: dict[str, Artifact]) -> No
 def test_what_stays_in_float32_is_in_the_record(halved: dict[str, Artifact]) -> None:
     record = halved["halve"].record
     assert record["half"] > 0
-    assert {node["op"] for node in record["single"]} == {"Cast", "Mul", "Add"}
+    assert {node["op"] for node in record["single"]} == {"Cast", "Transpose", "Mul", "Add"}
     assert all(node["reason"] for node in record["single"])
     assert f"{record['half']} of {record['half'] + len(record['single'])} nodes in FP16" in record["summary"]

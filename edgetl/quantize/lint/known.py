@@ -333,9 +333,16 @@ TENSORRT = table(
             "keep the operator that reads it in float32",
             "IEEE 754, binary16",
         ),
+        (
+            "T4",
+            "error",
+            "A uint8 input goes into a Cast at once: no other layer reads uint8, not even to move it.",
+            "the Cast before the Reshape or Transpose (edgetl quantize --device jetson puts it there)",
+            "NVIDIA/TensorRT#3985",
+        ),
     )
 )
-"""TensorRT and its DLA; T1 to T3 are ours, of what strong typing makes of the types in a graph."""
+"""TensorRT and its DLA; T1 to T4 are ours, of what it makes of the types in a graph."""
 
 _MEASURED = "measured on OpenVINO 2026.4 (CPU)"
 

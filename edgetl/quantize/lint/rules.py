@@ -24,7 +24,7 @@ class Rule(Record, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    number : R1 to R43 and T1 to T3 for TensorRT, O1 and on for OpenVINO.
+    number : R1 to R43 and T1 to T4 for TensorRT, O1 and on for OpenVINO.
     level : what a breach means, or who checks it instead (``LEVELS``).
     says : the rule in a sentence.
     mend : what mends a breach; where no graph can break the rule, what stands in its place.

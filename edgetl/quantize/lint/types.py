@@ -1,4 +1,4 @@
-"""T1 to T3: what the types in a graph mean to a strongly typed network, which takes them as they are."""
+"""T1 to T4: what the types in a graph mean to TensorRT, which takes them as they are in a strongly typed network."""
 
 from __future__ import annotations
 
@@ -58,8 +58,20 @@ def _finite(pairs: Pairs) -> Iterator[Fault]:
             yield Fault(readers[0].name if readers else name, f"constant {name!r} is not finite in FP16")
 
 
+def _pixels_cast(pairs: Pairs) -> Iterator[Fault]:
+    if not pairs.halves:
+        return  # a float graph: quantizing it for TensorRT puts the cast first
+    for value in pairs.graph.model.graph.input:
+        if pairs.kind(value.name) != TensorProto.UINT8:
+            continue
+        for node in pairs.readers(value.name):
+            if node.op_type not in ("Cast", "Shape"):
+                yield Fault(node.name, f"{node.op_type} reads the uint8 input {value.name!r}")
+
+
 CHECKS: Mapping[str, Callable[[Pairs], Iterator[Fault]]] = {
     "T1": _one_type,
     "T2": _no_islands,
     "T3": _finite,
+    "T4": _pixels_cast,
 }
