@@ -14,7 +14,9 @@ import msgspec
 
 from edgetl import devices
 from edgetl.backends import seam
+from edgetl.backends.cuda import on_pycuda
 from edgetl.errors import EdgetlError
+from edgetl.report import jetson
 
 __all__ = ["backend_lines", "backends", "examine", "examine_lines", "extra_of", "profile_lines", "profiles"]
 
@@ -107,20 +109,67 @@ def backend_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def examine(cache: Path) -> dict[str, Any]:
-    """This host, the versions installed, what a build would miss, and how to mend it."""
+def examine(cache: Path, root: Path = Path("/")) -> dict[str, Any]:
+    """This host, the versions installed, what is missing for its part of a build, and how to mend it.
+
+    A Jetson compiles and runs what was trained elsewhere, so it misses neither torch nor the space for it.
+
+    Parameters
+    ----------
+    root : where a Jetson's own files are looked for.
+    """
+    board = jetson.read(root)
+    rows = backends()
+    versions = {name: _version(name) for names in EXTRAS.values() for name in names}
+    place = cache if cache.exists() else Path.home()
+    free_gb = shutil.disk_usage(place).free / 1e9
+    missing = _missing_to_train(versions, free_gb) if board is None else _missing_on_device(rows)
+    return {
+        "host": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "python": sys.version.split()[0],
+            **devices.host_fingerprint(),
+        },
+        "board": None if board is None else _board(board),
+        "versions": {"edgetl": _version("edgetl"), **versions},
+        "backends": rows,
+        "cache": {"path": str(cache), "free_gb": round(free_gb, 1)},
+        "missing": missing,
+        "healthy": not missing,
+    }
+
+
+def _board(board: jetson.Board) -> dict[str, Any]:
+    """The board with the profile that fits, and the lines that say it."""
+    profile = jetson.fitting(board, devices.load())
+    return {
+        **msgspec.to_builtins(board),
+        "profile": None if profile is None else profile.name,
+        "lines": jetson.lines(board, profile),
+    }
+
+
+def _missing_on_device(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What TensorRT's backend lacks, and the binding that engines are run by."""
+    missing = [
+        {"what": row["reason"], "for": "tensorrt", "mend": row["mend"]}
+        for row in rows
+        if row["backend"] == "tensorrt" and not row["usable"]
+    ]
+    if _version("pycuda") is None:
+        missing.append({"what": "pycuda", "for": "tensorrt", "mend": on_pycuda.MEND})
+    return missing
+
+
+def _missing_to_train(versions: Mapping[str, str | None], free_gb: float) -> list[dict[str, str]]:
+    """What a whole build on an Intel host takes."""
     missing = []
-    versions: dict[str, str | None] = {}
-    for extra, names in EXTRAS.items():
-        for name in names:
-            versions[name] = _version(name)
-        absent = [name for name in names if versions[name] is None]
-        if absent and extra in NEEDED:
+    for extra in NEEDED:
+        absent = [name for name in EXTRAS[extra] if versions[name] is None]
+        if absent:
             missing.append(
                 {"what": ", ".join(absent), "for": extra, "mend": f"pip install 'edgetl[{extra}]'"}
             )
-    place = cache if cache.exists() else Path.home()
-    free_gb = shutil.disk_usage(place).free / 1e9
     if free_gb < TRAIN_DISK_GB:
         missing.append(
             {
@@ -129,18 +178,7 @@ def examine(cache: Path) -> dict[str, Any]:
                 "mend": "free some, or point EDGETL_CACHE at another disk",
             }
         )
-    return {
-        "host": {
-            "system": f"{platform.system()} {platform.machine()}",
-            "python": sys.version.split()[0],
-            **devices.host_fingerprint(),
-        },
-        "versions": {"edgetl": _version("edgetl"), **versions},
-        "backends": backends(),
-        "cache": {"path": str(cache), "free_gb": round(free_gb, 1)},
-        "missing": missing,
-        "healthy": not missing,
-    }
+    return missing
 
 
 def _version(name: str) -> str | None:
@@ -154,11 +192,16 @@ def examine_lines(found: Mapping[str, Any]) -> list[str]:
     """The report of ``edgetl doctor``."""
     host = found["host"]
     lines = [f"  host         {host['system']} · {host.get('cpu', 'unknown CPU')} · Python {host['python']}"]
+    if found["board"] is not None:
+        lines += found["board"]["lines"]
     lines += [f"  cache        {found['cache']['path']} · {found['cache']['free_gb']} GB free", ""]
     lines += [f"  {name:<24} {version or 'not installed'}" for name, version in found["versions"].items()]
     lines += ["", *backend_lines(found["backends"]), ""]
     if found["healthy"]:
-        return [*lines, "  nothing is missing for a build on this host"]
+        part = (
+            "a build on this host" if found["board"] is None else "building and running engines on this board"
+        )
+        return [*lines, f"  nothing is missing for {part}"]
     for lack in found["missing"]:
         lines += [f"  missing      {lack['what']}", f"               {lack['mend']}"]
     return lines

@@ -12,6 +12,7 @@ from edgetl.backends.seam import Probe
 from edgetl.errors import EnvironmentLacks
 from edgetl.report import host
 from tests.cli.conftest import Run
+from tests.report.test_jetson import tree
 
 
 def test_devices_lists_profiles_and_says_of_each_backend_whether_it_is_usable(run: Run) -> None:
@@ -122,3 +123,17 @@ def test_a_probe_that_fails_by_itself_is_told(monkeypatch: pytest.MonkeyPatch) -
     assert {row["reason"] for row in host.backends() if row["backend"] == "openvino"} == {
         "its driver is too old"
     }
+
+
+def test_doctor_on_a_jetson_names_the_board_and_asks_for_neither_torch_nor_its_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "_version", lambda name: None)
+    monkeypatch.setattr(host, "TRAIN_DISK_GB", 10**9)
+    found = host.examine(tmp_path, tree(tmp_path))
+    assert found["board"]["profile"] == "jetson-orin-nano"
+    assert {lack["for"] for lack in found["missing"]} == {"tensorrt"}
+    assert any("nvcc" in lack["mend"] for lack in found["missing"])
+    told = host.examine_lines(found)
+    assert any("6.2 (L4T 36.4.3)" in line for line in told)
+    assert any("missing      pycuda" in line for line in told)
