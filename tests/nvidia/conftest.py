@@ -43,7 +43,6 @@ NETWORK = {
     "ILayer@conv.getName": "conv",
     "INetworkDefinition.getLayer(1)": "@scatter",
     "ILayer@scatter.getName": "scatter",
-    "IOptimizationProfile.isValid": True,
     "IBuilder.buildSerializedNetwork": b"ftrt and a plan",
     "ITimingCache.serialize": b"timings of this build",
 }

@@ -42,10 +42,11 @@ def probe() -> Any:
 
 
 def execute(plan: str, dims: list[int], runs: int = 1) -> Any:
-    """Open a plan and run it on addresses that nobody reads; its tensors, and its outputs' shapes."""
-    from edgetl.backends.tensorrt.execution import OpenedPlan
+    """Open a plan and run it, profiled, on addresses that nobody reads; its tensors, their shapes and the times."""
+    from edgetl.backends.tensorrt.execution import OpenedPlan, Times
 
-    execution = OpenedPlan(bytes.fromhex(plan)).execution()
+    times = Times()
+    execution = OpenedPlan(bytes.fromhex(plan)).execution(times)
     tensors = execution.tensors()
     for tensor in tensors:
         if tensor.mode == "input" and None in tensor.shape:
@@ -56,7 +57,7 @@ def execute(plan: str, dims: list[int], runs: int = 1) -> Any:
     for _ in range(runs):
         execution.enqueue(0x77)
     execution.close()
-    return {"tensors": tensors, "shapes": shapes}
+    return {"tensors": tensors, "shapes": shapes, "milliseconds": times.milliseconds}
 
 
 def vocabulary() -> Any:

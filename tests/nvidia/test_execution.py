@@ -55,7 +55,8 @@ def opened(child: Child, answers: Mapping[str, object] | None = None, runs: int 
 @pytest.fixture(scope="module")
 def ran(child_in: Place, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """Three inferences, and the end."""
-    return opened(child_in(tmp_path_factory.mktemp("ran")), runs=3)
+    layers = {"IExecutionContext.enqueueV3!layers": "0.25 conv + relu\n0.5 to half"}
+    return opened(child_in(tmp_path_factory.mktemp("ran")), layers, runs=3)
 
 
 def test_shapes_are_set_before_they_are_read_and_addresses_before_the_launch(ran: Outcome) -> None:
@@ -82,6 +83,10 @@ def test_tensors_are_the_engines(ran: Outcome) -> None:
         {"name": "logits", "dtype": "float32", "shape": [None, 5], "mode": "output"},
     ]
     assert ran.result["shapes"] == {"input": [4, 32, 32, 3], "logits": [4, 5]}
+
+
+def test_the_profiler_is_told_of_each_layer_and_run(ran: Outcome) -> None:
+    assert ran.result["milliseconds"] == {"conv + relu": 0.75, "to half": 1.5}
 
 
 def test_the_end_comes_in_order(ran: Outcome) -> None:
