@@ -181,6 +181,15 @@ def test_a_board_is_recognised_by_its_model_and_machine(
     assert found == {"local", "jetson-agx-orin-32gb", "jetson-agx-orin-64gb"}
 
 
+def test_a_card_is_recognised_by_what_its_driver_writes(tmp_path: Path) -> None:
+    place = tmp_path / "proc/driver/nvidia/gpus/0000:01:00.0"
+    place.mkdir(parents=True)
+    (place / "information").write_text("Model: \t\t Tesla T4\nIRQ:   \t\t 17\n")
+    catalog = devices.load()
+    found = {profile.name for profile in catalog.values() if devices.host_is(profile, tmp_path)}
+    assert found - {"local"} == {"nvidia-t4"}
+
+
 def test_another_host_is_said_and_the_device_itself_is_not(tmp_path: Path) -> None:
     catalog = devices.load()
     place = host(tmp_path, cpu="AMD EPYC")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
@@ -66,12 +64,3 @@ def test_the_model_of_a_bundle_is_the_one_whose_types_the_release_takes(
     here(monkeypatch, Probe(usable=True, devices=("GPU",), typed=typed))
     assert target.quantized_file(JETSON) == file
     assert target.quantized_file(msgspec.structs.replace(JETSON, backend="openvino")) == "model.int8.onnx"
-
-
-def test_a_card_is_recognised_by_what_its_driver_writes(tmp_path: Path) -> None:
-    place = tmp_path / "proc/driver/nvidia/gpus/0000:01:00.0"
-    place.mkdir(parents=True)
-    (place / "information").write_text("Model: \t\t Tesla T4\nIRQ:   \t\t 17\n")
-    catalog = devices.load()
-    found = {profile.name for profile in catalog.values() if devices.host_is(profile, tmp_path)}
-    assert found - {"local"} == {"nvidia-t4"}

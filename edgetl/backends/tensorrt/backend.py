@@ -20,7 +20,7 @@ from edgetl.backends.driver import Driver, Gpu
 from edgetl.backends.seam import Probe, Session
 from edgetl.backends.tensorrt import inspector, memory, options, stamp, timing
 from edgetl.backends.tensorrt.options import Options
-from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
+from edgetl.errors import EdgetlError, EnvironmentLacks
 from edgetl.home import cache_folder
 from edgetl.types import Engine, LayerInfo, Record, TensorSpec
 
@@ -120,10 +120,9 @@ class TensorRT:
 
     def open(self, engine: Engine, folder: Path, profile: DeviceProfile | None = None) -> Session:
         """Check stamp and digest, deserialise, and hand the contexts to a CUDA session."""
-        from edgetl.backends import cuda
+        from edgetl.backends.cuda import CudaSession
 
-        plan = _opened(engine, folder)
-        return cuda.CudaSession(engine, plan.execution)
+        return CudaSession(engine, _opened(engine, folder).execution)
 
     def trial(self, model: Path, profile: DeviceProfile) -> Session:
         """The same, in a folder that is gone when it is open."""
@@ -230,16 +229,16 @@ def _opened(engine: Engine, folder: Path) -> OpenedPlan:
 
 def _layer_times(engine: Engine, plan: OpenedPlan, feed: Mapping[str, Array]) -> dict[str, float]:
     """Mean milliseconds of each layer; none where this host cannot run a session."""
-    from edgetl.backends import cuda
+    from edgetl.backends.cuda import CudaSession, on_pycuda
     from edgetl.backends.tensorrt.execution import Times
 
-    times = Times()
     try:
-        session = cuda.CudaSession(engine, lambda: plan.execution(times))
-    except BackendError:
-        raise
+        gpu = on_pycuda.find()
     except EnvironmentLacks:  # no binding of CUDA: what the layers compute in is known without one
         return {}
+    gpu.no_graphs = "layers are timed one by one"
+    times = Times()
+    session = CudaSession(engine, lambda: plan.execution(times), driver=gpu)
     try:
         for run in range(WARM_RUNS + PROFILED_RUNS):
             if run == WARM_RUNS:

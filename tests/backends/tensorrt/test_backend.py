@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
+import subprocess
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-import edgetl.backends
 from edgetl import digest
 from edgetl.backends import driver, seam
+from edgetl.backends.cuda import on_pycuda
 from edgetl.backends.driver import Driver, Gpu
 from edgetl.backends.tensorrt import TensorRT, backend, memory
 from edgetl.devices import DeviceProfile
 from edgetl.errors import BackendError, EnvironmentLacks, InputError, NotComparable
 from edgetl.testing import tiny_model
 from edgetl.types import Engine
+from tests.backends.fake_cuda import FakeCuda
 
 Vendor = Any
 
@@ -55,8 +56,6 @@ def test_it_is_found_by_its_entry_point_and_imports_nothing_of_the_vendors() -> 
     assert isinstance(found, TensorRT)
     assert found.name == "tensorrt"
     told = [sys.executable, "-c", "import sys, edgetl.backends.tensorrt; print('tensorrt' in sys.modules)"]
-    import subprocess
-
     assert subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip() == "False"
 
 
@@ -221,46 +220,33 @@ def test_what_the_parser_refuses_in_the_child_is_named_here(vendor: Vendor, mode
         TensorRT().compile(model, profile(), work)
 
 
-class Session:
-    """A session that runs its execution once, in the place of the one on CUDA."""
-
-    def __init__(self, engine: Engine, execution: Callable[[], Any]) -> None:
-        self.execution = execution()
-        for place, tensor in enumerate(self.execution.tensors(), start=1):
-            self.execution.bind(tensor.name, place)
-
-    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Launch."""
-        self.execution.enqueue(7)
-        return {}
-
-    def close(self) -> None:
-        """Give the context back."""
-        self.execution.close()
-
-
 @pytest.fixture
-def cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CUDA session without CUDA."""
-    stand_in = SimpleNamespace(CudaSession=Session)
-    monkeypatch.setitem(sys.modules, "edgetl.backends.cuda", stand_in)
-    monkeypatch.setattr(edgetl.backends, "cuda", stand_in, raising=False)
+def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
+    """CUDA without a GPU below the genuine session."""
+    device = FakeCuda()
+    monkeypatch.setattr(on_pycuda, "find", lambda: device)
+    return device
 
 
 def test_a_plan_is_deserialised_once_all_is_checked(
-    vendor: Vendor, cuda: None, model: Path, work: Path
+    vendor: Vendor, cuda: FakeCuda, model: Path, work: Path
 ) -> None:
     trt = vendor()
     engine = TensorRT().compile(model, profile(), work)
     session = TensorRT().open(engine, work)
-    session.run({})
+    answers = session.run({"input": np.zeros((1, 32, 32, 3), np.uint8)})
+    assert (answers["logits"].shape, answers["logits"].dtype) == ((1, 5), np.float32)
     session.close()
+    del session
+    gc.collect()
     assert ["deserialize", "ftrt a plan of 10.3.0", "False", "-1"] in trt.calls
-    assert trt.calls[-1][0] in ("engine gone", "execute")
+    assert trt.calls[-1] == ["engine gone"]
+    assert cuda.faults == []
+    assert not any(cuda.live.values())
 
 
 def test_a_changed_byte_another_release_and_another_gpu_are_never_deserialised(
-    vendor: Vendor, cuda: None, model: Path, work: Path
+    vendor: Vendor, cuda: FakeCuda, model: Path, work: Path
 ) -> None:
     engine = TensorRT().compile(model, profile(), work)
     trt = vendor(version="10.7.0")
@@ -278,7 +264,7 @@ def test_a_changed_byte_another_release_and_another_gpu_are_never_deserialised(
 
 
 def test_an_engine_on_a_host_without_gpu_is_told_so(
-    vendor: Vendor, cuda: None, model: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+    vendor: Vendor, cuda: FakeCuda, model: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = TensorRT().compile(model, profile(), work)
     monkeypatch.setattr(driver, "find", lambda: Driver(reason="the driver finds no GPU"))
@@ -301,7 +287,7 @@ INFORMATION = {
 
 
 def test_explain_has_precision_and_the_mean_time_of_twenty_runs(
-    vendor: Vendor, cuda: None, model: Path, work: Path
+    vendor: Vendor, cuda: FakeCuda, model: Path, work: Path
 ) -> None:
     vendor(information=INFORMATION)
     layers = TensorRT().explain(TensorRT().compile(model, profile(), work), work)
@@ -311,22 +297,16 @@ def test_explain_has_precision_and_the_mean_time_of_twenty_runs(
     ]
 
 
-def test_explain_without_a_binding_of_cuda_has_no_times_and_an_engine_that_fails_is_an_error(
-    vendor: Vendor, cuda: None, model: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+def test_explain_without_a_binding_of_cuda_has_no_times(
+    vendor: Vendor, model: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def lacking() -> None:
+        raise EnvironmentLacks("PyCUDA is not installed")
+
     vendor(information=INFORMATION)
-    engine = TensorRT().compile(model, profile(), work)
-    refusal: EnvironmentLacks = EnvironmentLacks("pycuda is not installed")
-
-    def refuse(*arguments: object) -> None:
-        raise refusal
-
-    monkeypatch.setattr(edgetl.backends.cuda, "CudaSession", refuse)
-    layers = TensorRT().explain(engine, work)
+    monkeypatch.setattr(on_pycuda, "find", lacking)
+    layers = TensorRT().explain(TensorRT().compile(model, profile(), work), work)
     assert [(layer.precision, layer.microseconds) for layer in layers] == [("i8", None), ("f16", None)]
-    refusal = BackendError("the engine takes other tensors")
-    with pytest.raises(BackendError, match="other tensors"):
-        TensorRT().explain(engine, work)
 
 
 def test_explain_refuses_inputs_that_are_not_the_engines(vendor: Vendor, model: Path, work: Path) -> None:
