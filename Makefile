@@ -13,10 +13,10 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c c
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint fmt bench wheel clean
+.PHONY: help setup demo test test-slow test-nvidia-contract lint fmt bench wheel clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
 setup: $(VENV)/.all ## create .venv with all that a CPU host can use, and what tests and linting take
 
@@ -32,10 +32,13 @@ demo: $(VENV)/.run ## build, predict and verify on data and a network that come 
 	@echo "  $(BIN)/edgetl devices"
 
 test: lint ## lint, then every test and doctest but the slow ones
-	$(BIN)/python -m pytest -m "not slow" -rs $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not nvidia_contract" -rs $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.all ## the slow tests
 	$(BIN)/python -m pytest -m slow -rs $(PYTEST_ARGS)
+
+test-nvidia-contract: $(VENV)/.all ## our calls, made through NVIDIA's own Python bindings, which come from the package index
+	$(BIN)/python -m pytest -m nvidia_contract -rs $(PYTEST_ARGS) tests/nvidia
 
 # The map from calibration/ to edgetl.calibration holds in a wheel only, so what ships is what is checked.
 # mypy keeps no cache: with one it reports imports of edgetl.calibration as missing after a change to that folder.

@@ -105,25 +105,29 @@ def where_it_runs(profile: DeviceProfile) -> tuple[DeviceProfile, Mapping[str, A
 
 def _pending(profile: DeviceProfile) -> Mapping[str, Any] | None:
     """Why a profile's engine is not built on this host, and the steps that are left; ``None`` where it is."""
-    if profile.backend != "tensorrt" or _is_here(profile):
+    if profile.backend != "tensorrt":
         return None
+    lacks, steps = "this host is not one", _on_the_device(profile)
+    if devices.host_is(profile):
+        probe = seam.find(profile.backend).probe()
+        if probe.usable and profile.device in probe.devices:
+            return None
+        lacks = f"this one cannot: {probe.reason or f'it has no {profile.device}'}"
+        steps = (probe.mend,) if probe.mend else steps
+    return {
+        "reason": f"a TensorRT engine is built on the {profile.name} itself, and {lacks}",
+        "next": list(steps),
+    }
+
+
+def _on_the_device(profile: DeviceProfile) -> tuple[str, ...]:
     build = (
         "trtexec --onnx=model.fp32.onnx --saveEngine=engine.plan --fp16"
         if profile.scheme == "none"
         else "trtexec --onnx=model.int8.fp16.onnx --saveEngine=engine.plan --stronglyTyped"
         "   (TensorRT before 10.12: --onnx=model.int8.onnx --saveEngine=engine.plan --int8 --fp16)"
     )
-    steps = ("copy the bundle to the device", f"on the device: {build}")
-    reason = f"a TensorRT engine is built on the {profile.name} itself, and this host is not one"
-    return {"reason": reason, "next": list(steps)}
-
-
-def _is_here(profile: DeviceProfile) -> bool:
-    """Whether this host is the device and its compiler answers, so that nothing is left to do elsewhere."""
-    if not devices.host_is(profile):
-        return False
-    probe = seam.find(profile.backend).probe()
-    return probe.usable and profile.device in probe.devices
+    return "copy the bundle to the device", f"on the device: {build}"
 
 
 def takes_types(profile: DeviceProfile) -> bool:

@@ -20,7 +20,7 @@ from edgetl.backends.driver import Driver, Gpu
 from edgetl.backends.seam import Probe, Session
 from edgetl.backends.tensorrt import inspector, memory, options, stamp, timing
 from edgetl.backends.tensorrt.options import Options
-from edgetl.errors import EdgetlError, EnvironmentLacks
+from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 from edgetl.home import cache_folder
 from edgetl.types import Engine, LayerInfo, Record, TensorSpec
 
@@ -155,7 +155,8 @@ def _host() -> _Host:
     try:
         told = isolate.call("edgetl.backends.tensorrt.probing:look", {"with_builder": not found.reason})
     except EdgetlError as error:
-        return _Host(driver=found, reason=error.problem, mend=error.hint if found.reason else install)
+        mend = error.hint if isinstance(error, BackendError) else install
+        return _Host(driver=found, reason=error.problem, mend=mend)
     host = _Host(**told, driver=found, reason=found.reason, mend=driver.MEND if found.reason else "")
     if stamp.numbers(host.version) >= OLDEST:
         return host

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorrt as trt
-
-from edgetl.backends.tensorrt import releases
-from edgetl.backends.tensorrt.log import Log, mapped
+from edgetl.errors import EnvironmentLacks
 
 __all__ = ["look"]
 
@@ -17,14 +14,25 @@ def look(*, with_builder: bool) -> dict[str, Any]:
 
     Raises
     ------
-    BackendError : no builder can be made.
+    EnvironmentLacks : it does not load, or is a runtime alone. BackendError : no builder can be made.
     """
+    try:
+        import tensorrt as trt
+
+        from edgetl.backends.tensorrt import releases
+        from edgetl.backends.tensorrt.log import Log, mapped
+    except ImportError as error:
+        raise EnvironmentLacks(f"TensorRT does not load: {error}") from error
     found: dict[str, Any] = {
         "version": str(trt.__version__),
         "typed": releases.is_typed("int8"),
         "dla_cores": 0,
     }
     if with_builder:
+        if not hasattr(trt, "Builder"):
+            raise EnvironmentLacks(
+                f"TensorRT {trt.__version__} here is a runtime alone, which builds no engines"
+            )
         log = Log()
         with mapped(log, "TensorRT makes no builder"):
             found["dla_cores"] = int(trt.Builder(log).num_DLA_cores)

@@ -81,10 +81,11 @@ def test_without_the_library_no_process_is_started(vendor: Vendor, monkeypatch: 
 @pytest.mark.parametrize(
     ("machine", "mend"), [("x86_64", "edgetl[tensorrt]"), ("aarch64", "python3-libnvinfer")]
 )
-def test_the_mend_is_the_machines(
+def test_the_mend_of_what_does_not_load_is_the_machines(
     vendor: Vendor, monkeypatch: pytest.MonkeyPatch, machine: str, mend: str
 ) -> None:
-    vendor(null="builder")
+    vendor(children=True)
+    monkeypatch.setenv("FAKE_TENSORRT", json.dumps({"crash": "import"}))
     monkeypatch.setattr("platform.machine", lambda: machine)
     assert mend in TensorRT().probe().mend
 
