@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,15 @@ from edgetl.devices import DeviceProfile
 from edgetl.errors import EnvironmentLacks, InputError
 from edgetl.types import PERCENTILES, BuildSpec
 
-__all__ = ["candidates", "headline", "host_note", "other_backends", "profile_of", "where_it_runs"]
+__all__ = [
+    "candidates",
+    "headline",
+    "host_note",
+    "other_backends",
+    "profile_of",
+    "quantized_file",
+    "where_it_runs",
+]
 
 CPU_BACKENDS = ("openvino", "onnxruntime")
 REFERENCE = "onnxruntime"
@@ -29,7 +37,7 @@ def headline(spec: BuildSpec) -> str:
     profile = profile_of(spec)
     backends = " or ".join([profile.backend, *other_backends(spec, profile)])
     parts = [f"edgetl {edgetl.__version__}", f"{profile.name} ({backends} {profile.device})"]
-    return " · ".join([*parts, *filter(None, [host_note(profile, _pending(profile))])])
+    return " · ".join([*parts, *filter(None, [host_note(profile, _pending(profile, spec.hosts))])])
 
 
 def profile_of(spec: BuildSpec) -> DeviceProfile:
@@ -78,9 +86,20 @@ def candidates(profile: DeviceProfile, others: tuple[str, ...], *, pending: bool
     return tuple(name for name in (*own, *rivals) if profile.scheme != "none" or precision_of(name) != "int8")
 
 
-def where_it_runs(profile: DeviceProfile) -> tuple[DeviceProfile, Mapping[str, Any] | None]:
-    """The profile that engines are compiled for here, and what is left to do where that is not the target."""
-    pending = _pending(profile)
+def where_it_runs(
+    profile: DeviceProfile, hosts: Sequence[str] = ()
+) -> tuple[DeviceProfile, Mapping[str, Any] | None]:
+    """The profile that engines are compiled for here, and what is left to do where that is not the target.
+
+    Parameters
+    ----------
+    hosts : who builds the engine in this host's place, even where this host could.
+
+    Raises
+    ------
+    EnvironmentLacks : this host should build it and has not the backend or the device.
+    """
+    pending = _pending(profile, hosts)
     if pending is not None:
         return msgspec.structs.replace(profile, backend=REFERENCE, device="CPU"), pending
     probe = seam.find(profile.backend).probe()
@@ -94,19 +113,36 @@ def where_it_runs(profile: DeviceProfile) -> tuple[DeviceProfile, Mapping[str, A
     return profile, None
 
 
-def _pending(profile: DeviceProfile) -> Mapping[str, Any] | None:
+def _pending(profile: DeviceProfile, hosts: Sequence[str] = ()) -> Mapping[str, Any] | None:
     """Why a profile's engine is not built on this host, and the steps that are left; ``None`` where it is."""
-    if profile.backend != "tensorrt":
+    own = profile.backend == "tensorrt"
+    if not own and not hosts:
         return None
-    build = (
-        "trtexec --onnx=model.fp32.onnx --saveEngine=engine.plan --fp16"
-        if profile.scheme == "none"
-        else "trtexec --onnx=model.int8.fp16.onnx --saveEngine=engine.plan --stronglyTyped"
+    where = " ".join(f"--host {host}" for host in hosts or ("user@device",))
+    steps = [
+        f"edgetl build --device {profile.name} {where} ...   finishes on the device, over SSH",
+        "by hand: copy the bundle to the device; there edgetl compile BUNDLE, edgetl verify BUNDLE, "
+        "edgetl bench BUNDLE",
+    ]
+    if not own:
+        return {"reason": f"the engine is built on {', '.join(hosts)}", "next": steps}
+    steps.append(f"without edgetl there: {_trtexec(profile)}")
+    reason = f"a TensorRT engine is built on the {profile.name} itself, and this host is not one"
+    return {"reason": reason, "next": steps}
+
+
+def _trtexec(profile: DeviceProfile) -> str:
+    if profile.scheme == "none":
+        return "trtexec --onnx=model.fp32.onnx --saveEngine=engine.plan --fp16"
+    return (
+        "trtexec --onnx=model.int8.fp16.onnx --saveEngine=engine.plan --stronglyTyped"
         "   (TensorRT before 10.12: --onnx=model.int8.onnx --saveEngine=engine.plan --int8 --fp16)"
     )
-    steps = ("copy the bundle to the device", f"on the device: {build}")
-    reason = f"a TensorRT engine is built on the {profile.name} itself, and this host is not one"
-    return {"reason": reason, "next": list(steps)}
+
+
+def quantized_file(profile: DeviceProfile) -> str:
+    """Which of a bundle's quantized models is compiled for the profile on this host."""
+    return "model.int8.onnx"
 
 
 def host_note(profile: DeviceProfile, pending: Mapping[str, Any] | None) -> str:
