@@ -28,7 +28,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["FINISHED", "GONE", "STEP", "main"]
+__all__ = [
+    "FINISHED",
+    "GONE",
+    "STEP",
+    "Refused",
+    "clean",
+    "examine",
+    "follow",
+    "main",
+    "start",
+    "stop",
+    "work",
+]
 
 STEP = "== "
 """A line of the log that begins so names the step that begins."""

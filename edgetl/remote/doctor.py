@@ -16,6 +16,8 @@ __all__ = ["AGENT", "Found", "answer", "examine", "lines", "reach", "refuse"]
 
 AGENT = Path(agent.__file__)
 OLDEST = (3, 10)
+GREETINGS = 5
+ABSENT = ("refused", "timed out", "No route", "unreachable")
 ROOM_MB = 500
 """An environment with numpy and the rest of the core, a bundle twice, and room to compile."""
 PROBE = """
@@ -30,18 +32,22 @@ Found = Mapping[str, Any]
 
 
 def reach(link: Link) -> None:
-    """Connect for the first time.
+    """Connect for the first time: a cut in the greeting is tried again, a host that is not there is told at once.
 
     Raises
     ------
     EnvironmentLacks : nobody answers, or the key or the host key is refused.
     """
-    try:
-        link.open()
-    except LinkDown as error:
-        raise EnvironmentLacks(
-            f"cannot reach {link.host}: {error}", hint=f"ssh {link.host}   has to work", host=link.host
-        ) from error
+    for left in reversed(range(GREETINGS)):
+        try:
+            link.open()
+        except LinkDown as error:
+            if left and not any(words in str(error) for words in ABSENT):
+                continue
+            raise EnvironmentLacks(
+                f"cannot reach {link.host}: {error}", hint=f"ssh {link.host}   has to work", host=link.host
+            ) from error
+        return
 
 
 def examine(link: Link) -> Found:

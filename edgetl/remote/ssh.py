@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgetl.errors import EdgetlError, EnvironmentLacks, InputError
 
-__all__ = ["Link", "LinkDown", "Options", "Ran", "check_host"]
+__all__ = ["Link", "LinkDown", "Options", "Ran", "check_host", "refusal"]
 
 ENFORCED = {
     "BatchMode": "yes",

@@ -40,6 +40,8 @@ class Wire:
 
     def close(self) -> None:
         """Cut, and let nobody connect again."""
+        with contextlib.suppress(OSError):  # closed already
+            self._listener.shutdown(socket.SHUT_RDWR)  # a thread that waits in accept would take one more
         self._listener.close()
         self.cut()
 

@@ -1,6 +1,6 @@
 """A device for tests: a real ``sshd`` on loopback as the current user, with another home and an environment of its own.
 
-It sees the Python of this host without anything installed, and on ``PYTHONPATH`` a folder of links to what a device
+It has the Python that this one's environment was made of, and on ``PYTHONPATH`` a folder of links to what a device
 has: the distributions that edgetl's core and one backend need, so neither torch nor onnx. That takes no installation,
 and the environment that the agent makes sees them as it would the device's own.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 SSHD = "/usr/sbin/sshd"
 CORE = ("filelock", "msgspec", "numpy", "platformdirs", "PyYAML", "rich", "typer")
 BACKEND = ("openvino", "opencv-python-headless")
-PROGRAMS = ("sh", "bash", "rsync", "df", "tail", "awk", "mkdir", "rm", "env", "setsid", "uname", "ps")
+PROGRAMS = ("sh", "rsync", "df", "tail", "awk", "mkdir", "uname")
 
 
 def free_port() -> int:
@@ -61,7 +61,7 @@ class Device:
         """Let known_hosts have the device's key for a port: its own, or that of something in between."""
         key = (self.root / "host_key.pub").read_text()
         with (self.root / "known_hosts").open("a") as known:
-            known.write(f"[127.0.0.1]:{port} {key}")
+            known.writelines(f"[{name}]:{port} {key}" for name in ("127.0.0.1", "localhost"))
 
     def options(self, port: int | None = None) -> tuple[str, ...]:
         """Settings of ssh that lead there."""
@@ -82,6 +82,8 @@ class Device:
             "PYTHONPATH": self.distributions,
             "EDGETL_CACHE": self.home / "cache",
             "PYTHONDONTWRITEBYTECODE": 1,
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_INDEX_URL": "http://127.0.0.1:9",  # nobody's: the device is offline
         }
         settings = {
             "ListenAddress": f"127.0.0.1:{self.port}",
@@ -151,14 +153,15 @@ class Device:
             if found:
                 (self.programs / name).symlink_to(found)
         base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
-        # -S hides what happens to be installed beside this Python; -m venv then makes an environment of it
         (self.programs / "python3").symlink_to(base)
 
 
 def make_key(file: Path) -> None:
     """A key pair without a passphrase."""
     file.unlink(missing_ok=True)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file], check=True)
+    program = shutil.which("ssh-keygen")
+    assert program is not None
+    subprocess.run([program, "-q", "-t", "ed25519", "-N", "", "-f", file], check=True)
 
 
 def link_distributions(site: Path, names: Iterable[str]) -> None:
@@ -174,8 +177,12 @@ def link_distributions(site: Path, names: Iterable[str]) -> None:
             found = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue  # of another platform
-        waiting += [re.split(r"[\s<>=!~;(\[]", one)[0] for one in found.requires or () if "extra ==" not in one]
-        for top in {file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")}:
+        waiting += [
+            re.split(r"[\s<>=!~;(\[]", one)[0] for one in found.requires or () if "extra ==" not in one
+        ]
+        for top in {
+            file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")
+        }:
             link, source = site / top, Path(str(found.locate_file(top)))
             if source.exists() and not link.exists():
                 link.symlink_to(source)
