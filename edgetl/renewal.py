@@ -27,6 +27,7 @@ __all__ = ["compile_bundle", "rewrite"]
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
+UNTIMED = "on its accuracy alone: it was not timed against the others"
 RENEWED_NOTE = "the engine was compiled again after the build: latencies are those of the one before"
 
 
@@ -82,6 +83,8 @@ def _wanted(bundle: Bundle, device: str | None, devices_file: Path | None) -> De
 def _settled(bundle: Bundle, engine: Engine, folder: Path) -> dict[str, Any]:
     """What the build measured, without what was left to do, and what the engine is now."""
     results = {name: value for name, value in bundle.results.items() if name != "pending"}
+    if bundle.manifest.pending is not None and "shipped" in results:
+        results["shipped"] = {**results["shipped"], "reason": UNTIMED}
     shipped = results.get("shipped", {}).get("candidate", engine.precision)
     size = sum(file.stat().st_size for file in folder.iterdir() if file.name != folders.RECORD)
     results["size_bytes"] = {**results.get("size_bytes", {}), shipped: size}

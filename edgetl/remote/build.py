@@ -161,7 +161,7 @@ def _one(bundle: Bundle, host: str, order: Order, sent: Path, out: Path, teller:
         row["error"] = error.as_data()
     if (out / "log").is_file():
         shutil.copyfile(out / "log", log)
-        row["log"] = str(log)
+        row["log"] = _shown(log)
     row["seconds"] = round(time.perf_counter() - begun, 1)
     return Finished(row, failure)
 
@@ -213,7 +213,7 @@ def _row(bundle: Bundle) -> dict[str, Any]:
     engine = bundle.engine
     measured = msgspec.json.decode((bundle.folder / DEVICE).read_bytes())
     return {
-        "bundle": str(bundle.folder),
+        "bundle": _shown(bundle.folder),
         "engine": f"{engine.precision} for {engine.backend} {engine.device}",
         "golden": measured["verify"].get("golden"),
         "latency_ms": measured["bench"].get("latency_ms", {}),
@@ -239,6 +239,11 @@ def worst(failure: EdgetlError | None, done: Sequence[Finished]) -> EdgetlError 
 def _slug(host: str) -> str:
     """A host in a file's name."""
     return re.sub(r"[^\w.-]", "-", host)
+
+
+def _shown(path: Path) -> str:
+    """As a user in this folder would write it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _size(folder: Path) -> int:

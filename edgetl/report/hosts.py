@@ -9,7 +9,7 @@ __all__ = ["lines"]
 
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One row a host, what failed last; below a failure what mends it."""
+    """One row a host, what failed last; below it what mends a failure, its log, and which of several bundles is its."""
     wide = max(12, *(len(row["host"]) for row in rows))
     out = [
         "",
@@ -23,11 +23,8 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             ]
         else:
             out.append(f"  {row['host']:<{wide}} {_figures(row)}")
-        out += [
-            f"  {'':<{wide}} {name} {row[key]}"
-            for name, key in (("bundle", "bundle"), ("log   ", "log"))
-            if row[key]
-        ]
+        places = [("log", row["log"])] if len(rows) == 1 else [("bundle", row["bundle"]), ("log", row["log"])]
+        out += [f"  {'':<{wide}} {name:<7} {place}" for name, place in places if place]
     return out
 
 
