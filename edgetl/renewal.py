@@ -76,7 +76,12 @@ def _wanted(bundle: Bundle, device: str | None, devices_file: Path | None) -> De
         profile = msgspec.structs.replace(profile, backend=manifest.backend)
     runs_on, pending = target.where_it_runs(profile)
     if pending is not None:
-        raise EnvironmentLacks(pending["reason"], hint="; then ".join(pending["next"]))
+        raise EnvironmentLacks(
+            pending["reason"],
+            hint=f"edgetl compile BUNDLE there, or edgetl build --device {profile.name} --host user@device ... "
+            "from here; --device NAME compiles for another profile",
+            device=profile.name,
+        )
     return msgspec.structs.replace(runs_on, precision=manifest.precision)
 
 

@@ -149,7 +149,9 @@ def _one(bundle: Bundle, host: str, order: Order, sent: Path, out: Path, teller:
         with Link(host, order.options) as link:
             teller.links.append(link)
             steps = _Steps(host, teller, _size(sent))
-            on_device = session.Session(link, sent, steps.begun, steps.cut, order.delays_s, teller.stop)
+            on_device = session.Session(
+                link, sent, bundle.manifest.backend, steps.begun, steps.cut, order.delays_s, teller.stop
+            )
             code = on_device.run(out)
         if code:
             raise session.failure(out, code, host)

@@ -130,8 +130,12 @@ def _missing(found: Found) -> list[dict[str, str]]:
     return rows
 
 
-def refuse(found: Found) -> None:
+def refuse(found: Found, backend: str = "") -> None:
     """Stop before anything is sent where the device cannot do it.
+
+    Parameters
+    ----------
+    backend : what is to compile there; one of another distribution than ours is not looked for.
 
     Raises
     ------
@@ -142,6 +146,12 @@ def refuse(found: Found) -> None:
             raise EnvironmentLacks(
                 f"{found['host']} lacks {lack['what']}", hint=f"there: {lack['mend']}", host=found["host"]
             )
+    if backend in agent.BACKENDS and backend not in found["backends"]:
+        raise EnvironmentLacks(
+            f"{found['host']} lacks {backend}, which the engine is built with: its python3 does not find it",
+            hint="JetPack brings tensorrt; there: pip install openvino, or onnxruntime",
+            host=found["host"],
+        )
 
 
 def lines(found: Found) -> list[str]:

@@ -40,13 +40,15 @@ class Session:
 
     Attributes
     ----------
-    sent : the folder to send. on_step : told the name of each step that begins there.
+    sent : the folder to send. backend : what is to compile there.
+    on_step : told the name of each step that begins there.
     on_cut : told why, each time the link is lost. delays_s : waits between tries to get it back.
     stop : set by another thread to give up; the work on the device is ended then.
     """
 
     link: Link
     sent: Path
+    backend: str
     on_step: Callable[[str], None]
     on_cut: Callable[[str], None]
     delays_s: Sequence[float] = DELAYS_S
@@ -65,7 +67,7 @@ class Session:
         """
         doctor.reach(self.link)
         found = self._persist(lambda: doctor.examine(self.link))
-        doctor.refuse(found)
+        doctor.refuse(found, self.backend)
         place = f"{found['home']}/.edgetl/builds/{uuid.uuid4().hex}"
         try:
             self._work(place)

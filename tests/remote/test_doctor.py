@@ -23,7 +23,10 @@ def test_a_whole_device_lacks_nothing(device: Device) -> None:
     assert found["home"] == str(device.home)
     assert "openvino" in found["backends"]
     assert "nothing is missing" in doctor.lines(found)[-1]
-    doctor.refuse(found)
+    for backend in ("openvino", "another distribution's"):
+        doctor.refuse(found, backend)
+    with pytest.raises(EnvironmentLacks, match="lacks tensorrt"):
+        doctor.refuse(found, "tensorrt")
 
 
 @pytest.mark.parametrize(
