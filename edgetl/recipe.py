@@ -211,7 +211,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     batch = batch_of(spec.batch)
     profile = target.profile_of(spec)
     models.find(spec.model)
-    runs_on, pending = target.where_it_runs(profile)
+    runs_on, pending = target.where_it_runs(profile, spec.hosts)
     source = demo.write(store.root / "demo") if spec.data == "demo" else Path(spec.data)
     dataset = layout.scan(source, seed=spec.seed)
     root = layout.source_root(source)

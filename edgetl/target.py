@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def headline(spec: BuildSpec) -> str:
     profile = profile_of(spec)
     backends = " or ".join([profile.backend, *other_backends(spec, profile)])
     parts = [f"edgetl {edgetl.__version__}", f"{profile.name} ({backends} {profile.device})"]
-    return " · ".join([*parts, *filter(None, [host_note(profile, _pending(profile))])])
+    return " · ".join([*parts, *filter(None, [host_note(profile, _pending(profile, spec.hosts))])])
 
 
 def profile_of(spec: BuildSpec) -> DeviceProfile:
@@ -87,9 +87,20 @@ def candidates(profile: DeviceProfile, others: tuple[str, ...], *, pending: bool
     return tuple(name for name in (*own, *rivals) if profile.scheme != "none" or precision_of(name) != "int8")
 
 
-def where_it_runs(profile: DeviceProfile) -> tuple[DeviceProfile, Mapping[str, Any] | None]:
-    """The profile that engines are compiled for here, and what is left to do where that is not the target."""
-    pending = _pending(profile)
+def where_it_runs(
+    profile: DeviceProfile, hosts: Sequence[str] = ()
+) -> tuple[DeviceProfile, Mapping[str, Any] | None]:
+    """The profile that engines are compiled for here, and what is left to do where that is not the target.
+
+    Parameters
+    ----------
+    hosts : who builds the engine in this host's place, even where this host could.
+
+    Raises
+    ------
+    EnvironmentLacks : this host should build it and has not the backend or the device.
+    """
+    pending = _pending(profile, hosts)
     if pending is not None:
         return msgspec.structs.replace(profile, backend=REFERENCE, device="CPU", options={}), pending
     probe = seam.find(profile.backend).probe()
@@ -103,31 +114,41 @@ def where_it_runs(profile: DeviceProfile) -> tuple[DeviceProfile, Mapping[str, A
     return profile, None
 
 
-def _pending(profile: DeviceProfile) -> Mapping[str, Any] | None:
+def _pending(profile: DeviceProfile, hosts: Sequence[str] = ()) -> Mapping[str, Any] | None:
     """Why a profile's engine is not built on this host, and the steps that are left; ``None`` where it is."""
-    if profile.backend != "tensorrt":
+    own = profile.backend == "tensorrt"
+    if not own and not hosts:
         return None
-    lacks, steps = "this host is not one", _on_the_device(profile)
-    if devices.host_is(profile):
+    where = " ".join(f"--host {host}" for host in hosts or ("user@device",))
+    steps = [
+        f"edgetl build --device {profile.name} {where} ...   finishes on the device, over SSH",
+        "by hand: copy the bundle to the device; there edgetl compile BUNDLE, edgetl verify BUNDLE, "
+        "edgetl bench BUNDLE",
+    ]
+    if not own:
+        return {"reason": f"the engine is built on {', '.join(hosts)}", "next": steps}
+    lacks = "this host is not one"
+    if devices.host_is(profile) and not hosts:
         probe = seam.find(profile.backend).probe()
         if probe.usable and profile.device in probe.devices:
             return None
         lacks = f"this one cannot: {probe.reason or f'it has no {profile.device}'}"
-        steps = (probe.mend,) if probe.mend else steps
+        steps = [probe.mend] if probe.mend else steps
+    else:
+        steps.append(f"without edgetl there: {_trtexec(profile)}")
     return {
         "reason": f"a TensorRT engine is built on the {profile.name} itself, and {lacks}",
-        "next": list(steps),
+        "next": steps,
     }
 
 
-def _on_the_device(profile: DeviceProfile) -> tuple[str, ...]:
-    build = (
-        "trtexec --onnx=model.fp32.onnx --saveEngine=engine.plan --fp16"
-        if profile.scheme == "none"
-        else "trtexec --onnx=model.int8.fp16.onnx --saveEngine=engine.plan --stronglyTyped"
+def _trtexec(profile: DeviceProfile) -> str:
+    if profile.scheme == "none":
+        return "trtexec --onnx=model.fp32.onnx --saveEngine=engine.plan --fp16"
+    return (
+        "trtexec --onnx=model.int8.fp16.onnx --saveEngine=engine.plan --stronglyTyped"
         "   (TensorRT before 10.12: --onnx=model.int8.onnx --saveEngine=engine.plan --int8 --fp16)"
     )
-    return "copy the bundle to the device", f"on the device: {build}"
 
 
 def takes_types(profile: DeviceProfile) -> bool:

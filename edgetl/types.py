@@ -151,6 +151,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     out, name : where bundles go: ``out/name/<UTC time>``; the name of the data folder where it is ``None``.
     search : time other placements of INT8 and keep the fastest, where this host is the device.
     instances : fresh engine instances that the latency comparison draws.
+    hosts : where the engine is built, over SSH, once the rest is done here; nothing is compiled for the device here.
     """
 
     data: str
@@ -186,3 +187,4 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     force: tuple[str, ...] = ()
     search: bool = True
     instances: int = 12
+    hosts: tuple[str, ...] = ()

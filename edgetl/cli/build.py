@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import options, progress
+from edgetl.cli import options, progress, remote
 from edgetl.errors import EdgetlError
 from edgetl.home import cache_folder
 
@@ -22,7 +22,7 @@ Build a verified engine from labelled pictures.
 \b
   edgetl build --device intel-cpu --data ./images --max-drop 1%
   edgetl build --data parts.csv --model timm/tf_efficientnet_lite0 --weights lite0.safetensors
-  edgetl build --device jetson --data ./images        (as far as this host can)
+  edgetl build --device jetson --data ./images --host user@jetson    (finished there, over SSH)
 """
 
 
@@ -81,6 +81,10 @@ def build(
     require_engine: Annotated[
         bool, typer.Option("--require-engine", help="Exit 5 where the engine can only be built elsewhere.")
     ] = False,
+    host: options.Hosts = None,
+    ssh_option: options.SshOption = None,
+    ssh_config: options.SshConfig = None,
+    wheelhouse: options.Wheelhouse = None,
     devices: options.DevicesFile = None,
     out: options.Out = Path("runs"),
     name: Annotated[
@@ -147,18 +151,23 @@ def build(
         force=tuple(force or ()),
         search=search,
         instances=instances,
+        hosts=tuple(host or ()),
     )
     if plan or explain:
         _print_plan(recipe.show_plan(spec, cache=cache_folder()), explain=explain, as_json=as_json)
         return
+    order = remote.order(spec, ssh_option=ssh_option, ssh_config=ssh_config, wheelhouse=wheelhouse)
     sink = progress.sink(quiet=quiet or as_json)
     headline = "" if quiet or as_json else target.headline(spec)
     if headline:
         print(headline, file=sys.stderr)
     result = recipe.build(spec, progress=sink, cache=cache_folder())
-    _print_result(result.data, headline, as_json=as_json)
-    if result.failure is not None:
-        _end_badly(result.failure, as_json=as_json)
+    outcome, failure = result.data, result.failure
+    if order is not None:
+        outcome, failure = remote.finish(result, order, sink)
+    _print_result(outcome, headline, as_json=as_json)
+    if failure is not None:
+        _end_badly(failure, as_json=as_json)
 
 
 def _print_result(data: Mapping[str, Any], headline: str, *, as_json: bool) -> None:

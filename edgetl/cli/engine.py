@@ -171,33 +171,53 @@ def inspect(
 
 def compile_command(
     source: Annotated[Path, typer.Argument(metavar="MODEL.onnx|BUNDLE", help="What to compile.")],
-    device: options.Device = "local",
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", "-d", metavar="NAME", help="Device profile (default: local, or the bundle's own)."
+        ),
+    ] = None,
     devices: options.DevicesFile = None,
     precision: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--precision",
             "-p",
             metavar="f32|default|int8",
-            help="f32 forces float; default and int8 leave the vendor's default.",
+            help="f32 forces float; default and int8 leave the vendor's default (default: default).",
         ),
-    ] = "default",
+    ] = None,
     backend_option: options.BackendOption = None,
-    out: options.Out = Path("engine"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Write an engine folder there (default: engine, or into the bundle).",
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compile an ONNX file or a bundle's model into an engine folder."""
-    from edgetl import single
+    """Compile an ONNX file into an engine folder; or give a bundle its engine, in place."""
+    if source.suffix == ".onnx" or out or precision or backend_option:
+        from edgetl import single
 
-    found: dict[str, Any] = single.compile_model(
-        source,
-        device=device,
-        devices_file=devices,
-        precision=precision,
-        options=options.settings(backend_option),
-        out=out,
-    )
-    print(json.dumps(found, ensure_ascii=False) if as_json else f"{out}   {found['summary']}")
+        place = out or Path("engine")
+        found: dict[str, Any] = single.compile_model(
+            source,
+            device=device or "local",
+            devices_file=devices,
+            precision=precision or "default",
+            options=options.settings(backend_option),
+            out=place,
+        )
+    else:
+        from edgetl import renewal
+
+        place = source
+        found = renewal.compile_bundle(source, device=device, devices_file=devices)
+    print(json.dumps(found, ensure_ascii=False) if as_json else f"{place}   {found['summary']}")
 
 
 def register(app: typer.Typer) -> None:

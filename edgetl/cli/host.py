@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import options
+from edgetl.cli import options, remote
 from edgetl.home import cache_folder
 
 __all__ = ["register"]
@@ -77,8 +77,31 @@ def _print_match(match: Path, as_json: bool) -> None:
         )
 
 
-def doctor_command(as_json: options.Json = False) -> None:
-    """Say what this host is, what is installed, and the exact command that mends what is missing."""
+def doctor_command(
+    host: options.Hosts = None,
+    ssh_option: options.SshOption = None,
+    ssh_config: options.SshConfig = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say what this host (or with --host a device) is, what is missing, and the exact command that mends it."""
+    if host:
+        _print_devices(remote.examine(host, ssh_option, ssh_config), as_json)
+    else:
+        _print_this_host(as_json)
+
+
+def _print_devices(found: list[dict[str, Any]], as_json: bool) -> None:
+    from edgetl.remote import doctor
+
+    if as_json:
+        print(json.dumps({"hosts": found}, ensure_ascii=False))
+    else:
+        print("\n".join(line for one in found for line in doctor.lines(one)))
+    if any(one["missing"] for one in found):
+        raise typer.Exit(5)
+
+
+def _print_this_host(as_json: bool) -> None:
     from edgetl.report import host
 
     found: dict[str, Any] = host.examine(cache_folder())

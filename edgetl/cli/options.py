@@ -26,6 +26,7 @@ __all__ = [
     "FixedBatch",
     "FixedSize",
     "Flip",
+    "Hosts",
     "ImageSize",
     "InputMean",
     "InputStd",
@@ -41,10 +42,13 @@ __all__ = [
     "Quiet",
     "Scale",
     "Seed",
+    "SshConfig",
+    "SshOption",
     "Std",
     "Strict",
     "TimeBudget",
     "Weights",
+    "Wheelhouse",
     "crop_fraction",
     "drop_budget",
     "height_and_width",
@@ -244,6 +248,34 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the last block only.")]
+Hosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host", metavar="USER@HOST", help="A device reached over SSH, by key; may be repeated: all at once."
+    ),
+]
+SshOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ssh-option",
+        metavar="KEY=VALUE",
+        help="As after ssh -o, such as Port=2222 or IdentityFile=FILE; may be repeated.",
+    ),
+]
+SshConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--ssh-config", metavar="FILE", help="Configuration of ssh in place of the user's own (as ssh -F)."
+    ),
+]
+Wheelhouse = Annotated[
+    Path | None,
+    typer.Option(
+        "--wheelhouse",
+        metavar="DIR",
+        help="Wheels of numpy and the rest of the core, sent to a device that is offline (default: it uses its own).",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write.")]
 
 

@@ -66,8 +66,8 @@ class Lines:
         self._cached[verb] = self._cached.get(verb, True) and cached
         if self._last_of.get(verb, stage) != stage:
             return
-        took = "cached" if self._cached[verb] else f"{self._seconds[verb]:.1f} s"
-        said = ", ".join(text for text in self._said[verb] if text)
+        took = "cached" if self._cached.pop(verb) else f"{self._seconds.pop(verb):.1f} s"
+        said = ", ".join(text for text in self._said.pop(verb) if text)
         self._rewrite("")
         self._stream.write(f"  {verb:<{_WIDTH}} {said:<88} {took:>8}\n")
         self._stream.flush()

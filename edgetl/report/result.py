@@ -13,7 +13,14 @@ from edgetl.pipeline import Artifact
 from edgetl.report import rivals
 from edgetl.types import BuildSpec
 
-__all__ = ["Outcome", "assemble", "next_commands"]
+__all__ = ["REFERENCE_NOTE", "WAITING_NOTE", "Outcome", "assemble", "next_commands"]
+
+WAITING_NOTE = "accuracy is that of ONNX Runtime on this host, a reference: the engine is not built yet"
+REFERENCE_NOTE = (
+    "accuracy is that of ONNX Runtime where it was built, a reference: "
+    "edgetl verify BUNDLE --data DIR measures the engine's"
+)
+"""What a pending bundle says of its accuracy, and what it says once it has an engine."""
 
 BLAMED = 3
 """Layers that a failure names."""
@@ -128,9 +135,7 @@ def _remark(
 def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[str, Any] | None) -> list[str]:
     notes = [host_note] if host_note else []
     if pending:
-        notes.append(
-            "accuracy is that of ONNX Runtime on this host, a reference: the engine is not built yet"
-        )
+        notes.append(WAITING_NOTE)
     notes += list(artifacts["backbone"].record.get("notes", ()))
     notes += list(artifacts["check"].record["warnings"])
     if "calibrate" in artifacts:
@@ -155,7 +160,7 @@ def _judge(spec: BuildSpec, chosen: Mapping[str, Any], data: Mapping[str, Any]) 
         return Inconclusive(
             f"the latency budget cannot be judged: {latency['sentence']}", hint="more --instances"
         )
-    if "pending" in data and spec.require_engine:
+    if "pending" in data and spec.require_engine and not spec.hosts:  # a host is still to build it
         return EnvironmentLacks(data["pending"]["reason"], hint=data["pending"]["next"][0])
     if spec.strict and accuracy["verdict"] == "unproven":
         return Inconclusive(accuracy["sentence"], hint="more test images, or without --strict")

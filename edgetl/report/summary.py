@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgetl.candidate import spoken
-from edgetl.report import rivals
+from edgetl.report import hosts, rivals
 
 __all__ = ["accuracy_lines", "bytes_text", "lines", "table"]
 
@@ -75,6 +75,7 @@ def lines(result: Mapping[str, Any], *, told: str = "") -> list[str]:
         out.append(f"  shipped {spoken(result['shipped']['candidate'])}: {result['shipped']['reason']}")
     out += rivals.lines(result)
     out += [f"  note    {note}" for note in result.get("notes", ()) if note not in told]
+    out += hosts.lines(result["hosts"]) if result.get("hosts") else []
     out += ["", f"  bundle  {result['bundle']}   ({result['latest']})"]
     steps = pending["next"] if pending else result["next"]
     out += [f"  {'next' if index == 0 else '':<7} {step}" for index, step in enumerate(steps)]
