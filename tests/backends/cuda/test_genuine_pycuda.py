@@ -110,7 +110,8 @@ def installed(outside: Mapping[str, str], tmp_path_factory: pytest.TempPathFacto
     must(
         "gcc", "-shared", "-Wl,-soname,libcuda.so.1", "empty.c", "-o", "libcuda.so", env=outside, cwd=linking
     )
-    building = {**outside, "LIBRARY_PATH": str(linking)}
+    # the empty library resolves nothing: the linker would leave it out, and the driver would never be looked for
+    building = {**outside, "LIBRARY_PATH": str(linking), "LDFLAGS": "-Wl,--no-as-needed"}
     must(*pip, "wheel", "--no-deps", "-w", place, ".", env=building, cwd=source)
     must(*pip, "install", *NEEDED, next(place.glob("pycuda-*.whl")), env=outside, cwd=place)
     graphs = run(*pip, "install", CUDA_PYTHON, env=outside, cwd=place).returncode == 0
