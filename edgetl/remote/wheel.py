@@ -29,7 +29,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def requirements() -> list[str]:
     """What the core depends on, such as ``numpy>=1.26``: extras are the device's own affair."""
-    return [one for one in metadata.distribution(NAME).requires or () if ";" not in one]
+    return [one for one in _distribution().requires or () if ";" not in one]
 
 
 def write(folder: Path) -> Path:
@@ -39,7 +39,7 @@ def write(folder: Path) -> Path:
     ------
     EnvironmentLacks : its files are not where they should be.
     """
-    distribution = metadata.distribution(NAME)
+    distribution = _distribution()
     members = dict(_installed(distribution) or _checkout())
     if f"{NAME}/__init__.py" not in members:
         raise EnvironmentLacks(
@@ -59,6 +59,16 @@ def write(folder: Path) -> Path:
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, body)
     return wheel
+
+
+def _distribution() -> metadata.Distribution:
+    """The one that an installer wrote: what a build leaves in a checkout has neither RECORD nor METADATA."""
+    for found in metadata.distributions(name=NAME):
+        if found.read_text("RECORD") is not None:
+            return found
+    raise EnvironmentLacks(
+        "this edgetl was not installed", hint="pip install edgetl, or pip install -e CHECKOUT"
+    )
 
 
 def _digest(body: bytes) -> str:
