@@ -274,7 +274,7 @@ class _Walk:
         kind, name = self.kind(node.args[0], names), node.args[1]
         if kind.what not in ("module", "class", "of"):
             return None
-        if not isinstance(name, ast.Constant):
+        if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
             self.fault(node, "hasattr of a name that is not written out cannot be checked")
             return None
         there = self.release.has(kind, name.value)

@@ -61,7 +61,7 @@ def measure(results: Results, driver: CudaDriver, *, blocks: int) -> None:
                 times[name].append(microseconds(contenders[name]))
     session.close()
     results.keep("microseconds, means of blocks", times)
-    added = [ours - bare for ours, bare in zip(times["session"], times["bare"])]
+    added = [whole - bare for whole, bare in zip(times["session"], times["bare"])]
     results.limit(
         ROW,
         statistics.median(added),

@@ -56,7 +56,7 @@ def profile_of(root: Path) -> str | None:
     board = jetson.read(root)
     assert board is not None
     found = jetson.fitting(board, devices.load())
-    return found and found.name
+    return None if found is None else found.name
 
 
 def test_an_orin_nano_is_told_with_release_power_mode_and_what_to_expect(tmp_path: Path) -> None:

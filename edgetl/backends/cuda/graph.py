@@ -20,7 +20,7 @@ def missing() -> str:
     try:
         _binding()
     except ImportError:
-        return "no CUDA graphs, for cuda-python is not installed"
+        return "no CUDA graphs, for cuda-python (from 12.8 on) is not installed"
     return ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import numpy.typing as npt
 
@@ -14,9 +14,16 @@ from edgetl.backends.execution import Execution
 from edgetl.errors import BackendError, EdgetlError
 from edgetl.types import TensorSpec
 
-__all__ = ["Lane", "is_static"]
+__all__ = ["Lane", "Owned", "is_static"]
 
 Array = npt.NDArray[Any]
+
+
+class Owned(Protocol):
+    """Whatever a lane has to give back."""
+
+    def close(self) -> None:
+        """Once, in a context."""
 
 
 def is_static(specs: Sequence[TensorSpec]) -> bool:
@@ -31,6 +38,7 @@ class Lane:
     ----------
     execution : makes the vendor's context; called once.
     mapped : host and device share the bytes. timed : events are recorded around each inference.
+    graphs : what can be captured is; a vendor's profiler sees no layers in a graph.
 
     Attributes
     ----------
@@ -51,8 +59,10 @@ class Lane:
         *,
         mapped: bool = False,
         timed: bool = False,
+        graphs: bool = True,
     ) -> None:
         self._driver = driver
+        self._no_graphs = driver.no_graphs if graphs else "no CUDA graphs were asked for"
         self._execution: Execution | None = None
         self._stream: Stream | None = None
         self._graph: Graph | None = None
@@ -123,10 +133,17 @@ class Lane:
             with suppress(EdgetlError), self._driver.current():  # an inference that failed fails here again
                 self._stream.synchronize()
         memory = (*self._inputs.values(), *self._outputs.values())
+        owned: tuple[Owned | None, ...] = (
+            self._graph,
+            self._execution,
+            *(self._events or ()),
+            *memory,
+            self._stream,
+        )
         with self._driver.current():
-            for owned in (self._graph, self._execution, *(self._events or ()), *memory, self._stream):
-                if owned is not None:
-                    owned.close()
+            for thing in owned:
+                if thing is not None:
+                    thing.close()
         self._graph = self._execution = self._events = self._stream = None
         self.inputs.clear()
         self._answers = {}
@@ -160,8 +177,8 @@ class Lane:
         self._place_outputs()
         self._enqueue()
         self._stream.synchronize()
-        if self._driver.no_graphs:
-            self.launch = f"plain: {self._driver.no_graphs}"
+        if self._no_graphs:
+            self.launch = f"plain: {self._no_graphs}"
             return
         try:
             with self._driver.current():

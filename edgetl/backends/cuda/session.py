@@ -64,6 +64,7 @@ class CudaSession(PooledSession):
     ----------
     engine : what the vendor opened. execution : makes another context of it, called on the GPU's primary context.
     driver : of CUDA; PyCUDA where it is ``None``. timed : device times are taken (``CudaRequest.device_ms``).
+    graphs : inferences of fixed shape are captured; not where a vendor's profiler is to see their layers.
     clock : to choose between copied and shared memory by.
 
     Attributes
@@ -83,12 +84,14 @@ class CudaSession(PooledSession):
         *,
         driver: CudaDriver | None = None,
         timed: bool = False,
+        graphs: bool = True,
         clock: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         super().__init__(engine.inputs, engine.outputs)
         self._execution: Callable[[], Execution] | None = execution
         self._driver = on_pycuda.find() if driver is None else driver
         self._timed = timed
+        self._graphs = graphs
         self._mapped = False
         self.facts = dict(self._driver.facts)
         first = self._choose_memory(clock)
@@ -107,9 +110,16 @@ class CudaSession(PooledSession):
             _check_tensors(made, self.inputs, self.outputs)
             return made
 
-        return CudaRequest(
-            Lane(self._driver, checked, self.inputs, self.outputs, mapped=mapped, timed=self._timed)
+        lane = Lane(
+            self._driver,
+            checked,
+            self.inputs,
+            self.outputs,
+            mapped=mapped,
+            timed=self._timed,
+            graphs=self._graphs,
         )
+        return CudaRequest(lane)
 
     def _choose_memory(self, clock: Callable[[], int]) -> CudaRequest:
         """The first request, with its memory in the faster place."""

@@ -236,9 +236,8 @@ def _layer_times(engine: Engine, plan: OpenedPlan, feed: Mapping[str, Array]) ->
         gpu = on_pycuda.find()
     except EnvironmentLacks:  # no binding of CUDA: what the layers compute in is known without one
         return {}
-    gpu.no_graphs = "layers are timed one by one"
     times = Times()
-    session = CudaSession(engine, lambda: plan.execution(times), driver=gpu)
+    session = CudaSession(engine, lambda: plan.execution(times), driver=gpu, graphs=False)
     try:
         for run in range(WARM_RUNS + PROFILED_RUNS):
             if run == WARM_RUNS:

@@ -102,4 +102,4 @@ def test_a_refusal_is_told_with_the_call_and_the_vendors_name(
 def test_without_cuda_python_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cuda", None)
     monkeypatch.setitem(sys.modules, "cuda.bindings", None)
-    assert graph.missing() == "no CUDA graphs, for cuda-python is not installed"
+    assert graph.missing() == "no CUDA graphs, for cuda-python (from 12.8 on) is not installed"

@@ -81,7 +81,7 @@ def cuda(context: Context) -> PyCudaDriver:
 
     def pagelocked_empty(size: int, dtype: type, mem_flags: int) -> Any:
         context.called(f"pagelocked_empty flags {mem_flags}")
-        held = np.empty(size, dtype)
+        held: Any = np.empty(size, dtype)
         return SimpleNamespace(__array_interface__=held.__array_interface__, base=Base(context), held=held)
 
     def mem_alloc(size: int) -> Any:

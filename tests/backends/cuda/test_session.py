@@ -90,6 +90,14 @@ def test_without_cuda_python_launches_are_plain_and_the_reason_is_said() -> None
     assert cuda.launches == 0
 
 
+def test_graphs_are_left_out_where_layers_are_to_be_timed(cuda: FakeCuda) -> None:
+    session = CudaSession(engine_of(STATIC), lambda: FakeExecution(cuda, STATIC), driver=cuda, graphs=False)
+    assert session.facts["launch"] == "plain: no CUDA graphs were asked for"
+    session.run({"x": picture()})
+    assert (cuda.launches, cuda.made.get("graph", 0)) == (0, 0)
+    assert opened(cuda).facts["launch"] == "graph"
+
+
 def test_an_engine_that_cannot_be_captured_is_launched_plainly_and_that_is_said(cuda: FakeCuda) -> None:
     session = opened(cuda, captures=False)
     assert session.facts["launch"] == "plain: the vendor cannot be captured"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ ORIN = Gpu(name="Orin", capability="8.7", memory_mib=7620, integrated=True)
 PLAN = b"ftrt, a plan"
 
 
-def engine(*, version: str = "10.3.0", gpu: Gpu = ORIN, **config: str) -> Engine:
+def engine(config: Mapping[str, str] | None = None, *, version: str = "10.3.0", gpu: Gpu = ORIN) -> Engine:
     """A record of an engine that was built so."""
     return Engine(
         backend="tensorrt",
@@ -27,7 +28,7 @@ def engine(*, version: str = "10.3.0", gpu: Gpu = ORIN, **config: str) -> Engine
         precision="int8",
         files=(stamp.PLAN,),
         source="0" * 64,
-        config={stamp.DIGEST: digest.of_bytes(PLAN), **config},
+        config={stamp.DIGEST: digest.of_bytes(PLAN), **(config or {})},
         built_with=stamp.built_with(version, gpu, "12.6"),
         inputs=(),
         outputs=(),
@@ -95,7 +96,7 @@ def test_one_flipped_bit_is_refused(tmp_path_factory: pytest.TempPathFactory, bi
 def test_later_releases_open_what_was_built_for_them(
     folder: Path, built: str, here: str, opens: bool
 ) -> None:
-    for_all = engine(version=built, **{stamp.ANY_RELEASE: "true"})
+    for_all = engine({stamp.ANY_RELEASE: "true"}, version=built)
     if opens:
         assert stamp.trusted_plan(for_all, folder, here, ORIN) == PLAN
         return
@@ -117,7 +118,7 @@ def test_other_gpus_run_what_was_built_for_them(
     folder: Path, level: str, capability: str, runs: bool
 ) -> None:
     other = Gpu(name="another", capability=capability, memory_mib=1, integrated=False)
-    built = engine(**{stamp.HARDWARE: level})
+    built = engine({stamp.HARDWARE: level})
     if runs:
         assert stamp.trusted_plan(built, folder, "10.3.0", other) == PLAN
         return

@@ -51,20 +51,19 @@ def test_two_builds_on_one_gpu_do_not_time_each_other(
     vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trt, file = vendor(), tmp_path / "timings.bin"
-    held = []
+    found: list[str] = []
 
     def look(self: Any, network: Any, config: Any) -> bytes:
-        held.append(FileLock(f"{file}.lock", timeout=0, is_singleton=False))
         try:
-            with held[-1]:
-                held.append("free")
+            with FileLock(f"{file}.lock", timeout=0, is_singleton=False):
+                found.append("free")
         except TimeoutError:
-            held.append("locked")
+            found.append("locked")
         return b"plan"
 
     monkeypatch.setattr(trt.Builder, "build_serialized_network", look)
     build(tmp_path, file)
-    assert held[1:] == ["locked"]
+    assert found == ["locked"]
 
 
 def test_without_a_file_nothing_is_kept(vendor: Vendor, tmp_path: Path) -> None:

@@ -35,8 +35,9 @@ MAJOR, MINOR = (int(part) for part in __version__.split(".")[:2])
 
 
 def _enum(name: str, members: str) -> Any:
-    kind = Enum(name, members)
-    kind.__int__ = lambda self: self.value - 1  # type: ignore[attr-defined]
+    make: Any = Enum
+    kind = make(name, members)
+    kind.__int__ = lambda self: self.value - 1
     return kind
 
 
@@ -78,6 +79,9 @@ class IProfiler:
 class _Named:
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
 
 
 def _tensor(name: str, dtype: str, shape: list[int]) -> _Named:
@@ -210,7 +214,9 @@ class _Engine:
         self.logger = logger
         rows = [(row, "INPUT") for row in told("inputs", [["input", "UINT8", [1, 32, 32, 3]]])]
         rows += [(row, "OUTPUT") for row in told("outputs", [["logits", "FLOAT", [1, 5]]])]
-        self.rows = {row[0]: (_tensor(*row), TensorIOMode[mode]) for row, mode in rows}
+        self.rows: dict[str, tuple[_Named, Any]] = {
+            row[0]: (_tensor(*row), TensorIOMode[mode]) for row, mode in rows
+        }
         self.num_io_tensors = len(self.rows)
 
     def get_tensor_name(self, index: int) -> str:
@@ -243,7 +249,9 @@ class _Context:
     def __init__(self, engine: _Engine) -> None:
         self.engine = engine
         self.profiler: Any = None
-        self.shapes = {name: tensor.shape for name, (tensor, _) in engine.rows.items()}
+        self.shapes: dict[str, tuple[int, ...]] = {
+            name: tensor.shape for name, (tensor, _) in engine.rows.items()
+        }
         self.addresses: dict[str, int] = {}
 
     def set_input_shape(self, name: str, dims: tuple[int, ...]) -> bool:
