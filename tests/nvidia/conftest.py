@@ -95,7 +95,7 @@ ONE_RELEASE = pytest.mark.parametrize("release", [RELEASES["10.3.0"]], ids=["10.
 """For what is ours alone and the same on all: on the one that most Jetsons have."""
 
 
-@pytest.fixture(scope="session", params=RELEASES.values(), ids=RELEASES)
+@pytest.fixture(scope="session", params=RELEASES.values(), ids=list(RELEASES))
 def release(request: pytest.FixtureRequest) -> Release:
     """Each of the five."""
     found: Release = request.param
