@@ -29,7 +29,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def requirements() -> list[str]:
     """What the core depends on, such as ``numpy>=1.26``: extras are the device's own affair."""
-    return [one for one in metadata.distribution(NAME).requires or () if ";" not in one]
+    return [one for one in _distribution().requires or () if ";" not in one]
 
 
 def write(folder: Path) -> Path:
@@ -39,7 +39,7 @@ def write(folder: Path) -> Path:
     ------
     EnvironmentLacks : its files are not where they should be.
     """
-    distribution = metadata.distribution(NAME)
+    distribution = _distribution()
     members = dict(_installed(distribution) or _checkout())
     if f"{NAME}/__init__.py" not in members:
         raise EnvironmentLacks(
@@ -61,13 +61,24 @@ def write(folder: Path) -> Path:
     return wheel
 
 
+def _distribution() -> metadata.Distribution:
+    """What was installed; not what a build left in the folder that Python was started in."""
+    found = list(metadata.distributions(name=NAME))
+    return next((one for one in found if one.read_text("RECORD") is not None), found[0])
+
+
 def _digest(body: bytes) -> str:
     """As RECORD writes it (PEP 376): URL-safe base64 without padding."""
     return base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=").decode()
 
 
 def _installed(distribution: metadata.Distribution) -> dict[str, bytes]:
-    """The files of the package as RECORD lists them; none where it lists no package, as after ``pip install -e``."""
+    """The files of the package as RECORD lists them; none where it lists no package, as after ``pip install -e``.
+
+    Beside a checkout, ``edgetl.egg-info`` of an earlier build has a list, too: of sources, and no RECORD.
+    """
+    if distribution.read_text("RECORD") is None:
+        return {}
     listed = [file for file in distribution.files or () if file.parts[0] == NAME and file.suffix != ".pyc"]
     return {file.as_posix(): Path(str(file.locate())).read_bytes() for file in listed}
 

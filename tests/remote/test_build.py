@@ -117,7 +117,8 @@ def test_a_cut_while_the_device_works_does_not_end_the_work(
 def test_a_device_that_restarts_in_the_middle_begins_again(
     device: Device, pending: Path, profiles: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, killed = build._Steps.begun, []
+    begun = build._Steps.begun
+    killed: list[int] = []
 
     def restart_in_verify(self: build._Steps, step: str) -> None:
         begun(self, step)
