@@ -76,7 +76,7 @@ class Session:
         except BaseException:
             self._give_up(place)
             raise
-        self._persist(lambda: self._agent("clean", place))
+        self._persist(lambda: self._clean(place))
         return code
 
     def _work(self, place: str) -> None:
@@ -151,7 +151,12 @@ class Session:
     def _give_up(self, place: str) -> None:
         """Leave nothing running there: one try, for the user waits."""
         with contextlib.suppress(LinkDown, EdgetlError):
-            self._agent("clean", place)
+            self._clean(place)
+
+    def _clean(self, place: str) -> None:
+        """Stop what runs and remove the folder, also where that was done and only its answer was lost."""
+        program = f"{shlex.quote(place)}/sent/{doctor.AGENT.name}"
+        self._checked(f"[ ! -e {program} ] || python3 {program} clean {shlex.quote(place)}")
 
 
 class _Log:

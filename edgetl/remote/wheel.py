@@ -77,7 +77,12 @@ def _digest(body: bytes) -> str:
 
 
 def _installed(distribution: metadata.Distribution) -> dict[str, bytes]:
-    """The files of the package as RECORD lists them; none where it lists no package, as after ``pip install -e``."""
+    """The files of the package as RECORD lists them; none where it lists no package, as after ``pip install -e``.
+
+    Beside a checkout, ``edgetl.egg-info`` of an earlier build has a list, too: of sources, and no RECORD.
+    """
+    if distribution.read_text("RECORD") is None:
+        return {}
     listed = [file for file in distribution.files or () if file.parts[0] == NAME and file.suffix != ".pyc"]
     return {file.as_posix(): Path(str(file.locate())).read_bytes() for file in listed}
 

@@ -81,7 +81,6 @@ class Device:
             "PATH": self.programs,
             "PYTHONPATH": self.distributions,
             "EDGETL_CACHE": self.home / "cache",
-            "PYTHONDONTWRITEBYTECODE": 1,
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_INDEX_URL": "http://127.0.0.1:9",  # nobody's: the device is offline
         }

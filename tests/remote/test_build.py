@@ -15,7 +15,7 @@ import pytest
 from edgetl import digest
 from edgetl.errors import BackendError, BundleError, Cancelled, EnvironmentLacks, GateFailed, InputError
 from edgetl.remote import build, session
-from edgetl.remote.ssh import Options
+from edgetl.remote.ssh import LinkDown, Options
 from edgetl.report import hosts
 from edgetl.runtime import bundle as format_of
 from edgetl.runtime import open_bundle
@@ -113,11 +113,32 @@ def test_a_cut_while_the_device_works_does_not_end_the_work(
     assert open_bundle(pending).manifest.pending is None
 
 
+def test_a_cut_that_loses_the_answer_to_the_last_step_does_not_fail_the_build(
+    device: Device, pending: Path, profiles: Path, wire: MakeWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = wire(device)
+    clean = session.Session._clean
+    lost: list[str] = []
+
+    def lose(self: session.Session, place: str) -> None:
+        clean(self, place)
+        if not lost:
+            lost.append(place)
+            raise LinkDown("the answer was lost")
+
+    monkeypatch.setattr(session.Session, "_clean", lose)
+    done = build.finish(pending, order(device, profiles, port=line.port, steps=(("compile",),)), Told())
+    assert lost
+    assert done[0].failure is None
+    assert not Path(lost[0]).exists()
+
+
 @pytest.mark.slow
 def test_a_device_that_restarts_in_the_middle_begins_again(
     device: Device, pending: Path, profiles: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, killed = build._Steps.begun, []
+    begun = build._Steps.begun
+    killed: list[int] = []
 
     def restart_in_verify(self: build._Steps, step: str) -> None:
         begun(self, step)

@@ -59,6 +59,22 @@ def test_what_was_installed_from_it_gives_it_again(tmp_path: Path) -> None:
     assert (tmp_path / "again" / made.name).read_bytes() == made.read_bytes()
 
 
+def test_what_a_build_left_beside_the_checkout_is_not_taken_for_an_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "edgetl.egg-info"
+    left.mkdir()
+    (left / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: edgetl\nVersion: 0.0.9\n")
+    (left / "SOURCES.txt").write_text("edgetl/__init__.py\n")
+    clean = wheel.write(tmp_path).read_bytes()
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "again").mkdir()
+    made = wheel.write(tmp_path / "again")
+    assert made.name == "edgetl-0.1.0-py3-none-any.whl"
+    assert made.read_bytes() == clean
+    assert wheel.requirements()
+
+
 def test_the_core_alone_is_required() -> None:
     names = {one.partition(">=")[0] for one in wheel.requirements()}
     assert {"numpy", "msgspec", "typer"} <= names
