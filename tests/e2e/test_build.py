@@ -164,6 +164,7 @@ def test_results_in_the_bundle_are_what_json_printed(built: Built) -> None:
     assert kept["latency_ms"] == built.ran.data["latency_ms"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [("--batch", "4"), ("--device", "ort", "--devices", "ort.yaml")])
 def test_int8_keeps_its_accuracy_with_a_fixed_batch_and_on_onnx_runtime(
     built: Built, edgetl: Edgetl, tmp_path: Path, extra: tuple[str, ...]
