@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,12 +11,15 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from edgetl.quantize import batchnorm, files
+from edgetl.quantize import batchnorm, files, padding
 
 __all__ = ["bring", "inner_nodes", "name_nodes", "reads", "tidy"]
 
 FOLDED = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators that weights of some exporters come through: none makes more of them than there was."""
+COUNTED = frozenset({"Concat", "ConstantOfShape", "Slice"})
+"""Operators that numbers such as the sides of a padding are put together by; folded as long as they are few."""
+FEW = 64
 
 NUMBERS = {
     "value_float": np.float32,
@@ -44,7 +48,8 @@ def bring(model: onnx.ModelProto) -> None:
 def tidy(model: onnx.ModelProto) -> None:
     """Take out of a graph in the common form what need not run: Identity, Dropout, moving or casting constants.
 
-    A BatchNormalization goes into the convolution before it, and a Sum of two is an Add, which every scheme knows.
+    A BatchNormalization goes into the convolution before it, a Pad into the one behind it, and a Sum of two is an Add,
+    which every scheme knows.
     """
     _fold(model)
     _bypass(model.graph)
@@ -52,6 +57,7 @@ def tidy(model: onnx.ModelProto) -> None:
         if node.op_type == "Sum" and len(node.input) == 2 and not node.domain:
             node.op_type = "Add"
     batchnorm.fold(model.graph, _readers(model.graph))
+    padding.fold(model.graph, _readers(model.graph))
     _drop_unread(model.graph)
 
 
@@ -113,19 +119,28 @@ def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
 
 
 def _fold(model: onnx.ModelProto) -> None:
-    """Compute the nodes that only move or convert constants."""
+    """Compute the nodes that only move or convert constants, or put a few numbers together."""
     graph = model.graph
     held = {tensor.name: tensor for tensor in graph.initializer if not files.is_outside(tensor)}
     shown = {value.name for value in graph.output}
     for node in list(graph.node):
-        foldable = node.op_type in FOLDED and node.domain in ("", "ai.onnx")
-        if not foldable or node.output[0] in shown or not all(name in held for name in node.input):
+        foldable = node.op_type in FOLDED | COUNTED and node.domain in ("", "ai.onnx")
+        if not foldable or node.output[0] in shown or not all(name in held for name in node.input if name):
+            continue
+        constants = [held[name] for name in node.input if name]
+        if node.op_type in COUNTED and not _few(node, constants):
             continue
         made = graph.initializer.add()
-        made.CopyFrom(_computed(model, node, [held[name] for name in node.input]))
+        made.CopyFrom(_computed(model, node, constants))
         made.name = node.output[0]
         held[made.name] = made
         graph.node.remove(node)
+
+
+def _few(node: onnx.NodeProto, constants: list[onnx.TensorProto]) -> bool:
+    """Whether what a node reads is a few numbers, and what it gives is."""
+    given = int(np.prod(numpy_helper.to_array(constants[0]))) if node.op_type == "ConstantOfShape" else 0
+    return max(given, *(math.prod(tensor.dims) for tensor in constants)) <= FEW
 
 
 def _computed(

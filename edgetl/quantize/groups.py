@@ -18,8 +18,10 @@ __all__ = ["Groups"]
 
 Array = npt.NDArray[Any]
 
-HELD = 32
+HELD = 64
 """Runs that are looked at together: one call of numpy for all costs little more than for one."""
+HELD_BYTES = 1 << 26
+"""Of the outputs of these runs, at most: fewer runs of a network whose activations come out whole."""
 
 
 class Groups:
@@ -49,7 +51,8 @@ class Groups:
         if self._held and not _alike(self._held[0][1], arrays):
             self._look()
         self._held.append((first, arrays))
-        if len(self._held) == HELD:
+        size = sum(array.nbytes for array in arrays.values())
+        if len(self._held) >= min(HELD, HELD_BYTES // size):
             self._look()
 
     def parts(self) -> dict[str, list[RangeStats]]:

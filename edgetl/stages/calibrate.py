@@ -64,7 +64,7 @@ def stage(
 
     options = {"samples": samples, "method": method, "seed": seed, "select": select}
     reads = ("export", "prepare", *(("features",) if ready else ()))
-    return Stage("calibrate", 9, reads, options, observe.tools(), run)
+    return Stage("calibrate", 10, reads, options, observe.tools(), run)
 
 
 def _singly(pictures: npt.NDArray[Any], drawn: Iterable[int]) -> Iterator[npt.NDArray[Any]]:

@@ -26,4 +26,4 @@ def stage(scheme: str, method: str, *, reduce_range: bool) -> Stage:
         return {"summary": report.summary(), **msgspec.to_builtins(report)}
 
     options = {"scheme": scheme, "method": method, "reduce_range": reduce_range}
-    return Stage("quantize", 7, ("export", "calibrate"), options, place.tools(), run)
+    return Stage("quantize", 8, ("export", "calibrate"), options, place.tools(), run)
