@@ -1,8 +1,8 @@
 """B6: wall time of calibrating and quantizing with 300 ImageNet pictures, against NNCF and ONNX Runtime's entropy.
 
 Rounds of the contenders take turns, each in a fresh process (``_calibrators``). ONNX Runtime keeps every activation of
-every picture until it counts them, so it gets as many of the 300 pictures as the memory holds, and is held against ours of
-as many.
+every picture until it counts them, so it gets as many of the 300 pictures as the memory holds, and ours
+gets as many when the two are compared.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import ctypes
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,19 @@ UNTIMED = "on its accuracy alone: it was not timed against the others"
 RENEWED_NOTE = "the engine was compiled again after the build: latencies are those of the one before"
 
 
-def compile_bundle(place: Path, *, device: str | None, devices_file: Path | None) -> dict[str, Any]:
+def compile_bundle(
+    place: Path,
+    *,
+    device: str | None,
+    devices_file: Path | None,
+    options: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Build the engine of a bundle that has none yet, or another one, from the bundle's own model.
 
     Parameters
     ----------
     device : a profile to compile for in place of the one that the bundle was built for.
+    options : of the backend, laid over those of the profile.
 
     Raises
     ------
@@ -50,6 +57,7 @@ def compile_bundle(place: Path, *, device: str | None, devices_file: Path | None
         )
     bundle = open_bundle(place)
     wanted = _wanted(bundle, device, devices_file)
+    wanted = msgspec.structs.replace(wanted, options={**wanted.options, **(options or {})})
     quantized = wanted.precision == "int8"
     model = target.quantized_file(wanted) if quantized else "model.fp32.onnx"
     if model not in bundle.manifest.files:

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,10 +15,12 @@ import pytest
 
 from edgetl import digest, renewal
 from edgetl.backends import folder as folders
+from edgetl.devices import DeviceProfile
 from edgetl.errors import BackendError, EnvironmentLacks, InputError
 from edgetl.report.result import REFERENCE_NOTE, WAITING_NOTE
 from edgetl.runtime import bundle as format_of
 from edgetl.runtime import load, open_bundle
+from edgetl.types import Engine
 from tests import handmade
 
 WAITING = format_of.Pending(reason="built on the board", next=("compile it there",))
@@ -82,6 +85,22 @@ def test_the_same_engine_again_is_the_same_bytes_and_another_device_another_engi
     manifest = open_bundle(pending).manifest
     assert (manifest.device, manifest.backend) == ("other", "onnxruntime")
     assert "engine/model.onnx" in manifest.files
+
+
+def test_options_of_the_backend_are_laid_over_those_of_the_profile(
+    pending: Path, profiles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles.write_text("devices: {by-hand: {backend: fake, options: {a: 1, b: 2}}}\n")
+    given: list[Mapping[str, object]] = []
+    compiled = folders.compile_into
+
+    def note(model: Path, profile: DeviceProfile, folder: Path) -> Engine:
+        given.append(profile.options)
+        return compiled(model, msgspec.structs.replace(profile, options={}), folder)
+
+    monkeypatch.setattr(folders, "compile_into", note)
+    renewal.compile_bundle(pending, device=None, devices_file=profiles, options={"b": "3"})
+    assert given == [{"a": 1, "b": "3"}]
 
 
 @pytest.mark.parametrize(

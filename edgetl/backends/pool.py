@@ -26,11 +26,13 @@ class PooledSession(ABC):
     Attributes
     ----------
     inputs, outputs : what the engine takes and gives.
+    facts : how inferences are run, by name, for whoever reports a measurement; a backend adds what it has to say.
     """
 
     def __init__(self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
         self.inputs = inputs
         self.outputs = outputs
+        self.facts: dict[str, str] = {}
         self._idle: deque[Request] = deque()
         self._closed = False
 

@@ -67,6 +67,10 @@ class Session(Protocol):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """How inferences are run, by name, for whoever reports a measurement; empty where there is nothing to say."""
+
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs for these inputs, as arrays that the caller owns; safe from any thread.
 

@@ -41,11 +41,13 @@ class Timed:
 
     Attributes
     ----------
-    before : the host before anything ran. measured : by name, ``engine`` and for a bundle ``frame``.
+    before : the host before anything ran. facts : of the session, how its inferences were run.
+    measured : by name, ``engine`` and for a bundle ``frame``.
     """
 
     engine: Engine
     before: Context
+    facts: dict[str, str]
     measured: dict[str, Measurement]
 
     def data(self) -> dict[str, Any]:
@@ -60,6 +62,7 @@ class Timed:
             },
             "latency_ms": {name: one.summary() for name, one in self.measured.items()},
             "context": msgspec.to_builtins(self.before),
+            "runs": self.facts,
             "doubts": told.doubts(self.measured, self.before),
             "measurements": msgspec.to_builtins(self.measured),
         }
@@ -74,6 +77,7 @@ class Timed:
             *told.table(self.measured),
             "",
             *told.context_lines(self.before),
+            *(f"  {name:<10} {fact}" for name, fact in self.facts.items()),
             *(f"  doubt      {doubt}" for doubt in told.doubts(self.measured, self.before)),
             "  one instance of the engine: another may be some percent faster or slower for its whole life",
         ]
@@ -91,9 +95,8 @@ def of_bundle(place: Path, pace: Pace, progress: Progress) -> Timed:
             "engine": harness.engine_call(predictor.session, feed),
             "frame": lambda: predictor.predict(frame),
         }
-        return Timed(
-            engine, before, {name: _time(name, call, before, pace, progress) for name, call in calls.items()}
-        )
+        measured = {name: _time(name, call, before, pace, progress) for name, call in calls.items()}
+        return Timed(engine, before, dict(predictor.session.facts), measured)
 
 
 def of_model(place: Path, profile: DeviceProfile, pace: Pace, progress: Progress) -> Timed:
@@ -114,7 +117,8 @@ def of_model(place: Path, profile: DeviceProfile, pace: Pace, progress: Progress
         session = backend.open(engine, Path(scratch))
         try:
             call = harness.engine_call(session, {spec.name: noise(spec) for spec in engine.inputs})
-            return Timed(engine, before, {"engine": _time("engine", call, before, pace, progress)})
+            measured = {"engine": _time("engine", call, before, pace, progress)}
+            return Timed(engine, before, dict(session.facts), measured)
         finally:
             session.close()
 

@@ -200,7 +200,8 @@ def compile_command(
     as_json: options.Json = False,
 ) -> None:
     """Compile an ONNX file into an engine folder; or give a bundle its engine, in place."""
-    if source.suffix == ".onnx" or out or precision or backend_option:
+    settings = options.settings(backend_option)
+    if source.suffix == ".onnx" or out or precision:
         from edgetl import single
 
         place = out or Path("engine")
@@ -209,14 +210,14 @@ def compile_command(
             device=device or "local",
             devices_file=devices,
             precision=precision or "default",
-            options=options.settings(backend_option),
+            options=settings,
             out=place,
         )
     else:
         from edgetl import renewal
 
         place = source
-        found = renewal.compile_bundle(source, device=device, devices_file=devices)
+        found = renewal.compile_bundle(source, device=device, devices_file=devices, options=settings)
     print(json.dumps(found, ensure_ascii=False) if as_json else f"{place}   {found['summary']}")
 
 

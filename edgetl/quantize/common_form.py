@@ -140,7 +140,8 @@ def _fold(model: onnx.ModelProto) -> None:
 def _few(node: onnx.NodeProto, constants: list[onnx.TensorProto]) -> bool:
     """Whether what a node reads is a few numbers, and what it gives is."""
     given = int(np.prod(numpy_helper.to_array(constants[0]))) if node.op_type == "ConstantOfShape" else 0
-    return max(given, *(math.prod(tensor.dims) for tensor in constants)) <= FEW
+    sizes = [int(math.prod(tensor.dims)) for tensor in constants]
+    return max(given, *sizes) <= FEW
 
 
 def _computed(

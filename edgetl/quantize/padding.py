@@ -25,7 +25,9 @@ def fold(graph: onnx.GraphProto, readers: Mapping[str, int]) -> None:
     """
     held = {tensor.name: tensor for tensor in graph.initializer if not files.is_outside(tensor)}
     for pad in [node for node in graph.node if node.op_type == "Pad" and not node.domain]:
-        reading = [n for n in graph.node if n.op_type == "Conv" and not n.domain and n.input[0] == pad.output[0]]
+        reading = [
+            n for n in graph.node if n.op_type == "Conv" and not n.domain and n.input[0] == pad.output[0]
+        ]
         sides = _sides(pad, held)
         own = [_own(node) for node in reading]
         if sides is None or None in own or len(reading) != readers[pad.output[0]]:
@@ -59,7 +61,7 @@ def _sides(pad: onnx.NodeProto, held: Mapping[str, onnx.TensorProto]) -> Sides |
 
 
 def _own(node: onnx.NodeProto) -> Sides | None:
-    """The padding that a convolution of pictures has; ``None`` where it is told by the shape, or it is not of pictures."""
+    """The padding of a convolution; ``None`` where the shape tells it, or it is not of pictures."""
     told = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if told.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
         return None

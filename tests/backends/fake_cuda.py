@@ -148,7 +148,9 @@ class FakeCuda:
     sticky: bool = False
     device_ms: float = 0.0
     launches: int = 0
-    facts: Mapping[str, str] = field(default_factory=lambda: {"gpu": "a fake", "binding": "none"})
+    facts: Mapping[str, str] = field(
+        default_factory=lambda: {"gpu": "a fake", "binding": "none", "wait": "spin"}
+    )
     live: dict[str, int] = field(default_factory=dict)
     made: dict[str, int] = field(default_factory=dict)
     memory: dict[int, Array] = field(default_factory=dict)

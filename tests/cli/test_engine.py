@@ -156,6 +156,13 @@ def test_an_option_of_a_backend_is_refused_by_one_that_has_none(
     assert (told.code, "is not NAME=VALUE" in told.err) == (2, True)
 
 
+def test_an_option_that_is_refused_leaves_a_bundle_as_it_was(run: Run, bundle: Path, tmp_path: Path) -> None:
+    before = digest.of_tree(bundle)
+    told = run("compile", bundle, "--device", "local", "--backend-option", "memPoolSize=workspace:64")
+    assert (told.code, "memPoolSize" in told.err) == (2, True)
+    assert digest.of_tree(bundle) == before
+
+
 @pytest.mark.parametrize("command", ["verify", "bench", "inspect", "compile"])
 def test_a_bundle_that_is_not_there_is_bad_input(run: Run, command: str) -> None:
     told = run(command, "runs/latest")

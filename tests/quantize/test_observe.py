@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,9 +15,11 @@ from edgetl.calibration import ranges
 
 from edgetl.errors import InputError
 from edgetl.quantize import graph as reading
+from edgetl.quantize import groups
 from edgetl.quantize.observe import RUNS, input_of, observe
 from edgetl.quantize.plan import plan, tensors_to_observe
 from edgetl.quantize.schemes import SCHEMES
+from edgetl.quantize.taps import Look, Taps
 from edgetl.types import TensorSpec
 from tests.quantize import graphs
 
@@ -78,6 +81,26 @@ def test_samples_are_asked_for_as_they_are_needed_and_let_go(model: Path) -> Non
 
     observe(model, pictures())
     assert len(given) == N
+
+
+def test_runs_with_large_outputs_are_looked_at_one_by_one(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    looks = Taps.looks
+
+    def counted(self: Taps, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Look]:
+        looked.append(len(next(iter(arrays.values()))))
+        return looks(self, arrays)
+
+    monkeypatch.setattr(Taps, "looks", counted)
+    together = observe(model, grey(range(N)))
+    monkeypatch.setattr(groups, "HELD_BYTES", 1)
+    alone = observe(model, grey(range(N)))
+    assert looked == [N] + [1] * N
+    for name, stats in together.ranges.items():
+        assert stats.bins is not None
+        np.testing.assert_array_equal(stats.bins, alone.ranges[name].bins)
 
 
 @pytest.mark.parametrize("method", ["default", *ranges.METHODS])

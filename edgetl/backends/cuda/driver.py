@@ -82,7 +82,7 @@ class CudaDriver(Protocol):
 
     Attributes
     ----------
-    facts : the binding and the GPU, for whoever reports a measurement.
+    facts : for whoever reports a measurement: ``gpu``, ``binding``, and how threads ``wait`` for the GPU.
     integrated : the GPU shares its memory with the CPU, as on a Jetson.
     no_graphs : why nothing can be captured; empty where it can.
     """

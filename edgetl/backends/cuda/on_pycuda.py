@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from edgetl.backends import driver
 from edgetl.backends.checks import without_paths
-from edgetl.backends.cuda import graph
+from edgetl.backends.cuda import graph, waiting
 from edgetl.backends.cuda.driver import DeviceMemory, Event, Graph, PinnedArray, Stream
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 
@@ -54,7 +54,8 @@ def find() -> PyCudaDriver:
         raise EnvironmentLacks(f"PyCUDA does not load: {without_paths(str(error))}", hint=MEND) from error
     try:
         cuda.init()
-        return PyCudaDriver(cuda, cuda.Device(0))
+        waits = waiting.pin()  # before the context is made
+        return PyCudaDriver(cuda, cuda.Device(0), waits)
     except cuda.Error as error:
         raise _told(cuda, error) from error
 
@@ -136,10 +137,10 @@ class PyCudaDriver:
 
     Parameters
     ----------
-    cuda : the module ``pycuda.driver``, initialised. device : of it.
+    cuda : the module ``pycuda.driver``, initialised. device : of it. waits : how threads wait for it.
     """
 
-    def __init__(self, cuda: Any, device: Any) -> None:
+    def __init__(self, cuda: Any, device: Any, waits: str) -> None:
         self._cuda = cuda
         self._current = Current(cuda, device.retain_primary_context())
         self.no_graphs = graph.missing()
@@ -147,6 +148,7 @@ class PyCudaDriver:
         self.facts: Mapping[str, str] = {
             "gpu": str(device.name()),
             "binding": f"pycuda {_version('pycuda')}",
+            "wait": waits,
         }
 
     def current(self) -> Current:

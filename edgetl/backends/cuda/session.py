@@ -69,7 +69,7 @@ class CudaSession(PooledSession):
 
     Attributes
     ----------
-    facts : how inferences are run, for whoever reports a measurement: ``gpu``, ``binding``, ``launch``, ``memory``.
+    facts : how inferences are run: ``gpu``, ``binding``, ``wait``, ``launch``, ``memory``.
 
     Raises
     ------
@@ -93,7 +93,7 @@ class CudaSession(PooledSession):
         self._timed = timed
         self._graphs = graphs
         self._mapped = False
-        self.facts = dict(self._driver.facts)
+        self.facts.update(self._driver.facts)
         first = self._choose_memory(clock)
         self.facts["launch"] = first.launch
         self._idle.append(first)

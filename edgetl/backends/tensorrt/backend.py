@@ -18,7 +18,7 @@ from edgetl.backends import driver
 from edgetl.backends.checks import check_inputs, noise
 from edgetl.backends.driver import Driver, Gpu
 from edgetl.backends.seam import Probe, Session
-from edgetl.backends.tensorrt import inspector, memory, options, stamp, timing
+from edgetl.backends.tensorrt import comparable, inspector, memory, options, stamp, timing
 from edgetl.backends.tensorrt.options import Options
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 from edgetl.home import cache_folder
@@ -122,7 +122,9 @@ class TensorRT:
         """Check stamp and digest, deserialise, and hand the contexts to a CUDA session."""
         from edgetl.backends.cuda import CudaSession
 
-        return CudaSession(engine, _opened(engine, folder).execution)
+        session = CudaSession(engine, _opened(engine, folder).execution)
+        session.facts["trtexec"] = comparable.trtexec(session.facts, engine.built_with["tensorrt"])
+        return session
 
     def trial(self, model: Path, profile: DeviceProfile) -> Session:
         """The same, in a folder that is gone when it is open."""

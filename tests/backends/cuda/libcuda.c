@@ -49,6 +49,9 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
     *value = attribute == 18 ? getenv("EDGETL_INTEGRATED") != NULL : attribute == 75 ? 8 : attribute == 76 ? 7 : 0;
     return OK;
 }
+static unsigned schedule;
+int cuDevicePrimaryCtxGetState(int device, unsigned *flags, int *active) { *flags = schedule; *active = alive[CONTEXT] > 0; return OK; }
+int cuDevicePrimaryCtxSetFlags_v2(int device, unsigned flags) { faults += alive[CONTEXT] > 0; schedule = flags; return OK; }
 int cuDevicePrimaryCtxRetain(void **context, int device) { *context = make(CONTEXT); return OK; }
 int cuDevicePrimaryCtxRelease_v2(int device) { alive[CONTEXT]--; return OK; }
 int cuCtxPushCurrent_v2(void *context) { depth++; return OK; }

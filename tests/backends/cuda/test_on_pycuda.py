@@ -102,12 +102,13 @@ def cuda(context: Context) -> PyCudaDriver:
         host_alloc_flags=SimpleNamespace(DEVICEMAP=2),
         device_attribute=SimpleNamespace(INTEGRATED=18),
     )
-    return PyCudaDriver(module, device)
+    return PyCudaDriver(module, device, "spin")
 
 
 def test_a_jetson_is_integrated_and_facts_name_the_gpu(cuda: PyCudaDriver) -> None:
     assert cuda.integrated
     assert cuda.facts["gpu"] == "Orin"
+    assert cuda.facts["wait"] == "spin"
 
 
 def test_running_out_of_memory_is_told_with_the_mend(cuda: PyCudaDriver, context: Context) -> None:
