@@ -51,8 +51,8 @@ class Groups:
         if self._held and not _alike(self._held[0][1], arrays):
             self._look()
         self._held.append((first, arrays))
-        size = sum(array.nbytes for array in arrays.values())
-        if len(self._held) >= min(HELD, HELD_BYTES // size):
+        size = len(self._held) * sum(array.nbytes for array in arrays.values())
+        if len(self._held) == HELD or size >= HELD_BYTES:
             self._look()
 
     def parts(self) -> dict[str, list[RangeStats]]:

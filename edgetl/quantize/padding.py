@@ -23,13 +23,14 @@ def fold(graph: onnx.GraphProto, readers: Mapping[str, int]) -> None:
     ----------
     readers : how often each tensor is read, in bodies and as an output of the graph too.
     """
+    ranks = {tensor.name: len(tensor.dims) for tensor in graph.initializer}
     held = {tensor.name: tensor for tensor in graph.initializer if not files.is_outside(tensor)}
     for pad in [node for node in graph.node if node.op_type == "Pad" and not node.domain]:
         reading = [
             n for n in graph.node if n.op_type == "Conv" and not n.domain and n.input[0] == pad.output[0]
         ]
         sides = _sides(pad, held)
-        own = [_own(node) for node in reading]
+        own = [_own(node) if ranks.get(node.input[1]) == 4 else None for node in reading]
         if sides is None or None in own or len(reading) != readers[pad.output[0]]:
             continue
         for node, before in zip(reading, own, strict=True):
@@ -50,7 +51,7 @@ def _sides(pad: onnx.NodeProto, held: Mapping[str, onnx.TensorProto]) -> Sides |
         return None
     told = numpy_helper.to_array(held[amounts]).tolist()
     along = numpy_helper.to_array(held[axes]).tolist() if axes else [0, 1, 2, 3]
-    if len(told) != 2 * len(along) or min(told) < 0:
+    if len(told) != 2 * len(along) or min(told, default=0) < 0:
         return None
     begins, ends = [0] * 4, [0] * 4
     for axis, begin, end in zip(along, told[: len(along)], told[len(along) :], strict=True):
@@ -61,12 +62,11 @@ def _sides(pad: onnx.NodeProto, held: Mapping[str, onnx.TensorProto]) -> Sides |
 
 
 def _own(node: onnx.NodeProto) -> Sides | None:
-    """The padding of a convolution; ``None`` where the shape tells it, or it is not of pictures."""
+    """The padding of a convolution of pictures; ``None`` where their size tells it."""
     told = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if told.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
         return None
-    pads = list(told.get("pads", [0] * 4))
-    return pads if len(pads) == 4 and len(told.get("kernel_shape", pads[:2])) == 2 else None
+    return list(told.get("pads", [0] * 4))
 
 
 def _set_pads(node: onnx.NodeProto, pads: Sides) -> None:

@@ -18,6 +18,7 @@ from edgetl.quantize import graph as reading
 from edgetl.quantize import groups
 from edgetl.quantize.observe import RUNS, input_of, observe
 from edgetl.quantize.plan import plan, tensors_to_observe
+from edgetl.quantize.reads import Averages
 from edgetl.quantize.schemes import SCHEMES
 from edgetl.quantize.taps import Look, Taps
 from edgetl.types import TensorSpec
@@ -101,6 +102,20 @@ def test_runs_with_large_outputs_are_looked_at_one_by_one(
     for name, stats in together.ranges.items():
         assert stats.bins is not None
         np.testing.assert_array_equal(stats.bins, alone.ranges[name].bins)
+
+
+def test_runs_that_give_nothing_at_all_are_taken() -> None:
+    held = groups.Groups(_Silent(), Averages([]), [], histogram=False)  # type: ignore[arg-type]
+    held.add({"empty": np.zeros((1, 0), np.float32)}, 0)
+    assert held.parts() == {}
+
+
+class _Silent:
+    """Taps of nothing."""
+
+    def looks(self, arrays: object) -> dict[str, Look]:
+        """None."""
+        return {}
 
 
 @pytest.mark.parametrize("method", ["default", *ranges.METHODS])

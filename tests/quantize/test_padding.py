@@ -97,6 +97,20 @@ def test_a_convolution_that_pads_by_its_shape_keeps_the_pad_before_it(tmp_path: 
     assert "Pad" in {node.op_type for node in _loaded(_model(_written_out, tmp_path, auto_pad="SAME_UPPER"))}
 
 
+@pytest.mark.parametrize("axes", [[-1], []], ids=["the last", "none"])
+def test_a_sequence_keeps_the_pad_before_its_convolution(axes: list[int], tmp_path: Path) -> None:
+    b = Builder(opset=18)
+    rows = b.node(
+        "Squeeze", b.node("ReduceMean", b.relu_conv(), b.const(np.array([2]))), b.const(np.array([2]))
+    )
+    sides = b.const(np.array([1, 2] * len(axes), np.int64))
+    padded = b.node("Pad", rows, sides, "", b.const(np.array(axes, np.int64)))
+    nodes = _loaded(
+        b.save(tmp_path / "model.onnx", b.node("Conv", padded, b.const(b.rng.normal(0, 0.2, (8, 8, 3)))))
+    )
+    assert "Pad" in {node.op_type for node in nodes}
+
+
 def test_numbers_are_folded_only_where_they_are_few(tmp_path: Path) -> None:
     b = Builder(opset=18)
     many = b.node("ConstantOfShape", b.const(np.array([1, 8, 16, 16])))

@@ -142,6 +142,7 @@ def test_a_session_answers_and_gives_all_back(installed: Installed, tmp_path: Pa
     said = installed.told(HERE / "drive.py", cwd=tmp_path, driver=True, **more)
     told: dict[str, Any] = json.loads(said)
     assert told["wrong"] == []
+    assert told["facts"]["wait"] == "spin"
     alive = {name: told[name][0] if isinstance(told[name], list) else told[name] for name in RETAINED}
     assert alive == RETAINED
     assert told["context"] == [1, 1]

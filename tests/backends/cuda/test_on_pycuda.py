@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgetl.backends import driver
-from edgetl.backends.cuda import on_pycuda
+from edgetl.backends.cuda import on_pycuda, waiting
 from edgetl.backends.cuda.on_pycuda import PyCudaDriver
 from edgetl.backends.driver import Driver, Gpu
 from edgetl.errors import BackendError, EnvironmentLacks
@@ -148,6 +148,37 @@ def fresh() -> Iterator[None]:
     on_pycuda.find.cache_clear()
     yield
     on_pycuda.find.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh")
+def test_how_threads_wait_is_set_before_the_context_is_made(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def retain() -> Context:
+        order.append("context")
+        return context
+
+    def pin() -> str:
+        order.append("pinned")
+        return "block"
+
+    device = SimpleNamespace(
+        retain_primary_context=retain, get_attribute=lambda which: False, name=lambda: "Orin"
+    )
+    module: Any = ModuleType("pycuda.driver")
+    module.Error, module.init, module.Device = Error, lambda: order.append("init"), lambda index: device
+    module.device_attribute = SimpleNamespace(INTEGRATED=18)
+    package: Any = ModuleType("pycuda")
+    package.driver = module
+    monkeypatch.setattr(driver, "find", lambda: Driver(gpus=(ORIN,)))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(waiting, "pin", pin)
+    monkeypatch.setitem(sys.modules, "pycuda", package)
+    monkeypatch.setitem(sys.modules, "pycuda.driver", module)
+    assert on_pycuda.find().facts["wait"] == "block"
+    assert order == ["init", "pinned", "context"]
 
 
 @pytest.mark.usefixtures("fresh")

@@ -237,6 +237,7 @@ def test_a_plan_is_deserialised_once_all_is_checked(
     session = TensorRT().open(engine, work)
     answers = session.run({"input": np.zeros((1, 32, 32, 3), np.uint8)})
     assert (answers["logits"].shape, answers["logits"].dtype.name) == ((1, 5), "float32")
+    assert session.facts["trtexec"].endswith("--useCudaGraph --useSpinWait of trtexec 10.3.0")
     session.close()
     del session
     gc.collect()
