@@ -12,7 +12,7 @@ It takes pytest, and ``onnx`` for the model.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -130,6 +130,7 @@ class BackendContract:
     library : the name under which an engine's ``built_with`` holds the vendor's version.
     computes : whether its answers are the network's (only a fake's are not).
     tolerance : of a logit in f32, as a share of the largest.
+    free_batch : options under which ``input`` (N, 32, 32, 3) takes 1 to 5 pictures, where the vendor wants to be told.
     """
 
     name: ClassVar[str]
@@ -138,6 +139,7 @@ class BackendContract:
     absent: ClassVar[str] = "NO-SUCH-DEVICE"
     computes: ClassVar[bool] = True
     tolerance: ClassVar[float] = 1e-3
+    free_batch: ClassVar[Mapping[str, str]] = {}
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -351,7 +353,8 @@ class BackendContract:
         free = tiny_model(tmp_path / "free.onnx", batch="N")
         folder = tmp_path / "engine"
         folder.mkdir()
-        opened = backend.open(backend.compile(free, profile, folder), folder)
+        told = msgspec.structs.replace(profile, options={**profile.options, **self.free_batch})
+        opened = backend.open(backend.compile(free, told, folder), folder)
         pictures = _pictures(5)[:, 0]
         together = opened.run({"input": pictures})["logits"]
         alone = np.concatenate([opened.run({"input": picture[None]})["logits"] for picture in pictures])

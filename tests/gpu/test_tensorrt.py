@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from edgetl.backends import seam
@@ -18,6 +20,11 @@ class TestTensorRT(BackendContract):
     library = "tensorrt"
     device = "GPU"
     absent = "dla:9"
+    free_batch: ClassVar = {
+        "minShapes": "input:1x32x32x3",
+        "optShapes": "input:1x32x32x3",
+        "maxShapes": "input:5x32x32x3",
+    }
 
     @pytest.fixture(scope="class")
     @classmethod
