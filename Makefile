@@ -13,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c c
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-nvidia-contract lint fmt bench wheel clean
+.PHONY: help setup demo test test-slow test-nvidia-contract kernels lint fmt bench wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
@@ -39,6 +39,9 @@ test-slow: $(VENV)/.all ## the slow tests
 
 test-nvidia-contract: $(VENV)/.all ## our calls, made through NVIDIA's own Python bindings, which come from the package index
 	$(BIN)/python -m pytest -m nvidia_contract -rs $(PYTEST_ARGS) tests/nvidia
+
+kernels: $(VENV)/.run ## build/kernels: the CUDA kernels for every architecture, by CMake; with TENSORRT_INCLUDE=DIR the plugin too
+	$(BIN)/python benchmarks/bench_kernels_build.py $(if $(TENSORRT_INCLUDE),--tensorrt-include $(TENSORRT_INCLUDE))
 
 # The map from calibration/ to edgetl.calibration holds in a wheel only, so what ships is what is checked.
 # mypy keeps no cache: with one it reports imports of edgetl.calibration as missing after a change to that folder.

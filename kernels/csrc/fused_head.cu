@@ -73,4 +73,4 @@ extern "C" edgetl_status edgetl_head_launch(const edgetl_head_args *args, void *
       *args, plan, edgetl::head::CudaLaunch{*args, plan, static_cast<cudaStream_t>(stream)});
 }
 
-extern "C" const char *edgetl_status_text(edgetl_status status) { return edgetl::head::describe(status); }
+extern "C" const char *edgetl_status_text(edgetl_status status) { return edgetl::describe(status); }

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "edgetl_status.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -17,20 +19,6 @@ enum { EDGETL_HEAD_MAX_TOP_K = 32, EDGETL_HEAD_MAX_BATCH = 65535, EDGETL_HEAD_MA
 typedef enum edgetl_dtype { EDGETL_FP32 = 0, EDGETL_FP16 = 1, EDGETL_INT8 = 2 } edgetl_dtype;
 
 typedef enum edgetl_layout { EDGETL_NCHW = 0, EDGETL_NHWC = 1 } edgetl_layout;
-
-typedef enum edgetl_status {
-  EDGETL_OK = 0,
-  EDGETL_NULL_POINTER = 1,
-  EDGETL_BAD_SIZE = 2,
-  EDGETL_BAD_STRIDE = 3,
-  EDGETL_BAD_TYPE = 4,
-  EDGETL_BAD_SCALE = 5,
-  EDGETL_BAD_TOP_K = 6,
-  EDGETL_MISALIGNED = 7,
-  EDGETL_SMALL_WORKSPACE = 8,
-  EDGETL_LAUNCH_FAILED = 9,
-  EDGETL_NAN = 10 /* of one image, in `status`: its logits have no softmax */
-} edgetl_status;
 
 typedef struct edgetl_head_args {
   const void *features; /* (batch, channels, height, width) of feature_dtype, by the strides below */
@@ -63,9 +51,6 @@ edgetl_status edgetl_head_workspace(const edgetl_head_args *args, uint64_t *byte
 /* Put the head into a stream (a cudaStream_t; null is the default stream). What is wrong with the arguments
  * is returned at once, what is wrong with the numbers is in `status` when the stream gets there. */
 edgetl_status edgetl_head_launch(const edgetl_head_args *args, void *stream);
-
-/* A status as a sentence; static text. */
-const char *edgetl_status_text(edgetl_status status);
 
 #ifdef __cplusplus
 }

@@ -15,6 +15,7 @@ struct Shared {
   float logits[kImages][kMaxSlice];
   float maximum[kImages];
   float sum[kImages];
+  Candidate found[kImages][kWarps / kImages * EDGETL_HEAD_MAX_TOP_K];
   bool is_last;
 };
 
@@ -28,43 +29,63 @@ EDGETL_DEVICE Range part(int number, int size, int total) {
   return {first, total - first < size ? total - first : size};
 }
 
-// One lane's share of the products of a row of weights with every image's pooled channels.
-template <int kImages, class Weight>
-EDGETL_DEVICE void multiply_lane(const Weight *row, const float (*pooled)[kChunk], int count, int lane,
-                                 bool is_packed, float (&dots)[kImages]) {
+// One lane's share of the products of rows of weights with every image's pooled channels.
+template <int kCount, int kImages, class Weight>
+EDGETL_DEVICE void multiply_lane(const Weight *rows, std::int64_t stride, const float (*pooled)[kChunk], int count,
+                                 int lane, bool is_packed, float (&dots)[kCount][kImages]) {
   constexpr int kPack = kWeightPackBytes / static_cast<int>(sizeof(Weight));
   const int packs = is_packed ? count / kPack : 0;
+  EDGETL_UNROLL(kRows / kCount)  // kRows loads on the way in any case: more take more registers than there are
   for (int pack = lane; pack < packs; pack += kLanes) {
-    const Pack<Weight, kPack> weights = load<kPack>(row + pack * kPack);
+    Pack<Weight, kPack> weights[kCount];
+    for (int row = 0; row < kCount; ++row) weights[row] = load<kPack>(rows + row * stride + pack * kPack);
     for (int image = 0; image < kImages; ++image) {
       for (int quad = 0; quad < kPack; quad += 4) {  // 16 bytes, the widest load of shared memory
         const Pack<float, 4> means = load<4>(pooled[image] + pack * kPack + quad);
-        for (int i = 0; i < 4; ++i) dots[image] += as_float(weights.at[quad + i]) * means.at[i];
+        for (int row = 0; row < kCount; ++row) {
+          for (int i = 0; i < 4; ++i) dots[row][image] += as_float(weights[row].at[quad + i]) * means.at[i];
+        }
       }
     }
   }
   for (int channel = packs * kPack + lane; channel < count; channel += kLanes) {
-    const float weight = as_float(row[channel]);
-    for (int image = 0; image < kImages; ++image) dots[image] += weight * pooled[image][channel];
+    for (int row = 0; row < kCount; ++row) {
+      const float weight = as_float(rows[row * stride + channel]);
+      for (int image = 0; image < kImages; ++image) dots[row][image] += weight * pooled[image][channel];
+    }
   }
 }
 
-// A chunk's part of the logits; a warp per class, which alone touches that class.
+// A chunk's part of the logits of classes `at`, `at + kWarps` and so on: those of one warp, which alone touches them.
+template <int kCount, int kImages, class Weight, class Block>
+EDGETL_DEVICE void add_classes(const edgetl_head_args &args, const Plan &plan, Range classes, Range chunk, int at,
+                               Block &block, Shared<kImages> &shared) {
+  const int lane = block.thread() % kLanes;
+  const std::int64_t number = classes.first + at;
+  const Weight *rows = static_cast<const Weight *>(args.weights) + number * args.weight_stride + chunk.first;
+  float dots[kCount][kImages] = {};
+  multiply_lane<kCount, kImages>(rows, kWarps * args.weight_stride, shared.pooled, chunk.count, lane,
+                                 plan.packed_weights, dots);
+  for (int row = 0; row < kCount; ++row) {
+    const int place = at + row * kWarps;
+    const float bias = args.bias == nullptr ? 0.0F : args.bias[classes.first + place];
+    for (int image = 0; image < kImages; ++image) {
+      const float dot = warp_sum(block, dots[row][image]);
+      if (lane != 0) continue;
+      shared.logits[image][place] = dot + (chunk.first == 0 ? bias : shared.logits[image][place]);
+    }
+  }
+}
+
 template <int kImages, class Weight, class Block>
 EDGETL_DEVICE void add_chunk(const edgetl_head_args &args, const Plan &plan, Range classes, Range chunk,
                              Block &block, Shared<kImages> &shared) {
-  const int lane = block.thread() % kLanes;
-  for (int at = block.thread() / kLanes; at < classes.count; at += kWarps) {
-    const std::int64_t number = classes.first + at;
-    const Weight *row = static_cast<const Weight *>(args.weights) + number * args.weight_stride + chunk.first;
-    float dots[kImages] = {};
-    multiply_lane<kImages>(row, shared.pooled, chunk.count, lane, plan.packed_weights, dots);
-    for (int image = 0; image < kImages; ++image) {
-      const float dot = warp_sum(block, dots[image]);
-      if (lane != 0) continue;
-      const float bias = args.bias == nullptr ? 0.0F : args.bias[number];
-      shared.logits[image][at] = dot + (chunk.first == 0 ? bias : shared.logits[image][at]);
-    }
+  int at = block.thread() / kLanes;
+  for (; at + (kRows - 1) * kWarps < classes.count; at += kRows * kWarps) {
+    add_classes<kRows, kImages, Weight>(args, plan, classes, chunk, at, block, shared);
+  }
+  for (; at < classes.count; at += kWarps) {
+    add_classes<1, kImages, Weight>(args, plan, classes, chunk, at, block, shared);
   }
 }
 
@@ -133,22 +154,33 @@ EDGETL_DEVICE Partial merge_softmax(const Plan &plan, std::int64_t image, Block 
   return {is_finite(maximum) ? maximum : NAN, sum};
 }
 
-// One warp: an image's status and top-k from all slices.
+// One warp: the first k of a part of an image's candidates.
 template <class Block>
-EDGETL_DEVICE void merge_top_k(const edgetl_head_args &args, const Plan &plan, std::int64_t image,
+EDGETL_DEVICE void gather(const edgetl_head_args &args, const Plan &plan, std::int64_t image, int number, int parts,
+                          Candidate *found, Block &block) {
+  const std::int64_t all = std::int64_t{plan.slices} * args.top_k;
+  const std::int64_t size = (all + parts - 1) / parts;
+  const std::int64_t first = number * size;
+  const Candidate *const from = plan.candidates + image * all + first;
+  select_top_k(
+      block, block.thread() % kLanes, all - first < size ? all - first : size, args.top_k,
+      [&](std::int64_t i) {
+        return Candidate{block.fresh(&from[i].logit), block.fresh(&from[i].index)};
+      },
+      [&](int rank, const Candidate &candidate) { found[rank] = candidate; });
+}
+
+// One warp: an image's status and top-k from what `parts` warps gathered.
+template <class Block>
+EDGETL_DEVICE void merge_top_k(const edgetl_head_args &args, std::int64_t image, int parts, const Candidate *found,
                                const Partial &all, Block &block) {
   const int lane = block.thread() % kLanes;
   const bool is_sound = is_finite(all.maximum);
-  const std::int64_t count = std::int64_t{plan.slices} * args.top_k;
-  const Candidate *const found = plan.candidates + image * count;
   std::int32_t *const indices = args.indices + image * args.top_k;
   float *const scores = args.scores + image * args.top_k;
   if (lane == 0) args.status[image] = is_sound ? EDGETL_OK : EDGETL_NAN;
   select_top_k(
-      block, lane, count, args.top_k,
-      [&](std::int64_t i) {
-        return Candidate{block.fresh(&found[i].logit), block.fresh(&found[i].index)};
-      },
+      block, lane, std::int64_t{parts} * args.top_k, args.top_k, [&](std::int64_t i) { return found[i]; },
       [&](int rank, const Candidate &candidate) {
         indices[rank] = is_sound ? candidate.index : -1;
         scores[rank] = is_sound ? expf(candidate.logit - all.maximum) / all.sum : NAN;
@@ -164,6 +196,33 @@ EDGETL_DEVICE void write_probabilities(const edgetl_head_args &args, Range image
       row[i] = expf(block.fresh(row + i) - shared.maximum[image]) / shared.sum[image];
     }
   }
+}
+
+// The last block of a tile: softmax and top-k of its images from all slices. What comes from L2 is read by all warps,
+// for one would wait for each of its loads.
+template <int kImages, class Block>
+EDGETL_DEVICE void merge(const edgetl_head_args &args, const Plan &plan, Range images, Block &block,
+                         Shared<kImages> &shared) {
+  constexpr int kParts = kWarps / kImages;
+  const int warp = block.thread() / kLanes;
+  const int image = warp / kParts;
+  const int number = warp % kParts;
+  if (image < images.count) {
+    gather(args, plan, images.first + image, number, kParts, shared.found[image] + number * args.top_k, block);
+  }
+  if (warp < images.count) {
+    const Partial all = merge_softmax(plan, images.first + warp, block);
+    if (block.thread() % kLanes == 0) {
+      shared.maximum[warp] = all.maximum;
+      shared.sum[warp] = all.sum;
+    }
+  }
+  block.sync();
+  if (warp < images.count) {
+    const Partial all{shared.maximum[warp], shared.sum[warp]};
+    merge_top_k(args, images.first + warp, kParts, shared.found[warp], all, block);
+  }
+  if (args.probabilities != nullptr) write_probabilities(args, images, block, shared);
 }
 
 template <int kImages, class Weight, class Block>
@@ -184,16 +243,7 @@ EDGETL_DEVICE void run_block(const edgetl_head_args &args, const Plan &plan, Blo
     shared.is_last = block.take_ticket(plan.tickets + block.tile(), last) == last;
   }
   block.sync();
-  if (!shared.is_last) return;
-
-  if (warp < images.count) {
-    const Partial all = merge_softmax(plan, images.first + warp, block);
-    merge_top_k(args, plan, images.first + warp, all, block);
-    shared.maximum[warp] = all.maximum;  // every lane writes the same
-    shared.sum[warp] = all.sum;
-  }
-  block.sync();
-  if (args.probabilities != nullptr) write_probabilities(args, images, block, shared);
+  if (shared.is_last) merge(args, plan, images, block, shared);
 }
 
 // The instance for these arguments: `launch.template run<kImages, Weight>()`.

@@ -6,15 +6,15 @@
 #include <cstdint>
 #include <cstring>
 
+#include "edgetl_device.h"
 #include "edgetl_head_plan.h"
 
 #ifdef __CUDACC__
 #include <cuda_fp16.h>
-#define EDGETL_DEVICE __device__ __forceinline__
-#define EDGETL_KEEP_LOOP _Pragma("unroll 1")  // where the loop inside is the one worth unrolling
+#define EDGETL_PRAGMA(words) _Pragma(#words)
+#define EDGETL_UNROLL(turns) EDGETL_PRAGMA(unroll(turns))
 #else
-#define EDGETL_DEVICE inline
-#define EDGETL_KEEP_LOOP
+#define EDGETL_UNROLL(turns)
 #endif
 
 namespace edgetl::head {
@@ -22,16 +22,6 @@ namespace edgetl::head {
 struct Half {  // FP16 as stored; a host compiler need not know the type
   std::uint16_t bits;
 };
-
-template <class Element, int kCount>
-struct alignas(sizeof(Element) * kCount) Pack {  // one load of several elements
-  Element at[kCount];
-};
-
-template <int kCount, class Element>
-EDGETL_DEVICE Pack<Element, kCount> load(const Element *from) {
-  return *reinterpret_cast<const Pack<Element, kCount> *>(from);
-}
 
 EDGETL_DEVICE float as_float(float value) { return value; }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include "edgetl_checks.h"
 #include "edgetl_head.h"
 
 namespace edgetl::head {
@@ -15,10 +16,12 @@ constexpr int kWarps = kThreads / kLanes;
 constexpr int kChunk = 2048;            // channels pooled at a time: any number fits a fixed shared memory
 constexpr int kMaxSlice = 256;          // classes of a block
 constexpr int kTile = 4;                // images that share one read of the weights
-constexpr int kFeaturePack = 4;         // channels per load of an aligned NHWC map
+constexpr int kFeaturePack = 4;         // channels per load of an aligned NHWC map, pixels of an NCHW one
+constexpr int kRows = 4;                // classes of a warp at once: a load of means from shared memory serves them all
 constexpr int kWeightPackBytes = 16;    // the widest load there is
 
-// Two, so that one block's barrier hides behind the other's loads; a tile's sums take too many registers for two.
+// That there are registers for: where classes are many, one block pools while the other multiplies. A tile's sums
+// take too many for two.
 constexpr int blocks_per_processor(int tile) { return tile == 1 ? 2 : 1; }
 
 struct Partial {  // what one block knows of one image's softmax
@@ -46,14 +49,8 @@ struct Plan {
   Candidate *candidates;   // (batch, slices, top_k), sorted within a slice
 };
 
-inline int ceil_div(int value, int by) { return value / by + (value % by != 0); }
-
 inline int element_bytes(std::int32_t dtype) {
   return dtype == EDGETL_FP32 ? 4 : dtype == EDGETL_FP16 ? 2 : 1;
-}
-
-inline bool is_multiple(const void *pointer, int bytes) {
-  return reinterpret_cast<std::uintptr_t>(pointer) % static_cast<std::uintptr_t>(bytes) == 0;
 }
 
 // Whether the last element is within what 64 bits can address, in bytes.
@@ -108,13 +105,13 @@ inline edgetl_status check_pointers(const edgetl_head_args &args) {
   return aligned ? EDGETL_OK : EDGETL_MISALIGNED;
 }
 
-// Split classes until every multiprocessor has blocks, but never below one class a warp.
+// Split classes until every multiprocessor has a block, but never below one class a warp. Not finer, for each block
+// pools for itself.
 inline void split(const edgetl_head_args &args, Plan &plan) {
   plan.tile = args.batch == 1 ? 1 : kTile;
   plan.tiles = ceil_div(args.batch, plan.tile);
-  const std::int64_t blocks = std::int64_t{args.multiprocessors} * blocks_per_processor(plan.tile);
-  const std::int64_t wanted = (blocks + plan.tiles - 1) / plan.tiles;
-  const int slice = wanted < args.classes ? ceil_div(args.classes, static_cast<int>(wanted)) : 1;
+  const int wanted = ceil_div(args.multiprocessors, plan.tiles);
+  const int slice = wanted < args.classes ? ceil_div(args.classes, wanted) : 1;
   plan.slice = slice < kWarps ? kWarps : slice > kMaxSlice ? kMaxSlice : slice;
   plan.slices = ceil_div(args.classes, plan.slice);
 }
@@ -143,8 +140,13 @@ inline void choose_walk(const edgetl_head_args &args, Plan &plan) {
   const double scale = args.feature_dtype == EDGETL_INT8 ? double{args.feature_scale} : 1.0;
   plan.pool_factor = static_cast<float>(scale / (double(args.height) * args.width));
 
-  plan.packed_features = args.channel_stride == 1 && args.batch_stride % kFeaturePack == 0 &&
-                         args.row_stride % kFeaturePack == 0 && args.column_stride % kFeaturePack == 0 &&
+  // Loads of planes begin before one and end behind it, but never behind the last of an image.
+  const bool planes = gapless && args.column_stride == 1 && args.channel_stride == plan.width &&
+                      args.channel_stride * args.channels % kFeaturePack == 0;
+  const bool columns = args.channel_stride == 1 && args.row_stride % kFeaturePack == 0 &&
+                       args.column_stride % kFeaturePack == 0;
+  plan.packed_features = (args.layout == EDGETL_NCHW ? planes : columns) &&
+                         args.batch_stride % kFeaturePack == 0 &&
                          is_multiple(args.features, kFeaturePack * element_bytes(args.feature_dtype));
   const int pack = kWeightPackBytes / element_bytes(args.weight_dtype);
   plan.packed_weights = args.weight_stride % pack == 0 && is_multiple(args.weights, kWeightPackBytes);
@@ -170,23 +172,6 @@ inline edgetl_status make_plan(const edgetl_head_args *args, Plan &plan) {
   place(*args, plan);
   choose_walk(*args, plan);
   return EDGETL_OK;
-}
-
-inline const char *describe(edgetl_status status) {
-  switch (status) {
-    case EDGETL_OK: return "done";
-    case EDGETL_NULL_POINTER: return "a pointer is null that may not be";
-    case EDGETL_BAD_SIZE: return "a size is below 1 or above the limit of edgetl_head.h";
-    case EDGETL_BAD_STRIDE: return "a stride is negative, or reaches beyond 64 bits";
-    case EDGETL_BAD_TYPE: return "a dtype or layout is not one that the head reads";
-    case EDGETL_BAD_SCALE: return "the scale of INT8 features is not finite and above 0";
-    case EDGETL_BAD_TOP_K: return "top_k is below 1, above the classes, or above EDGETL_HEAD_MAX_TOP_K";
-    case EDGETL_MISALIGNED: return "a pointer is not a multiple of its element, or of 8 for the workspace";
-    case EDGETL_SMALL_WORKSPACE: return "the workspace is smaller than edgetl_head_workspace says";
-    case EDGETL_LAUNCH_FAILED: return "CUDA refused the launch";
-    case EDGETL_NAN: return "a logit is NaN, the largest one is infinite, or all are minus infinity";
-  }
-  return "not a status of edgetl";
 }
 
 }  // namespace edgetl::head

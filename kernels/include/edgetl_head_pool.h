@@ -6,7 +6,9 @@
 
 namespace edgetl::head {
 
-constexpr int kPoolLanes = 8;  // share one NCHW plane: 7 x 7 pixels leave 32 lanes half idle, and cost more shuffles
+constexpr int kPoolLanes = 8;   // share one NCHW plane: 7 x 7 pixels leave 32 lanes half idle, and cost more shuffles
+constexpr int kPoolGroups = kLanes / kPoolLanes;  // planes that a warp reads side by side
+constexpr int kPoolPlanes = 4;  // of a lane: their loads are on the way together
 
 // NHWC: a thread walks the pixels of kCount neighbouring channels, so that a warp reads one run of memory.
 template <int kCount, class Element>
@@ -27,27 +29,69 @@ EDGETL_DEVICE void pool_columns(const edgetl_head_args &args, const Plan &plan, 
   }
 }
 
+// A lane's share of planes of an NCHW map of any strides.
+template <class Element>
+EDGETL_DEVICE void add_pixels(const edgetl_head_args &args, const Plan &plan, const Element *image, int first,
+                              int count, int lane, Sum<Element> (&sums)[kPoolPlanes]) {
+  for (int plane = 0; plane < kPoolPlanes; ++plane) {
+    const int channel = first + plane * kPoolGroups;
+    if (channel >= count) continue;
+    EDGETL_KEEP_LOOP
+    for (int row = 0; row < plan.height; ++row) {
+      const Element *line = image + channel * args.channel_stride + row * args.row_stride;
+      for (int column = lane; column < plan.width; column += kPoolLanes) {
+        sums[plane].add(line[column * args.column_stride]);
+      }
+    }
+  }
+}
+
+// The same of a map without gaps, by wide loads. Few planes begin where one may: the first load of a plane begins in
+// the plane before, the last ends in the one behind, and what is theirs is left out.
+template <class Element>
+EDGETL_DEVICE void add_packs(const Plan &plan, const Element *image, int first, int count, int lane,
+                             Sum<Element> (&sums)[kPoolPlanes]) {
+  EDGETL_KEEP_LOOP
+  for (int begin = lane * kFeaturePack; begin < plan.width + kFeaturePack - 1; begin += kPoolLanes * kFeaturePack) {
+    Pack<Element, kFeaturePack> packs[kPoolPlanes] = {};
+    int at[kPoolPlanes];
+    for (int plane = 0; plane < kPoolPlanes; ++plane) {
+      const int channel = first + plane * kPoolGroups;
+      const std::int64_t start = std::int64_t{channel} * plan.width;
+      at[plane] = begin - static_cast<int>(start % kFeaturePack);
+      if (channel < count && at[plane] < plan.width) packs[plane] = load<kFeaturePack>(image + start + at[plane]);
+    }
+    for (int plane = 0; plane < kPoolPlanes; ++plane) {
+      for (int i = 0; i < kFeaturePack; ++i) {
+        const bool is_inside = static_cast<unsigned>(at[plane] + i) < static_cast<unsigned>(plan.width);
+        if (is_inside) sums[plane].add(packs[plane].at[i]);
+      }
+    }
+  }
+}
+
 // NCHW: kPoolLanes lanes walk one plane, so that a warp reads a few runs of memory.
 template <class Element, class Block>
 EDGETL_DEVICE void pool_planes(const edgetl_head_args &args, const Plan &plan, const Element *image, int count,
                                Block &block, float *pooled) {
+  constexpr int kStep = kPoolGroups * kPoolPlanes;
   const int thread = block.thread();
   const int lane = thread % kPoolLanes;
   // The bound is of the warp, not of the lane: every lane must reach the shuffles.
-  for (int first = thread / kLanes * (kLanes / kPoolLanes); first < count; first += kThreads / kPoolLanes) {
+  EDGETL_KEEP_LOOP
+  for (int first = thread / kLanes * kStep; first < count; first += kWarps * kStep) {
     const int channel = first + thread % kLanes / kPoolLanes;
-    Sum<Element> sum;
-    if (channel < count) {
-      EDGETL_KEEP_LOOP
-      for (int row = 0; row < plan.height; ++row) {
-        const Element *line = image + channel * args.channel_stride + row * args.row_stride;
-        for (int column = lane; column < plan.width; column += kPoolLanes) {
-          sum.add(line[column * args.column_stride]);
-        }
-      }
+    Sum<Element> sums[kPoolPlanes];
+    if (plan.packed_features) {
+      add_packs(plan, image, channel, count, lane, sums);
+    } else {
+      add_pixels(args, plan, image, channel, count, lane, sums);
     }
-    const float total = warp_sum<kPoolLanes>(block, sum.value());
-    if (channel < count && lane == 0) pooled[channel] = total * plan.pool_factor;
+    for (int plane = 0; plane < kPoolPlanes; ++plane) {
+      const int at = channel + plane * kPoolGroups;
+      const float total = warp_sum<kPoolLanes>(block, sums[plane].value());
+      if (at < count && lane == 0) pooled[at] = total * plan.pool_factor;
+    }
   }
 }
 

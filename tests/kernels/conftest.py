@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from tests.kernels import preprocess_on_host
 from tests.kernels.head_on_host import Library, compile_for_host
 
 
@@ -15,3 +16,11 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     if shutil.which("g++") is None:
         pytest.skip("no g++ on PATH: the kernel cannot be compiled for the CPU")
     return compile_for_host(tmp_path_factory.mktemp("kernels"))
+
+
+@pytest.fixture(scope="session")
+def preprocess_library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The fused preprocessor for the CPU; skips with a reason where there is no compiler."""
+    if shutil.which("g++") is None:
+        pytest.skip("no g++ on PATH: the kernel cannot be compiled for the CPU")
+    return preprocess_on_host.compile_for_host(tmp_path_factory.mktemp("kernels"))

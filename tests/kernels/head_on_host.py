@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgetl.ops.head import FEATURES as DTYPES
+from edgetl.ops.head import HeadArgs
+from tests.kernels.on_host import compiled
+
 __all__ = [
-    "KERNELS",
     "OK",
     "Answer",
     "Case",
@@ -30,36 +31,12 @@ __all__ = [
     "spaced",
 ]
 
-ROOT = Path(__file__).parents[2]
-KERNELS = ROOT / "kernels"
-HOST = Path(__file__).parent / "host"
-
-FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", "-U_FORTIFY_SOURCE")
-"""Fortified jumps refuse to change stacks, which is what fibres do."""
-
-SANITIZED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
-
 OK, NAN = 0, 10
-DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1, np.dtype(np.int8): 2}
 GUARD = 64
 """Elements behind every output that must be as they were."""
 
 Array = npt.NDArray[Any]
 Library = ctypes.CDLL
-
-
-class HeadArgs(ctypes.Structure):
-    """``edgetl_head_args`` of ``edgetl_head.h``, field by field."""
-
-    _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("features", "weights", "bias")),
-        *((name, ctypes.c_void_p) for name in ("indices", "scores", "probabilities", "status", "workspace")),
-        ("workspace_bytes", ctypes.c_uint64),
-        *((f"{name}_stride", ctypes.c_int64) for name in ("batch", "channel", "row", "column", "weight")),
-        *((name, ctypes.c_int32) for name in ("batch", "channels", "height", "width", "classes", "top_k")),
-        *((name, ctypes.c_int32) for name in ("feature_dtype", "weight_dtype", "layout", "multiprocessors")),
-        ("feature_scale", ctypes.c_float),
-    ]
 
 
 @dataclass(frozen=True)
@@ -92,14 +69,7 @@ class Answer:
 
 def compile_for_host(place: Path) -> Library:
     """The kernel's headers with a CPU's machine under them, under the undefined-behaviour sanitizer."""
-    out = place / "head_on_host.so"
-    compiler = shutil.which("g++")
-    assert compiler is not None
-    source = HOST / "head_on_host.cpp"
-    command = [compiler, *FLAGS, *SANITIZED, f"-I{KERNELS / 'include'}", "-o", str(out), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    library = ctypes.CDLL(str(out))
+    library = ctypes.CDLL(str(compiled(place, "head_on_host.cpp", "undefined")))
     library.edgetl_status_text.restype = ctypes.c_char_p
     library.test_head_args_bytes.restype = ctypes.c_uint64
     return library

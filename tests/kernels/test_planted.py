@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.head_on_host import KERNELS, Library
+from tests.kernels.head_on_host import Library
+from tests.kernels.on_host import KERNELS
 
 pytestmark = pytest.mark.slow
 

@@ -1,162 +1,25 @@
-// A block of the kernel on a CPU: every thread is a fibre, and they take turns in an order that the caller chooses.
+// The machine under edgetl_head_block.h on a CPU, and a launch on it.
 //
-// A warp runs until all its threads wait for the block, then the next one does: a missing barrier shows as values
-// that are not there yet, or no longer. Blocks run one after the other, so of what one tells another only the
-// protocol is checked: every thread has published before its block takes a ticket. Memory order needs a GPU.
+// Blocks run one after the other, so of what one tells another only the protocol is checked: every thread has published
+// before its block takes a ticket. Memory order needs a GPU.
 #ifndef EDGETL_TESTS_FIBRE_BLOCK_H
 #define EDGETL_TESTS_FIBRE_BLOCK_H
 
-#include <setjmp.h>
-#include <ucontext.h>
-
-#include <array>
-#include <cstdint>
+#include <algorithm>
 #include <cstring>
-#include <functional>
-#include <memory>
-#include <vector>
+#include <numeric>
+#include <random>
 
 #include "edgetl_head_block.h"
+#include "fibres.h"
 
 namespace edgetl::test {
-
-using head::kLanes;
-using head::kThreads;
-using head::kWarps;
-
-constexpr std::size_t kStackBytes = 64 * 1024;
-constexpr unsigned kTurns = 2;  // of shuffled values: those being read, and the next ones
-
-// Of the fibres of a warp or a block; the last to come lets all go.
-struct Meeting {
-  int arrived = 0;
-  int passed = 0;
-};
-
-class Scheduler {
- public:
-  Scheduler() : stacks_(new char[kStackBytes * kThreads]) {}
-
-  // Runs every thread's body to its end; false when some wait for others that will not come, or when the block
-  // took its ticket too early.
-  bool run(const std::vector<int> &warps, const std::vector<int> &lanes, const std::function<void(int)> &body) {
-    body_ = &body;
-    block_ = {};
-    warps_ = {};
-    published_ = 0;
-    is_torn_ = false;
-    for (int thread = 0; thread < kThreads; ++thread) start(thread);
-    left_ = kThreads;
-    while (left_ > 0) {
-      const int before = left_;
-      const int arrived = block_.arrived;
-      const int passed = block_.passed;
-      for (const int warp : warps) run_warp(warp, lanes);
-      if (left_ == before && block_.arrived == arrived && block_.passed == passed) return false;
-    }
-    return !is_torn_;
-  }
-
-  void meet_block() { meet(block_, kThreads); }
-
-  void publish() { ++published_; }
-  void expect_published() { is_torn_ = is_torn_ || published_ != kThreads; }
-
-  // What lane `current ^ apart` of this warp gave.
-  template <class Value>
-  Value exchange(Value value, int apart) {
-    static_assert(sizeof(Value) == sizeof(std::uint32_t));
-    const int thread = current_;
-    auto &slots = values_[turn_[thread]++ % kTurns];
-    std::memcpy(&slots[thread], &value, sizeof value);
-    meet(warps_[static_cast<std::size_t>(thread / kLanes)], kLanes);
-    std::memcpy(&value, &slots[thread ^ apart], sizeof value);
-    return value;
-  }
-
- private:
-  // As far as the warp gets alone: no two warps are further apart on any GPU.
-  void run_warp(int warp, const std::vector<int> &lanes) {
-    do {
-      progress_ = false;
-      for (const int lane : lanes) {
-        const int thread = warp * kLanes + lane;
-        if (!is_done_[thread]) resume(thread);
-      }
-    } while (progress_);
-  }
-
-  void start(int thread) {
-    ucontext_t &fibre = fibres_[thread];
-    getcontext(&fibre);
-    fibre.uc_stack.ss_sp = stacks_.get() + kStackBytes * static_cast<std::size_t>(thread);
-    fibre.uc_stack.ss_size = kStackBytes;
-    fibre.uc_link = nullptr;  // a body ends with a jump home
-    const auto self = reinterpret_cast<std::uintptr_t>(this);  // makecontext passes ints only
-    makecontext(&fibre, reinterpret_cast<void (*)()>(&Scheduler::enter), 2,
-                static_cast<unsigned>(self >> 32), static_cast<unsigned>(self));
-    is_begun_[thread] = false;
-    is_done_[thread] = false;
-    turn_[thread] = 0;
-  }
-
-  static void enter(unsigned high, unsigned low) {
-    auto *self = reinterpret_cast<Scheduler *>(std::uintptr_t{high} << 32 | low);
-    const int thread = self->current_;
-    (*self->body_)(thread);
-    self->is_done_[thread] = true;
-    --self->left_;
-    self->progress_ = true;
-    _longjmp(self->home_, 1);
-  }
-
-  // A context begins a fibre and jumps do the rest, for a context switch asks the kernel to keep the signal mask.
-  void resume(int thread) {
-    current_ = thread;
-    if (_setjmp(home_) != 0) return;
-    if (is_begun_[thread]) _longjmp(places_[thread], 1);
-    is_begun_[thread] = true;
-    setcontext(&fibres_[thread]);
-  }
-
-  void leave() {
-    if (_setjmp(places_[current_]) == 0) _longjmp(home_, 1);
-  }
-
-  void meet(Meeting &meeting, int size) {
-    const int before = meeting.passed;
-    progress_ = true;
-    if (++meeting.arrived == size) {
-      meeting.arrived = 0;
-      ++meeting.passed;
-      return;
-    }
-    while (meeting.passed == before) leave();
-  }
-
-  std::unique_ptr<char[]> stacks_;
-  std::array<ucontext_t, kThreads> fibres_{};
-  std::array<jmp_buf, kThreads> places_{};
-  std::array<bool, kThreads> is_begun_{};
-  std::array<bool, kThreads> is_done_{};
-  std::array<unsigned, kThreads> turn_{};
-  std::array<std::array<std::uint32_t, kThreads>, kTurns> values_{};
-  std::array<Meeting, kWarps> warps_{};
-  Meeting block_{};
-  jmp_buf home_{};
-  const std::function<void(int)> *body_ = nullptr;
-  int current_ = 0;
-  int left_ = 0;  // threads that have not come to their end
-  int published_ = 0;
-  bool is_torn_ = false;
-  bool progress_ = false;
-};
 
 // One thread's view: what edgetl_head_block.h asks of its machine.
 class FibreBlock {
  public:
-  FibreBlock(Scheduler &scheduler, int thread, int slice, int tile, int skipped_barrier)
-      : scheduler_(scheduler), thread_(thread), slice_(slice), tile_(tile), skipped_(skipped_barrier) {}
+  FibreBlock(Fibres &fibres, int thread, int slice, int tile, int skipped_barrier)
+      : fibres_(fibres), thread_(thread), slice_(slice), tile_(tile), skipped_(skipped_barrier) {}
 
   int thread() const { return thread_; }
   int slice() const { return slice_; }
@@ -164,18 +27,23 @@ class FibreBlock {
 
   // Without the barrier of that number, as if it had been forgotten.
   void sync() {
-    if (barrier_++ != skipped_) scheduler_.meet_block();
+    if (barrier_++ != skipped_) fibres_.meet_block();
   }
 
   template <class Value>
   Value shuffle_xor(Value value, int apart) {
-    return scheduler_.exchange(value, apart);
+    static_assert(sizeof(Value) == sizeof(std::uint32_t));
+    std::uint32_t word;
+    std::memcpy(&word, &value, sizeof word);
+    word = fibres_.exchange(word, apart);
+    std::memcpy(&value, &word, sizeof word);
+    return value;
   }
 
-  void publish() { scheduler_.publish(); }
+  void publish() { fibres_.publish(); }
 
   std::uint32_t take_ticket(std::uint32_t *ticket, std::uint32_t last) {
-    scheduler_.expect_published();
+    fibres_.take_ticket();
     const std::uint32_t taken = *ticket;
     *ticket = taken >= last ? 0 : taken + 1;
     return taken;
@@ -187,13 +55,66 @@ class FibreBlock {
   }
 
  private:
-  Scheduler &scheduler_;
+  Fibres &fibres_;
   int thread_;
   int slice_;
   int tile_;
   int skipped_;
   int barrier_ = 0;
 };
+
+// Seed 0 is 0, 1, 2, ...; seed 1 the reverse; every other one an order of its own.
+inline std::vector<int> order_of(int count, unsigned seed) {
+  std::vector<int> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  if (seed == 1) std::reverse(order.begin(), order.end());
+  if (seed > 1) std::shuffle(order.begin(), order.end(), std::mt19937(seed));
+  return order;
+}
+
+struct HostLaunch {
+  const edgetl_head_args &args;
+  const head::Plan &plan;
+  unsigned seed;
+  int skipped_barrier;
+
+  template <class Shared>
+  struct Work {  // kept to the end: a block's memory is never another's
+    Shared shared;
+    std::function<void(int)> body;
+  };
+
+  template <int kImages, class Weight>
+  edgetl_status run() {
+    using Shared = head::Shared<kImages>;
+    Fibres fibres;
+    std::vector<std::unique_ptr<Work<Shared>>> blocks;
+    const std::vector<int> warps = order_of(kWarps, seed);
+    const std::vector<int> lanes = order_of(kLanes, seed);
+    bool is_done = true;
+    for (const int number : order_of(plan.slices * plan.tiles, seed)) {
+      Work<Shared> &work = *blocks.emplace_back(new Work<Shared>);
+      std::memset(static_cast<void *>(&work.shared), 0xff, sizeof work.shared);  // NaN: what no thread wrote
+      work.shared.is_last = false;  // 0xff is no bool
+      work.body = [this, &fibres, &shared = work.shared, number](int thread) {
+        FibreBlock block(fibres, thread, number % plan.slices, number / plan.slices, skipped_barrier);
+        head::run_block<kImages, Weight>(args, plan, block, shared);
+      };
+      is_done = fibres.run(warps, lanes, work.body);
+      if (!is_done) break;
+    }
+    is_done = fibres.join() && is_done;
+    return is_done ? EDGETL_OK : EDGETL_LAUNCH_FAILED;
+  }
+};
+
+// The launch that edgetl_head.h declares, with an order of threads and blocks and a barrier left out.
+inline edgetl_status launch(const edgetl_head_args *args, unsigned seed, int skipped_barrier) {
+  head::Plan plan{};
+  const edgetl_status status = head::make_plan(args, plan);
+  if (status != EDGETL_OK) return status;
+  return head::choose(*args, plan, HostLaunch{*args, plan, seed, skipped_barrier});
+}
 
 }  // namespace edgetl::test
 

@@ -1,0 +1,6 @@
+"""Kernels of our own: their launch, its checks, and their twins in numpy.
+
+``head`` is the fused classification head, ``preprocess`` the fused camera preprocessor, ``frames`` what it takes.
+``library`` finds or compiles what ``kernels/`` holds, ``device`` is what a launcher asks of a GPU, ``on_cuda`` one
+that is there. Nothing here imports a vendor's library.
+"""
