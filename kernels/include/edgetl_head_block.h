@@ -35,7 +35,7 @@ EDGETL_DEVICE void multiply_lane(const Weight *rows, std::int64_t stride, const 
                                  int lane, bool is_packed, float (&dots)[kCount][kImages]) {
   constexpr int kPack = kWeightPackBytes / static_cast<int>(sizeof(Weight));
   const int packs = is_packed ? count / kPack : 0;
-  EDGETL_UNROLL(kRows / kCount)  // kRows loads on the way in any case: more take more registers than there are
+  EDGETL_UNROLL_BY(kRows / kCount)  // kRows loads on the way in any case: more take more registers than there are
   for (int pack = lane; pack < packs; pack += kLanes) {
     Pack<Weight, kPack> weights[kCount];
     for (int row = 0; row < kCount; ++row) weights[row] = load<kPack>(rows + row * stride + pack * kPack);

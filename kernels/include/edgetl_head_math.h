@@ -12,9 +12,9 @@
 #ifdef __CUDACC__
 #include <cuda_fp16.h>
 #define EDGETL_PRAGMA(words) _Pragma(#words)
-#define EDGETL_UNROLL(turns) EDGETL_PRAGMA(unroll(turns))
+#define EDGETL_UNROLL_BY(turns) EDGETL_PRAGMA(unroll(turns))
 #else
-#define EDGETL_UNROLL(turns)
+#define EDGETL_UNROLL_BY(turns)
 #endif
 
 namespace edgetl::head {
