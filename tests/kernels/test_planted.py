@@ -53,8 +53,8 @@ def head_tests(copy: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def copy(library: Library, tmp_path: Path) -> Path:
     """The kernels and their tests; ``library`` skips where nothing can be compiled."""
-    shutil.copytree(KERNELS, tmp_path / "kernels")
-    shutil.copytree(ROOT / "tests" / "kernels", tmp_path / "tests" / "kernels")
+    for part in ("kernels", "tests/kernels", "tests/ops"):
+        shutil.copytree(ROOT / part, tmp_path / part)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
