@@ -62,7 +62,13 @@ def launched(library: Library, case: Case, **options: Any) -> Answer:
 @pytest.mark.parametrize("weights", ["float32", "float16"])
 @pytest.mark.parametrize(
     ("shape", "classes"),
-    [((1, 111, 7, 7), 999), ((5, 96, 7, 7), 100), ((2, 2051, 3, 2), 33), ((1, 1, 1, 1), 1)],
+    [
+        ((1, 111, 7, 7), 999),
+        ((5, 96, 7, 7), 100),
+        ((2, 2051, 3, 2), 33),
+        ((3, 12, 5, 7), 30),
+        ((1, 1, 1, 1), 1),
+    ],
 )
 def test_types_layouts_and_awkward_shapes(
     library: Library, dtype: str, layout: str, weights: str, shape: tuple[int, int, int, int], classes: int

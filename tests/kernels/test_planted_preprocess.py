@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.kernels.head_on_host import Library
-from tests.kernels.on_host import KERNELS
+from tests.kernels.planting import copied, plant, tested
 
 pytestmark = pytest.mark.slow
 
-ROOT = KERNELS.parent
 BUILD_FAILED = "preprocess_on_host.cpp"
 """What the compiler names when a fault is one that it finds itself, which proves nothing of the tests."""
 
@@ -54,40 +50,20 @@ FAULTS = {
 }
 
 
-def preprocess_tests(copy: Path) -> subprocess.CompletedProcess[str]:
-    """The tests of the preprocessor, run on a copy of its sources in a process that a sanitizer may end."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
-    return subprocess.run(
-        [*command, "tests/kernels/test_preprocess.py"],
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 @pytest.fixture
 def copy(preprocess_library: Library, tmp_path: Path) -> Path:
     """The kernels and their tests; ``preprocess_library`` skips where nothing can be compiled."""
-    for part in ("kernels", "tests/kernels", "tests/ops"):
-        shutil.copytree(ROOT / part, tmp_path / part)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    return tmp_path
+    return copied(tmp_path)
 
 
 def test_the_copy_as_it_is_passes(copy: Path) -> None:
-    done = preprocess_tests(copy)
+    done = tested(copy, "preprocess")
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(copy: Path, fault: str) -> None:
-    file, right, wrong = FAULTS[fault]
-    source = copy / "kernels" / "include" / f"edgetl_preprocess_{file}.h"
-    text = source.read_text()
-    assert text.count(right) == 1
-    source.write_text(text.replace(right, wrong))
-    done = preprocess_tests(copy)
+    plant(copy / "kernels" / "include", "preprocess", FAULTS[fault])
+    done = tested(copy, "preprocess")
     assert done.returncode != 0
     assert BUILD_FAILED not in done.stdout

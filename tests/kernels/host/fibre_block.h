@@ -44,8 +44,8 @@ class FibreBlock {
 
   std::uint32_t take_ticket(std::uint32_t *ticket, std::uint32_t last) {
     fibres_.take_ticket();
-    const std::uint32_t taken = *ticket;
-    *ticket = taken >= last ? 0 : taken + 1;
+    const std::uint32_t taken = __atomic_load_n(ticket, __ATOMIC_RELAXED);  // atomic, and orders nothing itself
+    __atomic_store_n(ticket, taken >= last ? 0 : taken + 1, __ATOMIC_RELAXED);
     return taken;
   }
 

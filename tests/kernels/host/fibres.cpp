@@ -1,6 +1,9 @@
 #include "fibres.h"
 
+#include <sys/mman.h>
 #include <ucontext.h>
+
+#include <new>
 
 // Those of the sanitizer that the program is linked with; null without one.
 extern "C" {
@@ -51,16 +54,34 @@ struct Fibre {
   std::uint32_t values[kTurns];
 };
 
+// Of the fibres of a block. Its pages are given back at the end, and with them what ThreadSanitizer knows of them.
+class Stacks {
+ public:
+  Stacks() : memory_(mmap(nullptr, kWhole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+    if (memory_ == MAP_FAILED) throw std::bad_alloc();
+  }
+  ~Stacks() { munmap(memory_, kWhole); }
+  Stacks(const Stacks &) = delete;
+  Stacks &operator=(const Stacks &) = delete;
+
+  char *at(int thread) const { return static_cast<char *>(memory_) + kStackBytes * static_cast<std::size_t>(thread); }
+
+ private:
+  static constexpr std::size_t kWhole = kStackBytes * kThreads;
+  void *memory_;
+};
+
 }  // namespace
 
 struct Fibres::State {
-  std::unique_ptr<char[]> stacks{new char[kStackBytes * kThreads]};
+  std::unique_ptr<Stacks> stacks{new Stacks};
   std::unique_ptr<Fibre[]> fibres{new Fibre[kThreads]{}};
   Meeting warps[kWarps];
   Meeting block;
   // What ThreadSanitizer hangs the order on. Barriers have two a block in turn, and each block its own: a thread that
   // comes late to a barrier must not be taken to know what others did behind it.
   std::vector<std::unique_ptr<std::uint64_t[]>> barriers;
+  std::vector<void *> watched;
   std::uint64_t beginning = 0;
   std::uint64_t ending = 0;
   std::uint64_t ticket = 0;
@@ -78,8 +99,6 @@ struct Fibres::State {
   bool is_torn = false;
   bool progress = false;
 
-  char *stack(int thread) const { return stacks.get() + kStackBytes * static_cast<std::size_t>(thread); }
-
   // As far as the warp gets alone: no two warps are further apart on any GPU.
   void run_warp(int warp, const std::vector<int> &lanes) {
     do {
@@ -94,7 +113,7 @@ struct Fibres::State {
   void prepare(int thread) {
     Fibre &fibre = fibres[thread];
     getcontext(&fibre.beginning);
-    fibre.beginning.uc_stack.ss_sp = stack(thread);
+    fibre.beginning.uc_stack.ss_sp = stacks->at(thread);
     fibre.beginning.uc_stack.ss_size = kStackBytes;
     fibre.beginning.uc_link = nullptr;  // a body ends with a jump home
     const auto self = reinterpret_cast<std::uintptr_t>(this);  // makecontext passes ints only
@@ -103,6 +122,17 @@ struct Fibres::State {
     fibre.is_begun = false;
     fibre.is_done = false;
     fibre.turn = 0;
+  }
+
+  // Threads of another block are others to ThreadSanitizer too, and none is given back before the launch is over, or
+  // they would be taken to know what was learnt in this one. It has 8,128: those of fifteen blocks.
+  void watch() {
+    if (__tsan_create_fiber == nullptr) return;
+    stacks.reset(new Stacks);
+    for (int thread = 0; thread < kThreads; ++thread) {
+      fibres[thread].watched = __tsan_create_fiber(0);
+      watched.push_back(fibres[thread].watched);
+    }
   }
 
   static void enter(unsigned high, unsigned low) {
@@ -121,7 +151,7 @@ struct Fibres::State {
   void resume(int thread) {
     current = thread;
     if (__sanitizer_start_switch_fiber != nullptr) {
-      __sanitizer_start_switch_fiber(&home_fake_stack, stack(thread), kStackBytes);
+      __sanitizer_start_switch_fiber(&home_fake_stack, stacks->at(thread), kStackBytes);
     }
     if (__tsan_switch_to_fiber != nullptr) __tsan_switch_to_fiber(fibres[thread].watched, kUnordered);
     go(fibres[thread]);
@@ -174,14 +204,11 @@ struct Fibres::State {
 };
 
 Fibres::Fibres() : state_(new State) {
-  if (__tsan_create_fiber == nullptr) return;
-  state_->home_watched = __tsan_get_current_fiber();
-  for (int thread = 0; thread < kThreads; ++thread) state_->fibres[thread].watched = __tsan_create_fiber(0);
+  if (__tsan_get_current_fiber != nullptr) state_->home_watched = __tsan_get_current_fiber();
 }
 
 Fibres::~Fibres() {
-  if (__tsan_destroy_fiber == nullptr) return;
-  for (int thread = 0; thread < kThreads; ++thread) __tsan_destroy_fiber(state_->fibres[thread].watched);
+  for (void *const watched : state_->watched) __tsan_destroy_fiber(watched);
 }
 
 bool Fibres::run(const std::vector<int> &warps, const std::vector<int> &lanes,
@@ -192,6 +219,7 @@ bool Fibres::run(const std::vector<int> &warps, const std::vector<int> &lanes,
   for (Meeting &warp : state.warps) warp = {};
   state.barriers.emplace_back(new std::uint64_t[kTurns]);
   state.published = 0;
+  state.watch();
   for (int thread = 0; thread < kThreads; ++thread) state.prepare(thread);
   state.left = kThreads;
   release(&state.beginning);
