@@ -40,8 +40,10 @@ test-slow: $(VENV)/.all ## the slow tests
 test-nvidia-contract: $(VENV)/.all ## our calls, made through NVIDIA's own Python bindings, which come from the package index
 	$(BIN)/python -m pytest -m nvidia_contract -rs $(PYTEST_ARGS) tests/nvidia
 
-kernels: $(VENV)/.run ## build/kernels: the CUDA kernels for every architecture, by CMake; with TENSORRT_INCLUDE=DIR the plugin too
-	$(BIN)/python benchmarks/bench_kernels_build.py $(if $(TENSORRT_INCLUDE),--tensorrt-include $(TENSORRT_INCLUDE))
+kernels: ## build/kernels: the CUDA kernels for every architecture that nvcc knows; needs no Python
+	@command -v cmake >/dev/null || { echo "no cmake on PATH: apt install cmake builds the kernels, or one nvcc line of kernels/README.md"; exit 1; }
+	cmake -S kernels -B build/kernels
+	cmake --build build/kernels --parallel
 
 # The map from calibration/ to edgetl.calibration holds in a wheel only, so what ships is what is checked.
 # mypy keeps no cache: with one it reports imports of edgetl.calibration as missing after a change to that folder.

@@ -34,8 +34,8 @@ GOLDEN_TOLERANCE = 0.05
 """Largest difference of a logit to the golden ones, as a share of the largest: another CPU rounds otherwise, and
 INT8 moves by a level here and there; a broken engine is off by its whole range."""
 AS_NEAR = 1.5
-"""Another vendor's INT8 kernels may move logits further than that (10 % was seen between two levels of optimization of
-one runtime), but no further from f32 than by so many times what INT8 cost where it was verified."""
+"""Another vendor's INT8 kernels may move logits further than that, as two levels of optimization of one runtime do, but
+no further from f32 than by so many times what INT8 cost where it was verified."""
 POOR = 0.25
 """INT8 that cost more than this share of how far logits lie from their mean, by root mean square, is nothing to measure
 another engine by."""
