@@ -323,7 +323,7 @@ def _check_features(features: _Shaped) -> None:
     if batch > MAX_BATCH or height * width > MAX_PIXELS:
         raise InputError(
             f"features are {features.shape}: a batch is at most {MAX_BATCH}, a plane {MAX_PIXELS} pixels",
-            hint="split the batch",
+            hint="split the batch, or shrink the map before",
         )
 
 

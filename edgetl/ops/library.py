@@ -1,4 +1,4 @@
-"""The compiled kernels: given with a bundle, kept from an earlier run, or compiled now; loaded when they fit.
+"""The compiled kernels: given, kept from an earlier run, or compiled now; loaded when they fit.
 
 ``<cache>/kernels/<key>/`` holds the library and ``record.json`` (what the key was made of, the library's digest). It
 is written under a temporary name and renamed, under a lock, and verified before it is loaded.
@@ -60,7 +60,7 @@ def find(
     ----------
     capability : compute capability of the GPU, ``8.7``.
     cache : folder of what was compiled before (``edgetl.home.cache_folder``).
-    given : a library, of a bundle whose digests were checked; then nothing is compiled.
+    given : a library whose bytes the caller trusts; then nothing is compiled.
     cuda_home : of the toolkit to compile with; ``PATH`` decides where it is ``None``.
 
     Raises

@@ -17,7 +17,8 @@ JETPACKS = "/usr/local/cuda"
 """Where JetPack puts the toolkit, and does not put it on PATH."""
 OLDEST = (11, 1)
 """The first toolkit that says what it builds for; the first with C++17 is 11.0."""
-MEND = "export PATH=/usr/local/cuda/bin:$PATH where it is installed, or take a bundle that holds the library"
+GIVE = "give a library that `make kernels` built elsewhere"
+MEND = f"export PATH=/usr/local/cuda/bin:$PATH where it is installed, or {GIVE}"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def find(home: Path | None = None) -> Compiler:
     if (int(told[1]), int(told[2])) < OLDEST:
         raise EnvironmentLacks(
             f"CUDA {told[1]}.{told[2]} is too old to compile the kernels, which take {OLDEST[0]}.{OLDEST[1]} or newer",
-            hint="install a newer toolkit, or take a bundle that holds the library",
+            hint=f"install a newer toolkit, or {GIVE}",
         )
     known = {int(number) for number in re.findall(r"compute_(\d+)", _asked(program, "--list-gpu-arch"))}
     return Compiler(Path(program), told[3], tuple(dotted(number) for number in sorted(known)))
@@ -93,7 +94,7 @@ def compile_library(compiler: Compiler, kernels: Path, capability: str, out: Pat
         raise EnvironmentLacks(
             f"CUDA {compiler.version} does not build for compute capability {capability}: "
             f"it knows {', '.join(compiler.capabilities)}",
-            hint="below 7.5 CUDA 11 or 12 builds; or take a bundle that holds the library",
+            hint=f"below 7.5 CUDA 11 or 12 builds; or {GIVE}",
             capability=capability,
         )
     sources = sorted(map(str, (kernels / "csrc").glob("*.cu")))
