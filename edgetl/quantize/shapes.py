@@ -18,7 +18,7 @@ def fix_input(model: Path, out: Path, *, batch: int | None, size: tuple[int, int
 
     Parameters
     ----------
-    batch : first axis of every input that leaves it open, and of what shares its name.
+    batch : first axis of every input that leaves it open, and every axis that shares its name.
     size : height and width of the one input with four axes; its channels tell which axes they are.
 
     Raises
@@ -29,9 +29,7 @@ def fix_input(model: Path, out: Path, *, batch: int | None, size: tuple[int, int
     common_form.bring(loaded)
     graph = loaded.graph
     if batch is not None:
-        for value in graph.input:
-            if value.type.tensor_type.shape.dim:
-                _fix(value, 0, batch, model.name, "batch")
+        _fix_batch(graph, batch, model.name)
     if size is not None:
         picture = _picture(graph, model.name)
         dims = picture.type.tensor_type.shape.dim
@@ -48,6 +46,19 @@ def fix_input(model: Path, out: Path, *, batch: int | None, size: tuple[int, int
             f"{model.name} does not work with that shape: {str(error).splitlines()[0]}",
             hint="sizes may be written into it: export it with the shape that is wanted",
         ) from error
+
+
+def _fix_batch(graph: onnx.GraphProto, batch: int, name: str) -> None:
+    """Set the axes that are the batch; where none is open, each input's first has to be it already."""
+    inputs = [value for value in graph.input if value.type.tensor_type.shape.dim]
+    opened = [value for value in inputs if value.type.tensor_type.shape.dim[0].dim_value <= 0]
+    names = {value.type.tensor_type.shape.dim[0].dim_param for value in opened} - {""}
+    for value in opened or inputs:
+        _fix(value, 0, batch, name, "batch")
+    for value in inputs:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in names:
+                dim.dim_value = batch  # a recurrent state has it second
 
 
 def _fix(value: onnx.ValueInfoProto, axis: int, wanted: int, name: str, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -48,8 +49,10 @@ def _give(out: Any, value: int) -> int:
 
 
 @pytest.fixture(autouse=True)
-def _asked_anew() -> None:
+def _asked_anew() -> Iterator[None]:
     driver.find.cache_clear()
+    yield
+    driver.find.cache_clear()  # an answer that a test made is nobody else's
 
 
 def test_a_gpu_is_told_with_what_decides_over_builds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.kernels.on_host import KERNELS
 
-__all__ = ["Fault", "copied", "plant", "tested"]
+__all__ = ["Fault", "copied", "outcome", "plant"]
 
 ROOT = KERNELS.parent
 PARTS = ("kernels", "tests/kernels", "tests/ops")
@@ -35,7 +35,7 @@ def plant(include: Path, kernel: str, fault: Fault) -> None:
     source.write_text(text.replace(right, wrong))
 
 
-def tested(copy: Path, kernel: str) -> subprocess.CompletedProcess[str]:
+def outcome(copy: Path, kernel: str) -> subprocess.CompletedProcess[str]:
     """The fast tests of a kernel on a copy, in a process that a sanitizer may end."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
     return subprocess.run(

@@ -13,7 +13,7 @@ import pytest
 
 from tests.kernels.head_on_host import Library
 from tests.kernels.on_host import KERNELS, compiled
-from tests.kernels.planting import copied, plant, tested
+from tests.kernels.planting import copied, outcome, plant
 
 BUILD_FAILED = "head_on_host.cpp"
 """What the compiler names when a fault is one that it finds itself, which proves nothing of the tests."""
@@ -62,7 +62,7 @@ def copy(library: Library, tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_copy_as_it_is_passes(copy: Path) -> None:
-    done = tested(copy, "head")
+    done = outcome(copy, "head")
     assert done.returncode == 0, done.stdout
 
 
@@ -70,7 +70,7 @@ def test_the_copy_as_it_is_passes(copy: Path) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(copy: Path, fault: str) -> None:
     plant(copy / "kernels" / "include", "head", FAULTS[fault])
-    done = tested(copy, "head")
+    done = outcome(copy, "head")
     assert done.returncode != 0
     assert BUILD_FAILED not in done.stdout
 

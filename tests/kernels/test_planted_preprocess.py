@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernels.head_on_host import Library
-from tests.kernels.planting import copied, plant, tested
+from tests.kernels.planting import copied, outcome, plant
 
 pytestmark = pytest.mark.slow
 
@@ -57,13 +57,13 @@ def copy(preprocess_library: Library, tmp_path: Path) -> Path:
 
 
 def test_the_copy_as_it_is_passes(copy: Path) -> None:
-    done = tested(copy, "preprocess")
+    done = outcome(copy, "preprocess")
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(copy: Path, fault: str) -> None:
     plant(copy / "kernels" / "include", "preprocess", FAULTS[fault])
-    done = tested(copy, "preprocess")
+    done = outcome(copy, "preprocess")
     assert done.returncode != 0
     assert BUILD_FAILED not in done.stdout

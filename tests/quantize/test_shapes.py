@@ -53,6 +53,25 @@ def test_a_fixed_axis_cannot_be_made_another(
         fix_input(model, tmp_path / "fixed.onnx", batch=batch, size=size)
 
 
+def test_the_batch_is_set_wherever_its_name_stands(tmp_path: Path) -> None:
+    """As in a recurrent network, whose state has its layers first."""
+    b = graphs.Builder(pixels=False)
+    b.input = onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, ("batch", 3, 16, 16))
+    model = onnx.load(
+        b.save(tmp_path / "m.onnx", b.gemm(b.node("Flatten", b.node("GlobalAveragePool", b.relu_conv(8))), 8))
+    )
+    model.graph.input.append(
+        onnx.helper.make_tensor_value_info("state", onnx.TensorProto.FLOAT, (2, "batch", 128))
+    )
+    onnx.save(model, tmp_path / "model.onnx")
+    fix_input(tmp_path / "model.onnx", tmp_path / "fixed.onnx", batch=1, size=None)
+    found = onnx.load(tmp_path / "fixed.onnx").graph.input
+    assert [[d.dim_value for d in v.type.tensor_type.shape.dim] for v in found] == [
+        [1, 3, 16, 16],
+        [2, 1, 128],
+    ]
+
+
 def test_a_size_that_contradicts_the_network_is_told(tmp_path: Path) -> None:
     b = graphs.Builder(pixels=False)
     b.input = onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, (1, 3, "H", "W"))
