@@ -178,7 +178,8 @@ def test_pictures_of_other_classes_are_refused(whole: Path, data: Path, tmp_path
 def test_golden_vectors_allow_for_another_cpu_and_no_more(copied: Path, share: float, passes: bool) -> None:
     with np.load(copied / bundle.GOLDEN) as stored:
         golden = {name: stored[name] for name in stored.files}
-    golden["logits"][0, 0] += share * predictor.GOLDEN_TOLERANCE * np.abs(golden["logits"]).max()
+    for name in ("logits", "logits_f32"):
+        golden[name][0, 0] += share * predictor.GOLDEN_TOLERANCE * np.abs(golden[name]).max()
     np.savez(copied / bundle.GOLDEN, **golden)
     handmade.reseal(copied)
     if passes:
@@ -186,6 +187,17 @@ def test_golden_vectors_allow_for_another_cpu_and_no_more(copied: Path, share: f
     else:
         with pytest.raises(GateFailed, match="golden vectors differ"):
             verify(copied)
+
+
+def test_kernels_that_round_otherwise_pass_where_they_are_as_near_to_f32(copied: Path) -> None:
+    with np.load(copied / bundle.GOLDEN) as stored:
+        golden = {name: stored[name] for name in stored.files}
+    exact = golden["logits_f32"]
+    away = np.random.default_rng(0).standard_normal(exact.shape) * exact.std(axis=1).mean()
+    golden["logits"] = exact + (0.2 * away).astype(np.float32)
+    np.savez(copied / bundle.GOLDEN, **golden)
+    handmade.reseal(copied)
+    assert verify(copied).data["golden"] > predictor.GOLDEN_TOLERANCE
 
 
 def test_a_budget_that_so_few_images_cannot_prove_is_inconclusive_where_strict(

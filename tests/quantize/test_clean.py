@@ -35,11 +35,7 @@ NETWORKS = (
     *(
         pytest.param(name, marks=pytest.mark.slow)
         for name in (
-            "convnext_tiny",
-            "densenet121",
             "efficientnet_b0",
-            "googlenet",
-            "inception_v3",
             "mnasnet1_0",
             "mobilenet_v2",
             "mobilenet_v3_small",
@@ -47,9 +43,6 @@ NETWORKS = (
             "resnet18",
             "shufflenet_v2_x1_0",
             "squeezenet1_1",
-            "swin_t",
-            "vgg11_bn",
-            "vit_b_32",
         )
     ),
 )
