@@ -39,6 +39,7 @@ EDGETL_DEVICE void add_pixels(const edgetl_head_args &args, const Plan &plan, co
     EDGETL_KEEP_LOOP
     for (int row = 0; row < plan.height; ++row) {
       const Element *line = image + channel * args.channel_stride + row * args.row_stride;
+      EDGETL_UNROLL_BY(2)
       for (int column = lane; column < plan.width; column += kPoolLanes) {
         sums[plane].add(line[column * args.column_stride]);
       }

@@ -1,6 +1,9 @@
 #include "fibres.h"
 
+#include <sys/mman.h>
 #include <ucontext.h>
+
+#include <new>
 
 // Those of the sanitizer that the program is linked with; null without one.
 extern "C" {
@@ -51,10 +54,27 @@ struct Fibre {
   std::uint32_t values[kTurns];
 };
 
+// Of the fibres of a block. Its pages are given back at the end, and with them what ThreadSanitizer knows of them.
+class Stacks {
+ public:
+  Stacks() : memory_(mmap(nullptr, kWhole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+    if (memory_ == MAP_FAILED) throw std::bad_alloc();
+  }
+  ~Stacks() { munmap(memory_, kWhole); }
+  Stacks(const Stacks &) = delete;
+  Stacks &operator=(const Stacks &) = delete;
+
+  char *at(int thread) const { return static_cast<char *>(memory_) + kStackBytes * static_cast<std::size_t>(thread); }
+
+ private:
+  static constexpr std::size_t kWhole = kStackBytes * kThreads;
+  void *memory_;
+};
+
 }  // namespace
 
 struct Fibres::State {
-  std::unique_ptr<char[]> stacks{new char[kStackBytes * kThreads]};
+  std::unique_ptr<Stacks> stacks{new Stacks};
   std::unique_ptr<Fibre[]> fibres{new Fibre[kThreads]{}};
   Meeting warps[kWarps];
   Meeting block;
@@ -78,8 +98,6 @@ struct Fibres::State {
   bool is_torn = false;
   bool progress = false;
 
-  char *stack(int thread) const { return stacks.get() + kStackBytes * static_cast<std::size_t>(thread); }
-
   // As far as the warp gets alone: no two warps are further apart on any GPU.
   void run_warp(int warp, const std::vector<int> &lanes) {
     do {
@@ -94,7 +112,7 @@ struct Fibres::State {
   void prepare(int thread) {
     Fibre &fibre = fibres[thread];
     getcontext(&fibre.beginning);
-    fibre.beginning.uc_stack.ss_sp = stack(thread);
+    fibre.beginning.uc_stack.ss_sp = stacks->at(thread);
     fibre.beginning.uc_stack.ss_size = kStackBytes;
     fibre.beginning.uc_link = nullptr;  // a body ends with a jump home
     const auto self = reinterpret_cast<std::uintptr_t>(this);  // makecontext passes ints only
@@ -103,6 +121,18 @@ struct Fibres::State {
     fibre.is_begun = false;
     fibre.is_done = false;
     fibre.turn = 0;
+  }
+
+  // Threads of another block are others to ThreadSanitizer too, or they would know what was learnt in this one.
+  void watch() {
+    if (__tsan_create_fiber == nullptr) return;
+    for (int thread = 0; thread < kThreads; ++thread) fibres[thread].watched = __tsan_create_fiber(0);
+  }
+
+  void unwatch() {
+    if (__tsan_destroy_fiber == nullptr) return;
+    for (int thread = 0; thread < kThreads; ++thread) __tsan_destroy_fiber(fibres[thread].watched);
+    stacks.reset(new Stacks);
   }
 
   static void enter(unsigned high, unsigned low) {
@@ -121,7 +151,7 @@ struct Fibres::State {
   void resume(int thread) {
     current = thread;
     if (__sanitizer_start_switch_fiber != nullptr) {
-      __sanitizer_start_switch_fiber(&home_fake_stack, stack(thread), kStackBytes);
+      __sanitizer_start_switch_fiber(&home_fake_stack, stacks->at(thread), kStackBytes);
     }
     if (__tsan_switch_to_fiber != nullptr) __tsan_switch_to_fiber(fibres[thread].watched, kUnordered);
     go(fibres[thread]);
@@ -174,15 +204,10 @@ struct Fibres::State {
 };
 
 Fibres::Fibres() : state_(new State) {
-  if (__tsan_create_fiber == nullptr) return;
-  state_->home_watched = __tsan_get_current_fiber();
-  for (int thread = 0; thread < kThreads; ++thread) state_->fibres[thread].watched = __tsan_create_fiber(0);
+  if (__tsan_get_current_fiber != nullptr) state_->home_watched = __tsan_get_current_fiber();
 }
 
-Fibres::~Fibres() {
-  if (__tsan_destroy_fiber == nullptr) return;
-  for (int thread = 0; thread < kThreads; ++thread) __tsan_destroy_fiber(state_->fibres[thread].watched);
-}
+Fibres::~Fibres() = default;
 
 bool Fibres::run(const std::vector<int> &warps, const std::vector<int> &lanes,
                  const std::function<void(int)> &body) {
@@ -194,16 +219,17 @@ bool Fibres::run(const std::vector<int> &warps, const std::vector<int> &lanes,
   state.published = 0;
   for (int thread = 0; thread < kThreads; ++thread) state.prepare(thread);
   state.left = kThreads;
+  state.watch();
   release(&state.beginning);
-  while (state.left > 0) {
+  bool is_stuck = false;
+  while (state.left > 0 && !is_stuck) {
     const Meeting before = state.block;
     const int left = state.left;
     for (const int warp : warps) state.run_warp(warp, lanes);
-    if (state.left == left && state.block.arrived == before.arrived && state.block.passed == before.passed) {
-      return false;
-    }
+    is_stuck = state.left == left && state.block.arrived == before.arrived && state.block.passed == before.passed;
   }
-  return true;
+  state.unwatch();
+  return !is_stuck;
 }
 
 bool Fibres::join() {
