@@ -156,8 +156,8 @@ def latency_budget(text: str) -> LatencyBudget:
     return LatencyBudget(ms=ms, at=percentile)
 
 
-def time_budget(text: str) -> float:
-    """Seconds from ``90s``, ``30m``, ``1.5h``.
+def time_budget(text: str, option: str = "--time-budget") -> float:
+    """Seconds from ``90s``, ``30m``, ``1.5h``; ``option`` is named where it is no time.
 
     >>> time_budget("90s"), time_budget("30m"), time_budget("1.5h")
     (90.0, 1800.0, 5400.0)
@@ -167,5 +167,5 @@ def time_budget(text: str) -> float:
     except (ValueError, KeyError):
         value = -1.0
     if not 0 <= value < math.inf:
-        raise InputError(f"--time-budget {text!r} is not a time", hint="--time-budget 90s, 30m or 1h")
+        raise InputError(f"{option} {text!r} is not a time", hint=f"{option} 90s, 30m or 1h")
     return value

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import numpy.typing as npt
 
 from edgetl import devices
 from edgetl.backends import seam
-from edgetl.bench import target
-from edgetl.candidate import CANDIDATES
+from edgetl.bench import loads, target
+from edgetl.candidate import CANDIDATES, fused_file
 from edgetl.data import check, demo, layout
 from edgetl.data.decode import load_images
 from edgetl.devices import DeviceProfile
@@ -27,7 +28,7 @@ from edgetl.report import contents
 from edgetl.runtime import Bundle, Predictor, archive, load, open_bundle
 from edgetl.runtime import preprocess as rule
 from edgetl.stages.explain import int8_share
-from edgetl.types import LayerInfo, Preprocess
+from edgetl.types import LatencyBudget, LayerInfo, Preprocess
 from edgetl.verify import budget
 from edgetl.verify import diagnose as diagnosis
 from edgetl.verify.accuracy import logits_of, logits_of_model, paired, per_class_recall
@@ -56,7 +57,7 @@ def verify(
     demo_folder: Path,
     on_note: Callable[[str], None],
 ) -> Answer:
-    """Digests and golden vectors; with ``data``, the accuracy of the compiled engine on its test images.
+    """Digests, fused heads and golden vectors; with ``data``, the accuracy of the compiled engine on its test images.
 
     Raises
     ------
@@ -72,21 +73,52 @@ def verify(
             f"{'--strict' if strict else '--max-drop'} judges an accuracy, which takes --data",
             hint="--data DIR with labelled pictures",
         )
-    with load(place) as predictor:
-        bundle = predictor.bundle
-        lines = [f"  digests    {len(bundle.manifest.files)} files are what was built"]
-        difference = predictor.check_golden()
-        lines.append(f"  golden     largest difference {difference:.1e} of the largest logit")
-        found: dict[str, Any] = {
-            "bundle": str(place),
-            "files": len(bundle.manifest.files),
-            "golden": difference,
-        }
-        if data is None:
-            lines.append("  accuracy   not measured: --data DIR measures it on the test images")
-            return Answer(found, lines)
-        source = demo.write(demo_folder) if data == "demo" else Path(data)
-        return _accuracy(predictor, source, max_drop, diagnose, strict, found, lines, on_note)
+    with opened(place) as bundle:
+        heads, told = _heads(bundle)
+        if bundle.manifest.pending:  # what comes next is an error
+            for line in told:
+                on_note(f"note: {' '.join(line.split())}")
+        with load(bundle) as predictor:
+            lines = [f"  digests    {len(bundle.manifest.files)} files are what was built", *told]
+            difference = predictor.check_golden()
+            lines.append(f"  golden     largest difference {difference:.1e} of the largest logit")
+            found: dict[str, Any] = {
+                "bundle": str(place),
+                "files": len(bundle.manifest.files),
+                "golden": difference,
+                **({"fused_head": heads} if heads else {}),
+            }
+            if data is None:
+                lines.append("  accuracy   not measured: --data DIR measures it on the test images")
+                return Answer(found, lines)
+            source = demo.write(demo_folder) if data == "demo" else Path(data)
+            return _accuracy(predictor, source, max_drop, diagnose, strict, found, lines, on_note)
+
+
+def _heads(bundle: Bundle) -> tuple[dict[str, Any], list[str]]:
+    """Each model with a fused head against the one it was made from, on the golden inputs; as data and as lines.
+
+    Raises
+    ------
+    GateFailed : one is not the head that it stands for.
+    """
+    names = [name for name in bundle.manifest.files if name.endswith(fused_file(""))]
+    if not names:
+        return {}, []
+    if find_spec("onnx") is None or find_spec("onnxruntime") is None:
+        return {}, ["  head       not compared with the plain one: that takes pip install 'edgetl[quantize]'"]
+    from edgetl.quantize import fused_reference
+
+    found, inputs = {}, bundle.golden()["inputs"]
+    for name in names:
+        plain = bundle.folder / name.replace(fused_file(""), ".onnx")
+        found[name] = fused_reference.compare(plain, bundle.folder / name, inputs)
+    lines = [
+        f"  head       {name}: {one.rewriting:.1e} of the largest logit from the plain one "
+        f"without its quantizers, {one.difference:.1e} with them"
+        for name, one in found.items()
+    ]
+    return {name: msgspec.to_builtins(one) for name, one in found.items()}, lines
 
 
 def _accuracy(
@@ -246,29 +278,42 @@ def bench(
     seconds: float,
     runs: int,
     progress: Progress,
+    scenario: str | None = None,
+    streams: int | None = None,
+    fps: float | None = None,
+    soak: float | None = None,
+    bound: LatencyBudget | None = None,
 ) -> Answer:
-    """Time an engine alone and, for a bundle, a 1080p frame to its result; one instance, in this process.
+    """Time an engine; one instance, in this process.
+
+    Alone and, for a bundle, a 1080p frame to its result; or under the load of a scenario; or for a long time.
 
     Parameters
     ----------
     place : a bundle, or an ONNX file, which is compiled for ``device`` (``local`` where it is ``None``).
     seconds, runs : each figure is measured until both are reached.
+    scenario : one of ``loads.SCENARIOS``; ``streams`` and ``fps`` are its own (``loads.Asked``).
+    soak : seconds to run it for, watching.
+    bound : latency that it must keep, else the answer is no.
 
     Raises
     ------
-    InputError : it is neither. EnvironmentLacks : it has no engine, or its device is not here.
+    InputError : it is neither, or the options do not fit. EnvironmentLacks : it has no engine, or its device is not
+        here.
     """
-    pace = target.Pace(seconds=seconds, runs=runs)
+    asked = loads.Asked(
+        seconds=seconds, runs=runs, scenario=scenario, streams=streams, fps=fps, soak_s=soak, bound=bound
+    )
+    loads.check(asked)
+    profile = None
     if place.suffix == ".onnx":
         profile = devices.load(devices_file).find(device or "local")
-        timed = target.of_model(place, profile, pace, progress)
     elif device is not None:
         raise InputError("a bundle brings the engine of its own device", hint="--device is for a MODEL.onnx")
-    else:
-        timed = target.of_bundle(place, pace, progress)
-    return Answer(
-        {"target": str(place), **timed.data()}, [f"  {place} · {timed.title()}", "", *timed.lines()]
-    )
+    with target.opened(place, profile) as subject:
+        found = loads.run(subject, asked, progress)
+        data = {"target": str(place), **subject.data(), **found.data()}
+        return Answer(data, [f"  {place} · {subject.title()}", "", *found.lines()], found.failure)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BASELINE", "CANDIDATES", "backend_of", "precision_of", "spoken"]
+__all__ = ["BASELINE", "CANDIDATES", "backend_of", "fused_file", "precision_of", "spoken"]
 
 CANDIDATES = ("f32", "default", "int8")
 BASELINE = "default"
@@ -17,6 +17,15 @@ def precision_of(candidate: str) -> str:
 def backend_of(candidate: str, own: str) -> str:
     """The backend that a candidate names, or else the profile's ``own``."""
     return candidate.partition("@")[2] or own
+
+
+def fused_file(model: str) -> str:
+    """The name of a model's file with its head in one node.
+
+    >>> fused_file("model.int8.onnx")
+    'model.int8.fused.onnx'
+    """
+    return f"{model.removesuffix('.onnx')}.fused.onnx"
 
 
 def spoken(candidate: str) -> str:

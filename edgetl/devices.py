@@ -34,11 +34,13 @@ PRECISIONS = ("auto", "f32", "default", "int8")
 
 
 class Budgets(Record, frozen=True, kw_only=True):
-    """What a product must hold; latencies are enforced only where the host is the device.
+    """What a product must hold; all but ``max_drop`` are enforced only where the host is the device.
 
     Attributes
     ----------
-    p50_ms, p90_ms, p99_ms : latency of one inference. mem_mib : peak memory. power_w : of the board.
+    p50_ms, p90_ms, p99_ms : latency of one inference.
+    mem_mib : most resident memory of a process that runs the engine.
+    power_w : mean while inferences run back to back, of the board where a sensor feeds from it, else of the processor.
     max_drop : points of top-1 that the shipped engine may lose against f32.
     """
 
@@ -53,6 +55,10 @@ class Budgets(Record, frozen=True, kw_only=True):
         """Those of latency, as limits."""
         limits = {at: getattr(self, f"{at}_ms") for at in PERCENTILES}
         return tuple(LatencyBudget(ms=ms, at=at) for at, ms in limits.items() if ms is not None)
+
+    def on_host(self) -> bool:
+        """Whether there is one that only the device itself can be held to."""
+        return bool(self.latencies()) or self.mem_mib is not None or self.power_w is not None
 
 
 class Facts(Record, frozen=True, kw_only=True):

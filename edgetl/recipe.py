@@ -15,7 +15,7 @@ from edgetl import asked, devices, digest, models, pipeline, target
 from edgetl.cache import Cache, out_of_space
 from edgetl.candidate import precision_of
 from edgetl.data import demo, layout
-from edgetl.devices import DeviceProfile
+from edgetl.devices import Budgets, DeviceProfile
 from edgetl.errors import EdgetlError, InputError, did_you_mean
 from edgetl.home import cache_folder
 from edgetl.pipeline import Context, Progress, Silent, Stage
@@ -28,6 +28,7 @@ from edgetl.stages import (
     explain,
     export,
     features,
+    fuse,
     halve,
     package,
     prepare,
@@ -212,6 +213,8 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     profile = target.profile_of(spec)
     models.find(spec.model)
     runs_on, pending = target.where_it_runs(profile, spec.hosts)
+    if spec.fused_head:
+        target.check_fused(profile, pending=pending is not None)
     source = demo.write(store.root / "demo") if spec.data == "demo" else Path(spec.data)
     dataset = layout.scan(source, seed=spec.seed)
     root = layout.source_root(source)
@@ -260,7 +263,8 @@ def _model_stages(
             train.full_stage(spec, root, training, host, _threads()),
         ]
     in_parts = export.in_parts(spec.method, batch)
-    return [*stages, export.stage(batch, from_backbone=in_parts, cast_first=cast_first)]
+    fused = [fuse.stage("export")] if spec.fused_head else []
+    return [*stages, export.stage(batch, from_backbone=in_parts, cast_first=cast_first), *fused]
 
 
 def _engine_stages(
@@ -274,6 +278,8 @@ def _engine_stages(
     if not recipe.pending and target.takes_types(runs_on):
         int8 = "halve"
     sources = {name: int8 if precision_of(name) == "int8" else "export" for name in candidates}
+    if spec.fused_head and not recipe.pending:  # f32 stays plain: the others are held against it
+        sources |= {name: fuse.name_of(sources[name]) for name in candidates if name != "f32"}
     compiled = {name: compile_stage.stage(name, runs_on, host, source=sources[name]) for name in candidates}
     verified = {name: verify.stage(name, runs_on, host) for name in candidates}
     stages = [compiled["f32"], verified["f32"]]  # first, for the others are held against it
@@ -287,11 +293,11 @@ def _engine_stages(
         stages += [explain.stage(name, runs_on, host) for name in candidates]
     stages += [verified[name] for name in others]
     timed = not recipe.pending
+    budgets = profile.budgets if timed and devices.host_is(profile) else Budgets()
     if timed:
-        stages.append(bench.stage(candidates, host, spec.instances, _session(recipe.token)))
-    limits = profile.budgets.latencies() if timed and devices.host_is(profile) else ()
+        stages.append(bench.stage(candidates, host, spec.instances, _session(recipe.token), budgets))
     chosen = select.stage(
-        candidates, "check", max_drop=max_drop, limits=limits, precision=precision, timed=timed
+        candidates, "check", max_drop=max_drop, budgets=budgets, precision=precision, timed=timed
     )
     return [*stages, chosen]
 
@@ -336,6 +342,8 @@ def _int8_stages(
     """From the exported model to the quantized one that is compiled."""
     narrow, method = devices.narrow_weights(profile), spec.calib_method
     typed = [halve.stage(refine.final(), runs_on, host)] if profile.backend == "tensorrt" else []
+    if spec.fused_head:
+        typed += [fuse.stage(refine.final()), fuse.stage("halve")]
     return [
         calibrate.stage(
             spec.calib_samples,

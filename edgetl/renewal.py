@@ -15,6 +15,7 @@ import msgspec
 from edgetl import devices, digest, target
 from edgetl.backends import folder as folders
 from edgetl.cache import out_of_space
+from edgetl.candidate import fused_file
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EnvironmentLacks, InputError
 from edgetl.report.result import REFERENCE_NOTE, WAITING_NOTE
@@ -60,6 +61,9 @@ def compile_bundle(
     wanted = msgspec.structs.replace(wanted, options={**wanted.options, **(options or {})})
     quantized = wanted.precision == "int8"
     model = target.quantized_file(wanted) if quantized else "model.fp32.onnx"
+    fused = fused_file(model)
+    if wanted.backend == "tensorrt" and fused in bundle.manifest.files:
+        model = fused
     if model not in bundle.manifest.files:
         raise InputError(f"the bundle has no {model}", hint="it was built for another kind of device")
 

@@ -12,18 +12,20 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from edgetl import asked, devices, digest, pipeline, recipe, sources, target
 from edgetl.backends import seam
 from edgetl.bundles import Answer
 from edgetl.cache import RECORD, Cache, out_of_space
 from edgetl.calibration import sampling
-from edgetl.candidate import CANDIDATES
+from edgetl.candidate import CANDIDATES, fused_file
 from edgetl.data import layout
 from edgetl.errors import EnvironmentLacks, InputError, did_you_mean
 from edgetl.overlap import overlap
 from edgetl.pipeline import Artifact, Context, Progress
-from edgetl.quantize import files, half, observe, place, schemes, shapes, statistics
+from edgetl.quantize import files, fused_reference, half, observe, place, schemes, shapes, statistics
+from edgetl.quantize import fused_head as fusing
 from edgetl.quantize import graph as graphs
 from edgetl.quantize.review import review
 from edgetl.runtime import open_bundle
@@ -76,14 +78,26 @@ def train(spec: BuildSpec, out: Path, *, cache: Path, progress: Progress) -> dic
     return {key: value for key, value in artifacts["train"].record.items() if key != "_run"}
 
 
-def export(source: Path, out: Path, *, batch: str) -> dict[str, Any]:
-    """A checkpoint as ONNX, parity proven on the pictures it carries; or the float model of a bundle."""
+def export(source: Path, out: Path, *, batch: str, fused_head: bool = False) -> dict[str, Any]:
+    """A checkpoint as ONNX, parity proven on the pictures it carries; or the float model of a bundle.
+
+    Parameters
+    ----------
+    fused_head : write ``model.fused.onnx`` beside ``out``, too, whose head is one node for TensorRT's plugin.
+
+    Raises
+    ------
+    InputError : the network has no head of that form.
+    """
     if (source / "manifest.json").exists() or source.is_file():
         bundle = open_bundle(source)
-        _write(out, (bundle.folder / "model.fp32.onnx").read_bytes())
+        model = bundle.folder / "model.fp32.onnx"
+        told = _fused(model, out, bundle.golden()["inputs"]) if fused_head else {}
+        _write(out, model.read_bytes())
         return {
-            "summary": f"the float model of {bundle.manifest.name}",
+            "summary": f"the float model of {bundle.manifest.name}{told.get('summary', '')}",
             "preprocess": msgspec.to_builtins(bundle.preprocess),
+            **({"fused_head": told} if told else {}),
         }
     from edgetl import export as exporter
     from edgetl.transfer import checkpoint
@@ -97,14 +111,27 @@ def export(source: Path, out: Path, *, batch: str) -> dict[str, Any]:
         if size != "dynamic":
             pictures = np.resize(pictures, (max(len(pictures), size), *pictures.shape[1:]))
         parity = exporter.check_parity(net, record.preprocess, graph, pictures)
+        told = _fused(graph, out, pictures) if fused_head else {}
         _write(out, graph.read_bytes())
     return {
-        "summary": f"ONNX opset {report.opset}, parity {parity:.0e} on {len(pictures)} images",
+        "summary": f"ONNX opset {report.opset}, parity {parity:.0e} on {len(pictures)} images{told.get('summary', '')}",
         "exporter": report.exporter,
         "opset": report.opset,
         "parity": parity,
         "preprocess": msgspec.to_builtins(record.preprocess),
+        **({"fused_head": told} if told else {}),
     }
+
+
+def _fused(model: Path, out: Path, pictures: npt.NDArray[Any]) -> dict[str, Any]:
+    """Write ``model`` with a fused head beside ``out``, once its reference answers as the plain one does."""
+    with tempfile.TemporaryDirectory() as scratch:
+        made = Path(scratch) / fused_file(out.name)
+        report = fusing.write_fused(model, made)
+        held = fused_reference.compare(model, made, pictures)
+        _move(made, out.with_name(made.name))
+    summary = f"; {made.name}: {report.summary()}, {held.rewriting:.0e} from it"
+    return {"summary": summary, **msgspec.to_builtins(report), **msgspec.to_builtins(held)}
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,11 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from edgetl import ranks
+
 __all__ = [
     "hodges_lehmann",
+    "holm",
     "images_needed",
     "mcnemar_exact",
     "percentile_support",
@@ -242,17 +245,7 @@ def hodges_lehmann(values: Sequence[float] | Floats) -> float:
     >>> hodges_lehmann([1.0, 2.0, 30.0])
     8.75
     """
-    return float(np.median(_walsh(values)))
-
-
-def _walsh(values: Sequence[float] | Floats) -> Floats:
-    """Means of all pairs, a value with itself included."""
-    x = np.asarray(values, dtype=np.float64)
-    if x.size == 0:
-        raise ValueError("expected at least one value, found none")
-    rows, columns = np.triu_indices(x.size)
-    means: Floats = (x[rows] + x[columns]) / 2
-    return means
+    return float(np.median(ranks.walsh(values)))
 
 
 def signed_rank_interval(values: Sequence[float] | Floats) -> Interval | None:
@@ -277,9 +270,7 @@ def signed_rank_interval(values: Sequence[float] | Floats) -> Interval | None:
         x = np.asarray(values, dtype=np.float64)
         half = _STUDENT_T_95[n - 1] * float(x.std(ddof=1)) / math.sqrt(n)
         return float(x.mean()) - half, float(x.mean()) + half
-    ordered = np.sort(_walsh(values))
-    rank = _signed_rank_quantile(n)
-    return float(ordered[rank]), float(ordered[-1 - rank])
+    return ranks.signed_rank_bounds(values, 0.025)
 
 
 _SIGNED_RANK_FROM = 6
@@ -287,17 +278,20 @@ _STUDENT_T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
 """Two-sided 95 % points by degrees of freedom."""
 
 
-def _signed_rank_quantile(n: int) -> int:
-    """The largest sum of signed ranks t with ``P(T <= t) <= 2.5 %``."""
-    ways = [1] + [0] * (n * (n + 1) // 2)
-    for rank in range(1, n + 1):
-        for total in range(len(ways) - 1, rank - 1, -1):
-            ways[total] += ways[total - rank]
-    largest, below = -1, 0
-    while 40 * (below + ways[largest + 1]) <= 2**n:
-        largest += 1
-        below += ways[largest]
-    return largest
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values of several hypotheses, raised so that each may be held against the level of all of them together.
+
+    Holm 1979, Scand. J. Stat. 6:65-70: the smallest is multiplied by their number, the next by one less, and none ends
+    below a smaller one. Whatever depends on what, the chance of one wrong rejection or more stays at the level.
+
+    >>> holm([0.01, 0.04, 0.5])
+    [0.03, 0.08, 0.5]
+    """
+    raised, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        raised[place] = largest
+    return raised
 
 
 def _z(level: float) -> float:

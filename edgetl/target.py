@@ -10,13 +10,17 @@ import msgspec
 
 from edgetl import asked, devices
 from edgetl.backends import seam
+from edgetl.backends.tensorrt import options as tensorrt_options
+from edgetl.backends.tensorrt import plugin
 from edgetl.candidate import CANDIDATES, precision_of
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EnvironmentLacks, InputError
+from edgetl.home import cache_folder
 from edgetl.types import PERCENTILES, BuildSpec
 
 __all__ = [
     "candidates",
+    "check_fused",
     "headline",
     "host_note",
     "other_backends",
@@ -161,14 +165,30 @@ def quantized_file(profile: DeviceProfile) -> str:
     return "model.int8.fp16.onnx" if takes_types(profile) else "model.int8.onnx"
 
 
+def check_fused(profile: DeviceProfile, *, pending: bool) -> None:
+    """Refuse ``--fused-head`` before work begins, where no engine of the build could run it.
+
+    Raises
+    ------
+    InputError : the profile is no GPU of TensorRT's. EnvironmentLacks : the engine is built here, and has no library.
+    """
+    if profile.backend != "tensorrt" or profile.device != "GPU":
+        raise InputError(
+            f"--fused-head is for a GPU with TensorRT, {profile.name} is {profile.backend} {profile.device}",
+            hint="without --fused-head the layers stay as they are",
+        )
+    if not pending:
+        plugin.find(tensorrt_options.read(profile.options).plugin, cache_folder() / "kernels")
+
+
 def host_note(profile: DeviceProfile, pending: Mapping[str, Any] | None) -> str:
     """What this host is to the device, and which figures that touches; empty where it is the device."""
     note = devices.host_note(profile)
     if not note or pending:
         return note  # a pending engine has no latency, and its accuracy has a note of its own
     note = f"{note}: accuracy is real, latency is this host's"
-    if profile.budgets.latencies():
-        note += ", and no latency budget is judged by it"
+    if profile.budgets.on_host():
+        note += ", and no budget of latency, memory or power is judged by it"
     if devices.narrow_weights(profile) and not devices.saturates(profile):
         note += ", and INT8 weights are narrow because it has no VNNI"
     return note

@@ -13,6 +13,7 @@ __all__ = [
     "Engine",
     "LatencyBudget",
     "LayerInfo",
+    "Mistake",
     "Percentile",
     "Preprocess",
     "Record",
@@ -90,6 +91,23 @@ class LayerInfo(Record, frozen=True, kw_only=True):
     origin: str = ""
 
 
+class Mistake(Record, frozen=True, kw_only=True):
+    """A labelled picture and what was answered; not all of an engine's worst ones are wrong.
+
+    Attributes
+    ----------
+    path : POSIX, below the root of the data. sha256 : of the file's bytes.
+    label, answer : class indices. probability : of the answer. true_probability : of the label.
+    """
+
+    path: str
+    sha256: str
+    label: int
+    answer: int
+    probability: float
+    true_probability: float
+
+
 class Engine(Record, frozen=True, kw_only=True):
     """A compiled network for one device: files in a folder, with this record beside them as ``engine.json``.
 
@@ -151,6 +169,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     out, name : where bundles go: ``out/name/<UTC time>``; the name of the data folder where it is ``None``.
     search : time other placements of INT8 and keep the fastest, where this host is the device.
     instances : fresh engine instances that the latency comparison draws.
+    fused_head : TensorRT compiles models whose head is one node, for the plugin of ``kernels/``.
     hosts : where the engine is built, over SSH, once the rest is done here; nothing is compiled for the device here.
     """
 
@@ -187,4 +206,5 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     force: tuple[str, ...] = ()
     search: bool = True
     instances: int = 12
+    fused_head: bool = False
     hosts: tuple[str, ...] = ()

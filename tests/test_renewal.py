@@ -183,3 +183,26 @@ def test_a_quantized_engine_is_made_of_the_quantized_model(pending: Path, profil
     bundle = open_bundle(pending)
     assert bundle.engine.precision == "int8"
     assert bundle.engine.source == bundle.manifest.files["model.int8.onnx"].sha256
+
+
+@pytest.mark.parametrize(
+    ("backend", "model"), [("tensorrt", "model.fp32.fused.onnx"), ("fake", "model.fp32.onnx")]
+)
+def test_a_fused_head_is_what_tensorrt_compiles_and_nobody_else(
+    pending: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, model: str
+) -> None:
+    shutil.copyfile(pending / "model.fp32.onnx", pending / "model.fp32.fused.onnx")
+    handmade.reseal(pending)
+    profiles = tmp_path / "mine.yaml"
+    profiles.write_text(f"devices: {{mine: {{backend: {backend}}}}}\n")
+    monkeypatch.setattr("edgetl.target.where_it_runs", lambda profile: (profile, None))
+    asked = []
+
+    def refuse(source: Path, profile: DeviceProfile, folder: Path) -> Engine:
+        asked.append(source.name)
+        raise BackendError("it is enough to know what was asked for")
+
+    monkeypatch.setattr(folders, "compile_into", refuse)
+    with pytest.raises(BackendError, match="enough"):
+        renewal.compile_bundle(pending, device="mine", devices_file=profiles)
+    assert asked == [model]

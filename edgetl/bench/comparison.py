@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,17 @@ from edgetl.bench.measurement import Percentiles, percentiles_ms
 from edgetl.errors import InputError
 from edgetl.types import Record
 
-__all__ = ["Comparison", "Contender", "Ratio", "compare", "of_engine", "verdict"]
+__all__ = [
+    "Comparison",
+    "Contender",
+    "Ratio",
+    "compare",
+    "fresh",
+    "log_ratio",
+    "log_time",
+    "of_engine",
+    "verdict",
+]
 
 Answer = Literal["faster", "slower", "no difference", "cannot tell"]
 NOTICEABLE = 0.01
@@ -86,7 +96,7 @@ class Comparison(Record, frozen=True, kw_only=True):
 
     def log_ratios(self, name: str, against: str | None = None) -> list[float]:
         """One a pair of instances: the median over mirrored turns of the log ratio of block medians."""
-        return [_log_ratio(blocks[name], blocks[against or self.baseline]) for blocks in self.instances]
+        return [log_ratio(blocks[name], blocks[against or self.baseline]) for blocks in self.instances]
 
     def ratio(self, name: str, against: str | None = None) -> Ratio:
         """Time of a contender over that of the baseline, or of another contender."""
@@ -172,7 +182,7 @@ def compare(
     done: list[Blocks] = []
     while True:
         order = shuffle(sorted(contenders), len(contenders))
-        done.append(_fresh({name: contenders[name] for name in order}, pace or Pace(), env))
+        done.append(fresh({name: contenders[name] for name in order}, pace or Pace(), env))
         if on_progress is not None:
             on_progress(len(done), max(instances, len(done)))
         if len(done) < instances or (len(done) - instances) % LOOK_EVERY:
@@ -184,7 +194,13 @@ def compare(
             return found
 
 
-def _fresh(contenders: Mapping[str, Contender], pace: Pace, env: Mapping[str, str] | None) -> Blocks:
+def fresh(contenders: Mapping[str, Contender], pace: Pace, env: Mapping[str, str] | None = None) -> Blocks:
+    """Open an instance of each contender in a new process, in this order, and time them in mirrored turns.
+
+    Raises
+    ------
+    EdgetlError : a contender cannot be opened, died, or answers NaN or infinity; what it said.
+    """
     arguments = {
         "contenders": [(name, c.opener, c.arguments) for name, c in contenders.items()],
         "pace": msgspec.to_builtins(pace),
@@ -193,13 +209,28 @@ def _fresh(contenders: Mapping[str, Contender], pace: Pace, env: Mapping[str, st
     return blocks
 
 
-def _log_ratio(contender: list[list[int]], baseline: list[list[int]]) -> float:
-    """Median over mirrored turns; a turn's time is the mean log of its two block medians."""
-    turns = []
-    for first in range(0, len(contender), 2):
-        logs = [
-            math.log(statistics.median(mine)) - math.log(statistics.median(other))
-            for mine, other in zip(contender[first : first + 2], baseline[first : first + 2])
-        ]
-        turns.append(sum(logs) / len(logs))
-    return statistics.median(turns)
+def log_ratio(contender: Sequence[Sequence[int]], baseline: Sequence[Sequence[int]], q: float = 0.5) -> float:
+    """Log ratio of the times of two instances that took turns.
+
+    Parameters
+    ----------
+    contender, baseline : blocks of nanoseconds, two a mirrored turn.
+    q : of medians, turn by turn, and the median turn is taken. Of any other quantile, that of all runs of the instance:
+        one block has too few.
+    """
+    if q != 0.5:
+        return log_time(contender, q) - log_time(baseline, q)
+    return statistics.median(mine - other for mine, other in zip(_turns(contender), _turns(baseline)))
+
+
+def log_time(blocks: Sequence[Sequence[int]], q: float = 0.5) -> float:
+    """Log of the nanoseconds that an instance takes; ``q`` as in ``log_ratio``."""
+    if q != 0.5:
+        return math.log(stats.quantile([ns for block in blocks for ns in block], q))
+    return statistics.median(_turns(blocks))
+
+
+def _turns(blocks: Sequence[Sequence[int]]) -> list[float]:
+    """The mean log of the two block medians of each mirrored turn."""
+    logs = [math.log(statistics.median(block)) for block in blocks]
+    return [sum(logs[first : first + 2]) / len(logs[first : first + 2]) for first in range(0, len(logs), 2)]

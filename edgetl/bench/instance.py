@@ -14,11 +14,13 @@ from edgetl.backends import folder as engines
 from edgetl.backends import seam
 from edgetl.backends.checks import noise
 from edgetl.bench import clock as clocks
+from edgetl.bench import energy, sysfs
 from edgetl.bench.clock import Clock
-from edgetl.bench.harness import engine_call, sample, warm_up
+from edgetl.bench.harness import engine_call, sample, warm_up, wild_outputs
+from edgetl.errors import GateFailed
 from edgetl.types import Record
 
-__all__ = ["Pace", "alternate", "open_engine", "run"]
+__all__ = ["Blocks", "Pace", "alternate", "energy_use", "footprint", "open_engine", "run"]
 
 Call = Callable[[], object]
 Blocks = dict[str, list[list[int]]]
@@ -54,9 +56,27 @@ def run(contenders: Sequence[tuple[str, str, Mapping[str, Any]]], pace: Mapping[
     Returns
     -------
     Blocks of nanoseconds by contender, two a round.
+
+    Raises
+    ------
+    GateFailed : a contender answers NaN or infinity, before the timing or after it; ``facts["contender"]`` names it.
     """
     calls = {name: _resolve(opener)(**arguments) for name, opener, arguments in contenders}
-    return alternate(calls, msgspec.convert(pace, Pace), clocks.system)
+    _refuse_wild(calls)
+    blocks = alternate(calls, msgspec.convert(pace, Pace), clocks.system)
+    _refuse_wild(calls)
+    return blocks
+
+
+def _refuse_wild(calls: Mapping[str, Call]) -> None:
+    for name, once in calls.items():
+        wild = wild_outputs(once())
+        if wild:
+            raise GateFailed(
+                f"the {name} answers NaN or infinity in {', '.join(wild)}",
+                hint="edgetl verify BUNDLE",
+                contender=name,
+            )
 
 
 def _resolve(opener: str) -> Callable[..., Call]:
@@ -87,3 +107,24 @@ def open_engine(folder: str) -> Call:
     record = engines.read(place)
     session = seam.find(record.backend).open(record, place)
     return engine_call(session, {spec.name: noise(spec) for spec in record.inputs})
+
+
+def footprint(opener: str, arguments: Mapping[str, Any]) -> float | None:
+    """Most memory, in MiB, that a fresh process held in opening one contender and running it: the entry point of it.
+
+    Returns
+    -------
+    Resident memory of the host, Python and the vendor's library included; ``None`` where the system does not say.
+    """
+    warm_up(_resolve(opener)(**arguments), clocks.system)
+    status = sysfs.text(Path("/proc/self/status")) or ""
+    peak = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), None)
+    return None if peak is None else int(peak) / 1024
+
+
+def energy_use(opener: str, arguments: Mapping[str, Any], seconds: float) -> dict[str, Any] | None:
+    """What inferences of one contender cost, as ``energy.Energy``: the entry point of a fresh process."""
+    once = _resolve(opener)(**arguments)
+    warm_up(once, clocks.system)
+    found = energy.measure(once, seconds=seconds)
+    return None if found is None else msgspec.structs.asdict(found)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from edgetl import stats
+from edgetl.bench.activity import Shares
 from edgetl.bench.context import Context
 from edgetl.types import Record
 
@@ -29,11 +30,16 @@ class Measurement(Record, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    what : ``engine`` (inputs already in its buffers) or ``frame`` (a frame to its result).
-    samples_ns : nanoseconds of each run, in the order they ran.
+    what : ``engine`` (inputs already in its buffers), ``frame`` (a frame to its result) or a stage of a frame.
+    samples_ns : nanoseconds of each run by the host's clock, in the order they ran.
+    device_ns : the same by the device's own clock, copies included; empty where the session takes no such times.
     warm_up_runs : runs before the first sample, not kept.
     steady : the warm-up ended because the time had settled, and not because its own time was up.
-    context : the host as it was when sampling began.
+    context : the host as it was when sampling began; ``after``: when it ended.
+    shares : of the processors, what others had meanwhile.
+    overhead_ns : what a run of nothing takes by the same clock: each sample is too long by about so much.
+    wild : outputs in which the engine answered NaN or infinity.
+    partial : why it ended early, with these samples kept; empty for a whole measurement.
     """
 
     what: str
@@ -41,6 +47,12 @@ class Measurement(Record, frozen=True, kw_only=True):
     warm_up_runs: int
     steady: bool
     context: Context
+    after: Context | None = None
+    shares: Shares | None = None
+    device_ns: tuple[int, ...] = ()
+    overhead_ns: float | None = None
+    wild: tuple[str, ...] = ()
+    partial: str = ""
 
     def percentile_ms(self, q: float) -> float | None:
         """The q-quantile in milliseconds; ``None`` without the support of ``stats.percentile_support``."""

@@ -71,6 +71,7 @@ def build(
             help="Time other placements of INT8 and keep the fastest, where this host is the device.",
         ),
     ] = True,
+    fused_head: options.FusedHead = False,
     instances: Annotated[
         int,
         typer.Option(
@@ -150,6 +151,7 @@ def build(
         archive=archive,
         force=tuple(force or ()),
         search=search,
+        fused_head=fused_head,
         instances=instances,
         hosts=tuple(host or ()),
     )

@@ -132,11 +132,49 @@ def bench(
     iterations: Annotated[
         int, typer.Option("--iterations", min=1, metavar="N", help="Least runs of each figure.")
     ] = 700,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            "--scenario",
+            metavar="single-stream|multi-stream|server|offline|camera",
+            help="Load to answer: MLPerf's four, by its own LoadGen, or cameras, whose late frames are dropped.",
+        ),
+    ] = None,
+    streams: Annotated[
+        int | None,
+        typer.Option(
+            "--streams", min=1, metavar="N", help="Cameras; samples a query of multi-stream (default: 1)."
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            "--fps",
+            metavar="RATE",
+            help="Frames a second of each camera (default: 30); arrivals a second of server.",
+        ),
+    ] = None,
+    soak: Annotated[
+        str | None,
+        typer.Option(
+            "--soak",
+            metavar="TIME",
+            help="Run for 90s, 30m or 1h: latency by the minute, throttling, growth of memory, a verdict.",
+        ),
+    ] = None,
+    max_latency: Annotated[
+        str | None,
+        typer.Option(
+            "--max-latency",
+            metavar="MS[@p90]",
+            help="Exit 1 where it is slower: 5ms is the median, 20ms@p99 the 99th percentile (default: no bound).",
+        ),
+    ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Time an engine: its own latency and, for a bundle, a 1080p frame to its result."""
-    from edgetl import bundles
+    """Time an engine: its own latency and, for a bundle, a 1080p frame to its result; or a scenario, or a soak."""
+    from edgetl import asked, bundles
 
     found = bundles.bench(
         target,
@@ -145,8 +183,17 @@ def bench(
         seconds=duration,
         runs=iterations,
         progress=progress.sink(quiet=quiet or as_json),
+        scenario=scenario,
+        streams=streams,
+        fps=fps,
+        soak=None if soak is None else asked.time_budget(soak, "--soak"),
+        bound=None if max_latency is None else asked.latency_budget(max_latency),
     )
     print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
+    if found.failure is not None:
+        if as_json:
+            raise typer.Exit(found.failure.exit_code)
+        raise found.failure
 
 
 def inspect(

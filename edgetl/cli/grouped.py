@@ -13,6 +13,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "build": "labelled pictures to a verified engine",
         "predict": "classify pictures with a bundle",
         "verify": "prove a bundle: digests, golden vectors, accuracy",
+        "gate": "fail when, and only when, an engine got slower",
     },
     "data": {"check": "unreadable pictures, duplicates, leakage between roles"},
     "model": {
@@ -32,7 +33,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "devices": "the profiles, and what this host can use",
         "doctor": "what is installed, and what mends what is not",
     },
-    "measure": {"bench": "time an engine alone, and a frame to its result"},
+    "measure": {
+        "bench": "time an engine alone, and a frame to its result",
+        "history": "latency from build to build, and where it changed",
+        "report": "bundles as one HTML page, side by side",
+    },
 }
 """Group -> command -> what it does, in so few words that a line of 80 columns holds them."""
 

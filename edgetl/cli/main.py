@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import edgetl
-from edgetl.cli import build, engine, host, lint, model, sensitivity, trtexec
+from edgetl.cli import build, engine, gate, history, host, lint, model, report, sensitivity, trtexec
 from edgetl.cli.grouped import Grouped
 from edgetl.errors import Cancelled, EdgetlError, EnvironmentLacks, InputError, did_you_mean
 
@@ -27,6 +27,7 @@ From a folder of labelled pictures to a verified INT8 engine.
   edgetl build --device intel-cpu --data ./images --max-drop 1%
   edgetl predict runs/latest photo.jpg
   edgetl verify runs/latest --data ./images
+  edgetl gate runs/latest --baseline runs/parts/20261101T080000Z
 """
 
 app = typer.Typer(
@@ -42,8 +43,11 @@ build.register(app)
 model.register(app)
 lint.register(app)
 engine.register(app)
+gate.register(app)
 sensitivity.register(app)
 host.register(app)
+report.register(app)
+history.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -111,13 +111,14 @@ def train(
 def export(
     source: Annotated[Path, typer.Argument(metavar="CKPT|BUNDLE", help="Checkpoint folder, or a bundle.")],
     batch: options.Batch = "1",
+    fused_head: options.FusedHead = False,
     out: options.Out = Path("model.onnx"),
     as_json: options.Json = False,
 ) -> None:
     """Export a checkpoint to ONNX with its preprocessing inside; parity is checked on real pictures."""
     from edgetl import single
 
-    found = single.export(source, out, batch=batch)
+    found = single.export(source, out, batch=batch, fused_head=fused_head)
     _show(
         found, out, as_json=as_json, then=f"edgetl quantize {out} --calib-data DIR", summary=found["summary"]
     )

@@ -26,6 +26,7 @@ __all__ = [
     "FixedBatch",
     "FixedSize",
     "Flip",
+    "FusedHead",
     "Hosts",
     "ImageSize",
     "InputMean",
@@ -129,6 +130,13 @@ Crop = Annotated[
         "--crop",
         metavar="N/D",
         help="Centre square kept, as a fraction of the short side, such as 7/8 or 0.875 (default: the model's own).",
+    ),
+]
+FusedHead = Annotated[
+    bool,
+    typer.Option(
+        "--fused-head",
+        help="For TensorRT also write models whose pool, classifier, softmax and top-k are one node of a plugin.",
     ),
 ]
 Batch = Annotated[str, typer.Option("--batch", metavar="N|dynamic", help="Batch size of the engine.")]

@@ -17,7 +17,12 @@ KINDS = {"tensor(float)": onnx.TensorProto.FLOAT}
 
 
 def session_of(
-    model: onnx.ModelProto, path: Path, outputs: Sequence[onnx.ValueInfoProto], *, threads: int = 0
+    model: onnx.ModelProto,
+    path: Path,
+    outputs: Sequence[onnx.ValueInfoProto],
+    *,
+    threads: int = 0,
+    float_pairs: bool = False,
 ) -> onnxruntime.InferenceSession:
     """A session of a model whose outputs are these tensors.
 
@@ -25,6 +30,7 @@ def session_of(
     ----------
     path : the model's file: its name is told, and weights that are outside lie beside it.
     threads : of one run; as many as there are cores where it is 0.
+    float_pairs : Q and DQ are computed one after the other, whatever integers this processor adds up exactly.
 
     Raises
     ------
@@ -41,6 +47,8 @@ def session_of(
         False  # a block for all activations at once is memory that the answers take again
     )
     options.log_severity_level = 4
+    if float_pairs:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     outside = [tensor for tensor in model.graph.initializer if files.is_outside(tensor)]
     if outside:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(files.value(t, path)) for t in outside]

@@ -27,9 +27,16 @@ EXTRAS = {
     "onnxruntime": ("onnxruntime", "opencv-python-headless"),
     "tensorrt": ("tensorrt", "pycuda", "cuda-python"),
     "timm": ("timm",),
+    "report": ("Jinja2", "opencv-python-headless"),
 }
 """What each extra brings, for the mend; the first three are what a build on an Intel host takes."""
-_MODULES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "cuda": "cuda-python"}
+_MODULES = {
+    "jinja2": "Jinja2",
+    "markupsafe": "Jinja2",
+    "sklearn": "scikit-learn",
+    "cv2": "opencv-python-headless",
+    "cuda": "cuda-python",
+}
 NEEDED = ("train", "quantize", "openvino")
 TRAIN_DISK_GB = 8
 

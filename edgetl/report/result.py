@@ -50,12 +50,17 @@ def assemble(
     host_note : what this host is to the profile, or empty.
     """
     chosen = artifacts["select"].record
-    timed = artifacts["bench"].record if "bench" in artifacts else {"latency_ms": {}, "versus_default": {}}
+    timed = (
+        artifacts["bench"].record
+        if "bench" in artifacts
+        else {"latency_ms": {}, "versus_default": {}, "use": {}}
+    )
     executed = {
         name: artifacts[f"explain:{name}"].record for name in candidates if f"explain:{name}" in artifacts
     }
     sizes = {name: artifacts[f"compile:{name}"].record["size_bytes"] for name in candidates}
     shipped = chosen["shipped"]
+    is_fused = spec.fused_head and (pending is not None or shipped != "f32")
     data = {
         "device": profile.name,
         "task": "classify",
@@ -68,9 +73,17 @@ def assemble(
             "reason": chosen["reason"],
         },
         "accuracy": {**chosen["accuracy"], "reference_only": pending is not None},
-        "outputs": [{"name": "logits", "kind": "classes", "labels": artifacts["check"].record["classes"]}],
+        "worst_images": chosen["worst_images"],
+        "outputs": [
+            {
+                "name": "probabilities" if is_fused else "logits",
+                "kind": "classes",
+                "labels": artifacts["check"].record["classes"],
+            }
+        ],
         "latency_ms": timed["latency_ms"],
         "versus_default": timed["versus_default"],
+        "use": timed["use"],
         "context": timed.get("context"),
         "select_images": chosen["select_images"],
         "candidates": rivals.rows(candidates, chosen, timed["latency_ms"], executed),
@@ -80,6 +93,7 @@ def assemble(
         "ladder": _ladder(artifacts),
         "search": artifacts["search"].record["raced"] if "search" in artifacts else [],
         "fp16": _fp16(artifacts),
+        "fused_head": _fused(artifacts) if is_fused else None,
         "remarks": {name: _remark(name, executed.get(name), sizes, timed, chosen) for name in candidates},
         "stages": [
             {"name": name, **{key: artifact.record["_run"][key] for key in ("key", "cached", "seconds")}}
@@ -102,6 +116,13 @@ def _fp16(artifacts: Mapping[str, Artifact]) -> Mapping[str, Any] | None:
     if "halve" not in artifacts:
         return None
     return {key: value for key, value in artifacts["halve"].record.items() if key not in ("_run", "summary")}
+
+
+def _fused(artifacts: Mapping[str, Artifact]) -> Mapping[str, Any]:
+    """What the one node stands for, and how far it is from the plain head, by the file of the model."""
+    made = [artifact.record for name, artifact in artifacts.items() if name.startswith("fuse:")]
+    left_out = ("_run", "file", "summary")
+    return {record["file"]: {k: v for k, v in record.items() if k not in left_out} for record in made}
 
 
 def _remark(
@@ -155,10 +176,13 @@ def _judge(spec: BuildSpec, chosen: Mapping[str, Any], data: Mapping[str, Any]) 
         )
     latency = chosen["latency"].get(chosen["shipped"])
     if latency is not None and latency["verdict"] == "over":
-        return _too_slow(latency["sentence"], data)
+        return _too_much(latency["sentence"], data)
     if latency is not None and latency["verdict"] == "unproven":
+        return Inconclusive(f"a budget cannot be judged: {latency['sentence']}", hint="more --instances")
+    if spec.strict and latency is not None and latency["verdict"] == "unmeasured":
         return Inconclusive(
-            f"the latency budget cannot be judged: {latency['sentence']}", hint="more --instances"
+            f"a budget cannot be judged: {latency['sentence']}",
+            hint="measure on the device, or without --strict",
         )
     if "pending" in data and spec.require_engine and not spec.hosts:  # a host is still to build it
         return EnvironmentLacks(data["pending"]["reason"], hint=data["pending"]["next"][0])
@@ -167,10 +191,10 @@ def _judge(spec: BuildSpec, chosen: Mapping[str, Any], data: Mapping[str, Any]) 
     return None
 
 
-def _too_slow(sentence: str, data: Mapping[str, Any]) -> GateFailed:
-    """Nothing keeps both budgets: what shipped is the fastest that keeps the accuracy."""
+def _too_much(sentence: str, data: Mapping[str, Any]) -> GateFailed:
+    """Nothing keeps all budgets: what shipped is the fastest that keeps the accuracy."""
     return GateFailed(
-        f"{sentence}, and no faster candidate keeps the accuracy budget{_blamed(data)}",
+        f"{sentence}, and no other candidate keeps every budget{_blamed(data)}",
         hint="a smaller --imgsz, another --model, or a larger budget; the bundle is kept to look at",
         candidates=data["candidates"],
     )

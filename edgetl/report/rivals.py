@@ -25,8 +25,8 @@ def rows(
 
     Returns
     -------
-    ``drop_pt`` on the ``select`` images, ``latency_ms``, ``latency_budget`` (verdict and sentence, or ``None``)
-    and ``slowest``, the layers that take longest.
+    ``drop_pt`` on the ``select`` images, ``latency_ms``, ``latency_budget`` (verdict and sentence of latency, memory
+    and power, or ``None``) and ``slowest``, the layers that take longest.
     """
     return {
         name: {

@@ -15,9 +15,13 @@ import numpy.typing as npt
 
 from edgetl.errors import GateFailed
 
-__all__ = ["Prediction", "of_logits"]
+__all__ = ["PROBABILITIES", "Prediction", "as_logits", "normalised", "of_logits"]
 
 Floats = npt.NDArray[np.float32]
+PROBABILITIES = "probabilities"
+"""The first output of an engine whose head is fused; that of any other is logits."""
+LEAST = np.finfo(np.float32).tiny
+"""Smaller probabilities count as this one, so that the logarithm of each is finite."""
 
 
 class Prediction(NamedTuple):
@@ -56,6 +60,29 @@ def of_logits(logits: Floats, labels: Sequence[str], top_k: int) -> Prediction:
     spread = float(np.add.reduce(np.exp(logits - np.float32(highest))))
     shares = tuple((labels[index], math.exp(value - highest) / spread) for value, index in ranked)
     return Prediction(*shares[0], shares, logits)
+
+
+def as_logits(output: str, answered: Floats) -> Floats:
+    """Logits (N, classes) from an engine's first output: of probabilities their logarithm, whose softmax they are.
+
+    Logits are told apart up to a constant for each picture only; these are those whose exponentials add up to 1.
+
+    Parameters
+    ----------
+    output : its name.
+    """
+    if output != PROBABILITIES:
+        return answered
+    logarithms: Floats = np.log(np.maximum(answered, LEAST))
+    return logarithms
+
+
+def normalised(logits: Floats) -> Floats:
+    """Logits (N, classes) with the constant that ``as_logits`` gives them: logarithms of their softmax."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    logarithms = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    floored: Floats = np.maximum(logarithms, np.log(LEAST))
+    return floored
 
 
 def _likeliest(logits: Floats, count: int) -> list[tuple[float, int]]:

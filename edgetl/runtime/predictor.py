@@ -19,7 +19,7 @@ import numpy.typing as npt
 from edgetl.errors import BundleError, EdgetlError, GateFailed, InputError
 from edgetl.runtime import preprocess
 from edgetl.runtime.bundle import Bundle, open_bundle
-from edgetl.runtime.prediction import Prediction, of_logits
+from edgetl.runtime.prediction import PROBABILITIES, Prediction, as_logits, normalised, of_logits
 from edgetl.types import Engine
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class _Slot:
 
     def logits(self, count: int = 1) -> Floats:
         """The first rows of the answer, float32 (count, classes), of the caller's own."""
-        return np.array(self._request.wait()[self._output][:count], np.float32)
+        return as_logits(self._output, np.array(self._request.wait()[self._output][:count], np.float32))
 
 
 class Predictor:
@@ -193,6 +193,8 @@ class Predictor:
                 hint="build it again",
             )
         exact = golden["logits_f32"]
+        if self._engine.outputs[0].name == PROBABILITIES:
+            expected, exact = normalised(expected), normalised(exact)
         found, worst = self._held_against(inputs, expected)
         if not (worst <= GOLDEN_TOLERANCE or _is_as_near(found, expected, exact)):  # so that NaN fails, too
             raise self._blamed(inputs, expected, found, worst)

@@ -20,7 +20,7 @@ def choose(
     max_drop: float,
     precision: str,
     images: int,
-    in_time: Collection[str] | None = None,
+    in_budget: Collection[str] | None = None,
 ) -> tuple[str, str]:
     """The candidate to ship, and why, in words for the summary.
 
@@ -31,7 +31,7 @@ def choose(
     latency : ``{candidate: {"p50": ms}}``; empty where nothing was timed.
     versus : ``{candidate: {"ratio", "ci95", "verdict"}}``, each timed against ``default``.
     images : how many ``select`` images the drops are of.
-    in_time : candidates that keep the latency budget; ``None`` where there is none.
+    in_budget : candidates that keep those of latency, memory and power; ``None`` where there is none.
 
     Notes
     -----
@@ -49,7 +49,7 @@ def choose(
         if "int8" in candidates and "int8" not in held:
             return "f32", f"{over}; {untimed}"
         return "int8" if "int8" in candidates else "f32", untimed
-    both = [name for name in held if in_time is None or name in in_time]
+    both = [name for name in held if in_budget is None or name in in_budget]
     able = both or held
     surely = [name for name in able if name == "default" or versus[name]["verdict"] == "faster"]
     fastest = min(surely or able, key=lambda name: latency[name]["p50"])
@@ -67,7 +67,7 @@ def _won(name: str, versus: Mapping[str, Mapping[str, Any]], budget: str) -> str
     told = versus[name]
     within = f", and within the budget{budget}" if budget else ""
     if told["verdict"] != "faster":
-        return f"the default precision is over the latency budget{within}"
+        return f"the default precision is over a budget of the device{within}"
     return f"{1 / told['ratio']:.2f}x as fast as the default precision{within}"
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from edgetl import digest
+from edgetl.bench import use
 from edgetl.bench.comparison import compare, of_engine
 from edgetl.bench.instance import Pace
 from edgetl.candidate import BASELINE
+from edgetl.devices import Budgets
 from edgetl.pipeline import Artifact, Context, Stage
 
 __all__ = ["SAMPLES", "stage"]
@@ -25,13 +27,18 @@ PACE = Pace(rounds=3, block_ms=40.0, least_runs=10)
 instances of so many runs carry a p99."""
 
 
-def stage(candidates: tuple[str, ...], host: Mapping[str, str], instances: int, session: str) -> Stage:
-    """Compare every candidate with ``default``.
+def stage(
+    candidates: tuple[str, ...], host: Mapping[str, str], instances: int, session: str, budgets: Budgets
+) -> Stage:
+    """Compare every candidate with ``default``, and measure memory and power where there is a budget for them.
 
     Parameters
     ----------
+    budgets : those that this host is held to.
     session : names the measuring session, so that no older measurement is taken for this one.
     """
+
+    memory, power = budgets.mem_mib is not None, budgets.power_w is not None
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         contenders = {name: of_engine(inputs[f"compile:{name}"].path / "engine") for name in candidates}
@@ -51,9 +58,15 @@ def stage(candidates: tuple[str, ...], host: Mapping[str, str], instances: int, 
             "summary": f"interleaved, {len(found.instances)} fresh instances of each",
             "latency_ms": {name: found.latency_ms(name) for name in candidates},
             "versus_default": {name: msgspec.to_builtins(ratio) for name, ratio in ratios.items()},
+            "use": {
+                name: msgspec.to_builtins(use.measure(contender, memory=memory, power=power))
+                for name, contender in contenders.items()
+                if memory or power
+            },
             "context": msgspec.to_builtins(found.context[0]),
         }
 
     needs = tuple(f"compile:{name}" for name in candidates)
-    options = {"instances": instances, "session": session, "host": dict(host)}
-    return Stage("bench", 4, needs, options, {}, run)
+    asked = {"memory": memory, "power": power}
+    options = {"instances": instances, "session": session, "host": dict(host), **asked}
+    return Stage("bench", 5, needs, options, {}, run)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edgetl import digest
 from edgetl.backends import seam
 from edgetl.devices import DeviceProfile
@@ -16,7 +18,7 @@ from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages.compile import engine_of, profile_of
 from edgetl.types import LayerInfo
 
-__all__ = ["INT8_KINDS", "int8_share", "slowest", "stage"]
+__all__ = ["INT8_KINDS", "LAYERS", "int8_share", "layers_of", "slowest", "stage"]
 
 LAYERS = "layers.json"
 SLOWEST = 5
@@ -39,6 +41,11 @@ def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str]) -> St
 
     options = {"threads": profile.threads, "host": dict(host)}
     return Stage(f"explain:{candidate}", 2, (compiled,), options, backend.fingerprint(), run)
+
+
+def layers_of(explained: Artifact) -> list[LayerInfo]:
+    """What an engine executed, in the order it ran."""
+    return msgspec.json.decode((explained.path / LAYERS).read_bytes(), type=list[LayerInfo])
 
 
 def int8_share(layers: list[LayerInfo]) -> dict[str, Any]:

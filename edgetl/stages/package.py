@@ -17,11 +17,14 @@ import numpy as np
 
 from edgetl import digest, models
 from edgetl.cache import out_of_space
+from edgetl.candidate import precision_of
 from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact
+from edgetl.quantize import fused_reference
 from edgetl.report.result import Outcome
 from edgetl.runtime import archive, bundle
-from edgetl.stages import bench, prepare, refine, search, verify
+from edgetl.runtime.prediction import PROBABILITIES, as_logits
+from edgetl.stages import bench, explain, fuse, prepare, refine, search, verify
 from edgetl.types import BuildSpec
 
 __all__ = ["Written", "check_place", "write"]
@@ -107,25 +110,54 @@ def _fill(work: Path, artifacts: Mapping[str, Artifact], outcome: Outcome) -> No
         shutil.copyfile(artifacts["calibrate"].path / "calibration.json", work / "calibration.json")
     if "halve" in artifacts:
         shutil.copyfile(artifacts["halve"].path / "model.onnx", work / "model.int8.fp16.onnx")
+    fused = _fused(artifacts, shipped, pending="pending" in outcome.data)
+    for name, artifact in fused.items():
+        shutil.copyfile(artifact.path / "model.onnx", work / name)
     if "pending" not in outcome.data:
         shutil.copytree(artifacts[f"compile:{shipped}"].path / "engine", work / "engine")
     if "bench" in artifacts:
         shutil.copyfile(artifacts["bench"].path / bench.SAMPLES, work / bench.SAMPLES)
+    explained = {name: artifacts.get(f"explain:{name}") for name in outcome.data["size_bytes"]}
+    executed = {name: explain.layers_of(made) for name, made in explained.items() if made is not None}
+    if executed:
+        (work / explain.LAYERS).write_bytes(digest.canonical_json(executed))
     (work / bundle.LABELS).write_bytes(digest.canonical_json(artifacts["check"].record["classes"]))
     (work / bundle.PREPROCESS).write_bytes(digest.canonical_json(artifacts["prepare"].record["preprocess"]))
     (work / bundle.RESULTS).write_bytes(digest.canonical_json(outcome.data))
-    _write_golden(work / bundle.GOLDEN, artifacts, shipped)
+    waits = next(iter(fused), None) if "pending" in outcome.data else None
+    _write_golden(work / bundle.GOLDEN, artifacts, shipped, None if waits is None else work / waits)
 
 
-def _write_golden(file: Path, artifacts: Mapping[str, Artifact], shipped: str) -> None:
-    """A few held-out inputs as the engine sees them, with what f32 and the shipped engine answered."""
+def _fused(artifacts: Mapping[str, Artifact], shipped: str, *, pending: bool) -> dict[str, Artifact]:
+    """Models with a fused head that the device may compile: of the precision that ships, by their names.
+
+    An f32 engine that was built here is plain, and stays so.
+    """
+    sources = [source for source in fuse.FILES if (source != "export") == (precision_of(shipped) == "int8")]
+    if shipped == "f32" and not pending:
+        return {}
+    made = [artifacts[name] for name in map(fuse.name_of, sources) if name in artifacts]
+    return {artifact.record["file"]: artifact for artifact in made}
+
+
+def _write_golden(file: Path, artifacts: Mapping[str, Artifact], shipped: str, fused: Path | None) -> None:
+    """A few held-out inputs as the engine sees them, with what f32 and the shipped engine answered.
+
+    Parameters
+    ----------
+    fused : the model of an engine that is still to be built, with a head that no engine here runs.
+    """
     pictures = prepare.images(artifacts["prepare"], "test")
     rows = np.unique(np.linspace(0, len(pictures) - 1, min(GOLDEN_IMAGES, len(pictures))).astype(int))
+    inputs = np.ascontiguousarray(pictures[rows])
+    logits = verify.logits(artifacts[f"verify:{shipped}"], "test")[rows]
+    if fused is not None:
+        logits = as_logits(PROBABILITIES, fused_reference.answers(fused, inputs)[PROBABILITIES])
     np.savez(
         file,
-        inputs=np.ascontiguousarray(pictures[rows]),
+        inputs=inputs,
         logits_f32=verify.logits(artifacts["verify:f32"], "test")[rows],
-        logits=verify.logits(artifacts[f"verify:{shipped}"], "test")[rows],
+        logits=logits,
     )
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 
 from edgetl.candidate import spoken
+from edgetl.devices import Budgets
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.search.choice import choose
-from edgetl.stages import prepare, verify
-from edgetl.types import LatencyBudget, Role
+from edgetl.stages import check, prepare, verify
+from edgetl.types import Role
 from edgetl.verify import budget
 from edgetl.verify.accuracy import PairedResult, paired, per_class_recall
+from edgetl.verify.mistakes import confusion, worst
 
 __all__ = ["stage"]
 
@@ -25,7 +27,7 @@ def stage(
     classes_from: str,
     *,
     max_drop: float,
-    limits: Sequence[LatencyBudget],
+    budgets: Budgets,
     precision: str,
     timed: bool,
 ) -> Stage:
@@ -35,7 +37,7 @@ def stage(
     ----------
     candidates : what was compiled and verified.
     max_drop : budget in points of top-1; infinity lifts it.
-    limits : latency budgets that are judged here.
+    budgets : those that this host is held to.
     precision : ``auto``, or the candidate that the user insists on.
     timed : a bench stage ran; without one nothing is shipped as the fastest.
     """
@@ -45,7 +47,7 @@ def stage(
         latency = inputs["bench"].record["latency_ms"] if timed else {}
         versus = inputs["bench"].record["versus_default"] if timed else {}
         judged_on = len(prepare.labels(inputs["prepare"], "select"))
-        held_to = {name: budget.judge_latency(latency[name], limits) for name in latency}
+        held_to = {name: _held(name, inputs["bench"].record, budgets) for name in latency}
         shipped, reason = choose(
             candidates,
             drops,
@@ -54,7 +56,7 @@ def stage(
             max_drop=max_drop,
             precision=precision,
             images=judged_on,
-            in_time=[name for name, told in held_to.items() if told.verdict == "within"] if limits else None,
+            in_budget=_keeping(held_to) if budgets.on_host() else None,
         )
         return {
             "summary": f"{spoken(shipped)}: {reason}",
@@ -62,18 +64,42 @@ def stage(
             "reason": reason,
             "select_drop_pt": {"f32": 0.0, **drops},
             "select_images": judged_on,
-            "latency": {name: msgspec.to_builtins(told) for name, told in held_to.items()} if limits else {},
+            "latency": {name: msgspec.to_builtins(told) for name, told in held_to.items()}
+            if budgets.on_host()
+            else {},
             "accuracy": _accuracy(inputs, candidates, shipped, max_drop)
             | _by_class(inputs, shipped, inputs[classes_from].record["classes"]),
+            "worst_images": _worst(inputs, shipped, classes_from),
         }
 
     needs = ("prepare", classes_from, *(f"verify:{name}" for name in candidates))
     options = {
         "max_drop": None if math.isinf(max_drop) else max_drop,
-        "limits": msgspec.to_builtins(limits),
+        "budgets": msgspec.to_builtins(budgets),
         "precision": precision,
     }
-    return Stage("select", 2, (*needs, "bench") if timed else needs, options, {}, run)
+    return Stage("select", 3, (*needs, "bench") if timed else needs, options, {}, run)
+
+
+def _held(name: str, timed: Mapping[str, Any], budgets: Budgets) -> budget.Verdict:
+    """A candidate's latency, memory and power against the budgets of them."""
+    use = timed["use"].get(name, {})
+    used = [
+        budget.Used(what=what, value=use[key], limit=limit, unit=unit, source=use[source] if source else "")
+        for what, key, limit, unit, source in (
+            ("memory", "memory_mib", budgets.mem_mib, "MiB", ""),
+            ("power", "power_w", budgets.power_w, "W", "power_source"),
+        )
+        if limit is not None
+    ]
+    return budget.together(
+        [budget.judge_latency(timed["latency_ms"][name], budgets.latencies()), budget.judge_used(used)]
+    )
+
+
+def _keeping(held: Mapping[str, budget.Verdict]) -> list[str]:
+    """Candidates of which nothing that was measured is over."""
+    return [name for name, told in held.items() if told.verdict in ("within", "unmeasured")]
 
 
 def _accuracy(
@@ -98,8 +124,22 @@ def _accuracy(
 
 def _by_class(inputs: Mapping[str, Artifact], shipped: str, classes: Sequence[str]) -> dict[str, Any]:
     labels = prepare.labels(inputs["prepare"], "test")
-    recall = per_class_recall(labels, verify.logits(inputs[f"verify:{shipped}"], "test"), classes)
-    return {"per_class_recall": recall.rows, "worst_class": recall.sentence}
+    answers = verify.logits(inputs[f"verify:{shipped}"], "test")
+    recall = per_class_recall(labels, answers, classes)
+    return {
+        "per_class_recall": recall.rows,
+        "worst_class": recall.sentence,
+        "confusion": confusion(labels, answers),
+    }
+
+
+def _worst(inputs: Mapping[str, Artifact], shipped: str, classes_from: str) -> list[Any]:
+    """The test images that the shipped engine gets most wrong, by name."""
+    tested = [s for s in check.dataset_of(inputs[classes_from]).samples if s.role == "test"]
+    labels = prepare.labels(inputs["prepare"], "test")
+    answers = verify.logits(inputs[f"verify:{shipped}"], "test")
+    found: list[Any] = msgspec.to_builtins(worst(labels, answers, [(s.path, s.sha256) for s in tested]))
+    return found
 
 
 def _key(candidate: str) -> str:

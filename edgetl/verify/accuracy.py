@@ -14,6 +14,7 @@ from edgetl.backends import seam
 from edgetl.backends.seam import Request, Session
 from edgetl.devices import DeviceProfile
 from edgetl.errors import GateFailed
+from edgetl.runtime.prediction import as_logits
 from edgetl.types import Record
 
 __all__ = [
@@ -111,13 +112,14 @@ def outputs_of(
 def logits_of(
     session: Session, pictures: Array, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Floats:
-    """Logits of every picture, float32 (N, classes).
+    """Logits of every picture, float32 (N, classes); logarithms of probabilities where the engine answers those.
 
     Raises
     ------
     GateFailed : a logit is NaN or infinite; the first such picture is named.
     """
-    found = outputs_of(session, pictures, session.outputs[0].name, on_progress=on_progress)
+    output = session.outputs[0].name
+    found = as_logits(output, outputs_of(session, pictures, output, on_progress=on_progress))
     bad = np.nonzero(~np.isfinite(found).all(axis=1))[0]
     if len(bad):
         raise GateFailed(

@@ -1,4 +1,4 @@
-"""What is held against ``--max-drop`` and ``--max-latency``: over, within, and within but not proven."""
+"""What is held against the budgets of accuracy, latency, memory and power: over, within, and what cannot be told."""
 
 from __future__ import annotations
 
@@ -9,16 +9,29 @@ from edgetl import stats
 from edgetl.types import LatencyBudget, Record
 from edgetl.verify.accuracy import PairedResult
 
-__all__ = ["Verdict", "judge", "judge_latency"]
+__all__ = ["Used", "Verdict", "judge", "judge_latency", "judge_used", "together"]
 
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
 class Verdict(Record, frozen=True, kw_only=True):
-    """``verdict`` is ``within``, ``unproven`` or ``over``; ``sentence`` says it with its figures."""
+    """``sentence`` says it with its figures.
+
+    ``verdict`` is ``within``, ``unmeasured`` (the host has no source of it), ``unproven`` or ``over``.
+    """
 
     verdict: str
     sentence: str
+
+
+class Used(Record, frozen=True, kw_only=True):
+    """Memory or power against its budget; ``value`` is ``None`` where the host has no source of it."""
+
+    what: str
+    value: float | None
+    limit: float
+    unit: str
+    source: str = ""
 
 
 def judge(result: PairedResult, *, max_drop_pt: float) -> Verdict:
@@ -66,5 +79,33 @@ def judge_latency(measured: Mapping[str, float | None], limits: Sequence[Latency
         told.append(
             f"{limit.at} {found:.2f} ms, budget {limit.ms:g} ms: {'over' if found > limit.ms else 'within'}"
         )
-    worst = next((verdict for verdict in ("over", "unproven") if verdict in verdicts), "within")
+    worst = next((verdict for verdict in _WORST_FIRST if verdict in verdicts), "within")
     return Verdict(verdict=worst, sentence="; ".join(told))
+
+
+_WORST_FIRST = ("over", "unproven", "unmeasured")
+
+
+def judge_used(used: Sequence[Used]) -> Verdict:
+    """Hold memory and power against their budgets; none are always kept."""
+    return together([_judge_one(one) for one in used])
+
+
+def _judge_one(one: Used) -> Verdict:
+    budget = f"budget {one.limit:g} {one.unit}"
+    if one.value is None:
+        return Verdict(
+            verdict="unmeasured", sentence=f"{one.what}: this host has no source of it, {budget} not judged"
+        )
+    verdict = "over" if one.value > one.limit else "within"
+    source = f" ({one.source})" if one.source else ""
+    return Verdict(
+        verdict=verdict, sentence=f"{one.what} {one.value:.4g} {one.unit}{source}, {budget}: {verdict}"
+    )
+
+
+def together(verdicts: Sequence[Verdict]) -> Verdict:
+    """The worst of several, and all that they say."""
+    found = {one.verdict for one in verdicts}
+    worst = next((verdict for verdict in _WORST_FIRST if verdict in found), "within")
+    return Verdict(verdict=worst, sentence="; ".join(one.sentence for one in verdicts if one.sentence))

@@ -88,7 +88,7 @@ def test_more_instances_are_drawn_only_while_it_cannot_tell(monkeypatch: pytest.
         wide = [[int(MS * math.exp(noisy.normal(0, spread)))] * 5 for _ in range(4)]
         return {"a": [[MS] * 5] * 4, "b": wide}
 
-    monkeypatch.setattr(comparison, "_fresh", fresh)
+    monkeypatch.setattr(comparison, "fresh", fresh)
     seen: list[tuple[int, int]] = []
     both = {"a": Contender(opener="x:y"), "b": Contender(opener="x:y")}
     found = comparison.compare(both, baseline="a", on_progress=lambda done, total: seen.append((done, total)))
@@ -106,7 +106,7 @@ def test_a_contender_that_decides_nothing_draws_no_more_instances(monkeypatch: p
         wide = [[int(MS * math.exp(noisy.normal(0, 0.3)))] * 5 for _ in range(4)]
         return {"a": [[MS] * 5] * 4, "b": wide, "c": [[MS // 2] * 5] * 4}
 
-    monkeypatch.setattr(comparison, "_fresh", fresh)
+    monkeypatch.setattr(comparison, "fresh", fresh)
     three = {name: Contender(opener="x:y") for name in "abc"}
     assert len(comparison.compare(three, baseline="a", until=["c"]).instances) == 12
     assert len(comparison.compare(three, baseline="a").instances) == 20

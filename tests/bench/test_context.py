@@ -21,6 +21,9 @@ def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
     found = context.read(tmp_path)
     assert (found.cpu, found.governor, found.clock_mhz, found.temperature_c) == (None,) * 4
     assert (found.cpu_limit, found.memory_limit_mib, found.virtual) == (None,) * 3
+    assert (found.clocks_mhz, found.clocks_fixed, found.throttle, found.power_mode, found.power_w) == (
+        None,
+    ) * 5
 
 
 def test_what_can_be_read_is_told(tmp_path: Path) -> None:
@@ -44,6 +47,8 @@ def test_what_can_be_read_is_told(tmp_path: Path) -> None:
     assert (found.governor, found.clock_mhz, found.temperature_c) == ("powersave", 2000.0, 63.5)
     assert (found.cpu_limit, found.memory_limit_mib, found.memory_mib) == (1.5, 1024, 2048)
     assert found.threads == 2
+    assert found.clocks_mhz == (1800.0, 2200.0)
+    assert found.affinity is not None and len(found.affinity) == found.usable_cores
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
-from itertools import chain, cycle, repeat
+from collections.abc import Iterator
+from itertools import chain, count, cycle, repeat
 
 import numpy as np
 import pytest
 
 from edgetl.bench import harness
+from edgetl.errors import BackendError, EnvironmentLacks, InputError
 from edgetl.testing import RecordedClock
 
 MS = 1_000_000
@@ -107,3 +109,66 @@ def test_the_garbage_collector_is_off_while_sampling_and_on_again_after_a_failur
         harness.sample(once, 1, clock)
     assert seen == [False]
     assert gc.isenabled()
+
+
+def test_the_harness_tells_what_it_costs_with_every_result(clock: RecordedClock) -> None:
+    assert (
+        harness.measure_call(clock.call(repeat(MS)), min_seconds=0, min_runs=7, clock=clock).overhead_ns == 0
+    )
+    ticking = count(0, 50)
+    cost = harness.own_cost(lambda: next(ticking), runs=100)
+    assert cost.inside_ns == 50
+    assert cost.between_ns >= 50
+
+
+@pytest.mark.parametrize("wrong", [{"min_seconds": -1.0}, {"min_seconds": float("nan")}, {"min_runs": 0}])
+def test_no_time_and_no_run_are_refused(clock: RecordedClock, wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="from 0 on and one run"):
+        harness.measure_call(clock.call(repeat(MS)), clock=clock, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_clock_that_goes_back_is_refused(clock: RecordedClock) -> None:
+    with pytest.raises(EnvironmentLacks, match="the clock went back by 5 ns"):
+        harness.sample(clock.call(chain(repeat(MS, 3), repeat(-5))), 4, clock)
+    with pytest.raises(EnvironmentLacks, match="the clock went back by 5 ns"):
+        harness.measure_call(clock.call(chain(repeat(MS, 500), repeat(-5))), min_runs=900, clock=clock)
+
+
+def test_what_was_measured_outlives_a_session_that_dies(clock: RecordedClock) -> None:
+    def dying() -> Iterator[int]:
+        yield from repeat(MS, 500)
+        raise BackendError("the device is gone")
+
+    series = harness.Series("engine")
+    with pytest.raises(BackendError):
+        harness.measure_call(clock.call(dying()), min_runs=900, clock=clock, series=series)
+    found = series.measurement(partial="the device is gone")
+    assert 100 < len(found.samples_ns) <= 500
+    assert found.warm_up_runs + len(found.samples_ns) == 500
+    assert found.steady
+    assert found.partial == "the device is gone"
+
+
+def test_an_answer_that_turns_into_nan_while_it_is_timed_is_named(clock: RecordedClock) -> None:
+    turns = count()
+
+    def once() -> dict[str, np.ndarray]:
+        clock.now += MS
+        return {"logits": np.array([np.nan if next(turns) > 600 else 1.0]), "kept": np.array([1.0])}
+
+    assert harness.measure_call(once, min_seconds=0, min_runs=100, clock=clock).wild == ()
+    assert harness.measure_call(once, min_seconds=0, min_runs=600, clock=clock).wild == ("logits",)
+    assert harness.wild_outputs({"labels": np.array([1, 2])}) == []
+    assert harness.wild_outputs(None) == []
+
+
+def test_the_devices_own_time_is_kept_apart_where_a_session_takes_it(clock: RecordedClock) -> None:
+    class Timed(Session):
+        timed = True
+
+    session = Timed()
+    session.one.device_ms = 0.25  # type: ignore[attr-defined]
+    session.one.start = lambda: clock.call(repeat(MS))()  # type: ignore[method-assign]
+    found = harness.measure(session, {}, min_seconds=0, min_runs=64, clock=clock)  # type: ignore[arg-type]
+    assert found.samples_ns == (MS,) * 64
+    assert found.device_ns == (250_000,) * 64

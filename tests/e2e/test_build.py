@@ -125,6 +125,35 @@ def test_build_for_a_jetson_ends_at_the_quantized_model_and_says_what_is_left(ed
     assert told.data["fp16"]["agreement"] > 0.9
 
 
+def test_a_fused_head_stands_beside_the_plain_models_and_its_reference_is_what_the_engine_is_held_to(
+    edgetl: Edgetl, tmp_path: Path
+) -> None:
+    arguments = list(BUILD)
+    arguments[arguments.index("intel-cpu")] = "jetson"
+    told = edgetl(*arguments, "--fused-head", "--json")
+    assert told.code == 0, told.err
+    bundle = tmp_path / str(told.data["bundle"])
+    files = {file.name for file in bundle.glob("*.onnx")}
+    plain = {"model.fp32.onnx", "model.int8.onnx", "model.int8.fp16.onnx"}
+    assert files == plain | {"model.int8.fused.onnx", "model.int8.fp16.fused.onnx"}
+    assert told.data["outputs"][0]["name"] == "probabilities"
+    assert set(told.data["fused_head"]) == {name.replace(".onnx", ".fused.onnx") for name in plain}
+    assert all(one["rewriting"] < 1e-2 for one in told.data["fused_head"].values())
+    with np.load(bundle / "golden.npz") as golden:
+        np.testing.assert_allclose(np.exp(golden["logits"]).sum(axis=1), 1, rtol=1e-4)
+        assert np.mean(golden["logits"].argmax(axis=1) == golden["logits_f32"].argmax(axis=1)) > 0.7
+    verified = edgetl("verify", bundle)
+    assert verified.code == 5, "the engine is still to be built"
+    assert "model.int8.fused.onnx" in verified.err
+    assert "without its quantizers" in verified.err
+    exported = edgetl("export", bundle, "--fused-head", "--out", tmp_path / "net.onnx", "--json")
+    assert exported.data["fused_head"]["rewriting"] < 1e-4
+    assert (tmp_path / "net.onnx").is_file()
+    refused = edgetl("compile", tmp_path / "net.fused.onnx", "--device", "intel-cpu")
+    assert refused.code == 5
+    assert "EdgetlFusedHead" in refused.err
+
+
 def test_sensitivity_lists_and_draws_every_layer_without_labels(
     built: Built, edgetl: Edgetl, tmp_path: Path
 ) -> None:

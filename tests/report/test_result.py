@@ -40,6 +40,7 @@ def records(**changed: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "bench": {
             "latency_ms": {name: {"p50": 2.0, "p90": 2.1, "p99": None, "n": 70} for name in ALL},
             "versus_default": {"int8": {"ratio": 0.9, "ci95": [0.88, 0.92], "verdict": "faster"}},
+            "use": {},
             "context": {"cpu": "a CPU"},
         },
         "select": {
@@ -48,6 +49,7 @@ def records(**changed: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "accuracy": accuracy,
             "select_drop_pt": {"f32": 0.0, "default": 0.0, "int8": 0.3},
             "select_images": 36,
+            "worst_images": [],
             "latency": {},
         },
         **{f"compile:{name}": {"size_bytes": 1_800_000 if name == "int8" else 6_100_000} for name in ALL},

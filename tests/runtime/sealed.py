@@ -33,6 +33,7 @@ class Kind:
     color: Literal["rgb", "bgr"] = "rgb"
     crop: tuple[int, int] = (1, 1)
     nan: bool = False
+    fused: bool = False
     pending: bool = False
     labels: tuple[str, ...] = LABELS
 
@@ -93,18 +94,20 @@ def _write_model(path: Path, kind: Kind) -> None:
     from onnx import TensorProto, helper
 
     batch = "batch" if kind.batch is None else kind.batch
+    output = "probabilities" if kind.fused else "logits"
+    last = "Softmax" if kind.fused else "Sqrt" if kind.nan else "Identity"
     nodes = [
         helper.make_node("Cast", ["input"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2], keepdims=0),
         helper.make_node("Sub", ["mean", "offset"], ["shifted"]),
-        helper.make_node("Sqrt" if kind.nan else "Identity", ["shifted"], ["logits"]),
+        helper.make_node(last, ["shifted"], [output]),
     ]
     offset = helper.make_tensor("offset", TensorProto.FLOAT, [1], [1000.0 if kind.nan else 0.0])
     graph = helper.make_graph(
         nodes,
         "colours",
         [helper.make_tensor_value_info("input", TensorProto.UINT8, [batch, SIDE, SIDE, 3])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, len(LABELS)])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, [batch, len(LABELS)])],
         [offset],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetl.errors import GateFailed
-from edgetl.runtime.prediction import of_logits
+from edgetl.runtime.prediction import as_logits, normalised, of_logits
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -50,3 +50,20 @@ def test_what_is_not_finite_is_no_answer(bad: float, place: int) -> None:
 @pytest.mark.filterwarnings("error")
 def test_the_largest_numbers_are_still_numbers() -> None:
     assert of_logits(np.array([LARGEST, LARGEST], np.float32), ["a", "b"], 2).probability == 0.5
+
+
+def test_probabilities_become_the_logits_that_plain_ones_are_brought_to() -> None:
+    logits = np.random.default_rng(0).normal(0, 8, (20, 30)).astype(np.float32)
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = raised / raised.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(as_logits("probabilities", probabilities), normalised(logits), atol=1e-4)
+    np.testing.assert_allclose(normalised(normalised(logits)), normalised(logits), atol=1e-5)
+    assert as_logits("logits", logits) is logits
+
+
+def test_a_probability_of_zero_is_a_finite_logit_and_nan_stays() -> None:
+    answered = np.array([[1, 0, 0], [np.nan, 0, 0]], np.float32)
+    found = as_logits("probabilities", answered)
+    assert np.isfinite(found[0]).all()
+    assert np.array_equal(found[0], normalised(np.array([[200, 0, 0]], np.float32))[0])
+    assert np.isnan(found[1, 0])

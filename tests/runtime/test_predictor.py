@@ -259,6 +259,19 @@ def test_nan_in_the_logits_is_an_answer_of_no(sealed: Sealed) -> None:
             predictor.predict_batch(noise(3))
 
 
+def test_an_engine_that_answers_probabilities_predicts_what_one_of_logits_does(sealed: Sealed) -> None:
+    frames = [picture("red"), picture("blue"), *noise(3)]
+    with load(sealed()) as plain, load(sealed(Kind(fused=True))) as fused:
+        expected, found = plain.predict_batch(frames, top_k=3), fused.predict_batch(frames, top_k=3)
+        assert fused.check_golden() < 1e-5, "the golden logits of its bundle are those of the plain engine"
+    for one, other in zip(expected, found, strict=True):
+        assert one.label == other.label
+        assert np.isfinite(other.logits).all()
+        np.testing.assert_allclose(
+            [share for _, share in other.top_k], [share for _, share in one.top_k], rtol=1e-3, atol=1e-37
+        )
+
+
 def test_a_pending_bundle_says_what_is_left(sealed: Sealed) -> None:
     with pytest.raises(EnvironmentLacks, match="no engine yet: TensorRT is not on this host") as caught:
         edgetl.load(sealed(Kind(pending=True)))

@@ -32,7 +32,7 @@ class Request:
     def wait(self) -> dict[str, Array]:
         pixels = self._pictures[:, 0, 0].astype(np.float32)
         pixels[pixels == 255] = np.nan
-        return {"logits": pixels}
+        return {self._session.outputs[0].name: pixels}
 
 
 class Session:
@@ -51,6 +51,14 @@ def pictures(count: int) -> Array:
     """Pictures whose first pixel is all theirs."""
     rng = np.random.default_rng(0)
     return rng.integers(0, 255, (count, 2, 2, 3), np.uint8)
+
+
+def test_an_engine_that_answers_probabilities_is_judged_by_their_logarithms() -> None:
+    session, shown = Session(None), pictures(7)
+    raw = logits_of(session, shown)  # type: ignore[arg-type]
+    session.outputs = (TensorSpec(name="probabilities", dtype="float32", shape=(None, 3)),)
+    found = logits_of(session, shown)  # type: ignore[arg-type]
+    np.testing.assert_allclose(np.exp(found), np.maximum(raw, np.finfo(np.float32).tiny), rtol=1e-4)
 
 
 @pytest.mark.parametrize(("batch", "runs"), [(1, 7), (3, 3), (None, 7), (7, 1), (8, 1)])

@@ -18,7 +18,7 @@ from edgetl.backends import driver
 from edgetl.backends.checks import check_inputs, noise
 from edgetl.backends.driver import Driver, Gpu
 from edgetl.backends.seam import Probe, Session
-from edgetl.backends.tensorrt import comparable, inspector, memory, options, stamp, timing
+from edgetl.backends.tensorrt import comparable, inspector, memory, options, plugin, stamp, timing
 from edgetl.backends.tensorrt.options import Options
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 from edgetl.home import cache_folder
@@ -94,6 +94,7 @@ class TensorRT:
         if gpu.integrated:
             given["memPoolSize"] = memory.capped(asked.pools)
             memory.check(options.pools(options.read(given))["workspace"])
+        library = plugin.find(asked.plugin, cache_folder() / "kernels") if plugin.is_needed(model) else None
         timings = cache_folder() / "tensorrt" / timing.name_of(_timed_on(host, gpu))
         told = isolate.call(
             "edgetl.backends.tensorrt.build:build_plan",
@@ -104,15 +105,17 @@ class TensorRT:
                 "dla": _core(profile.device),
                 "options": given,
                 "timings": str(timings) if asked.timing_cache else None,
+                "plugin": None if library is None else str(library),
             },
         )
+        brought = {} if library is None else plugin.keep(library, workdir)
         return Engine(
             backend=self.name,
             device=profile.device,
             precision=profile.precision,
-            files=(stamp.PLAN,),
+            files=(stamp.PLAN, *((plugin.LIBRARY,) if brought else ())),
             source=digest.of_file(model),
-            config=_config(workdir / stamp.PLAN, asked, told),
+            config={**_config(workdir / stamp.PLAN, asked, told), **brought},
             built_with=stamp.built_with(host.version, gpu, host.driver.version),
             inputs=msgspec.convert(told["inputs"], tuple[TensorSpec, ...]),
             outputs=msgspec.convert(told["outputs"], tuple[TensorSpec, ...]),
@@ -222,10 +225,14 @@ def _opened(engine: Engine, folder: Path) -> OpenedPlan:
     """The plan on this device, once it is what its record says."""
     host, gpu = _require(engine.device)
     plan = stamp.trusted_plan(engine, folder, host.version, gpu)
+    library = plugin.trusted(engine, folder)
     from edgetl.backends.tensorrt.execution import OpenedPlan
 
     return OpenedPlan(
-        plan, dla=_core(engine.device), any_release=engine.config.get(stamp.ANY_RELEASE) == "true"
+        plan,
+        dla=_core(engine.device),
+        any_release=engine.config.get(stamp.ANY_RELEASE) == "true",
+        plugin=None if library is None else str(library.absolute()),
     )
 
 

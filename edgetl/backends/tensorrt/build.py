@@ -10,6 +10,7 @@ import msgspec
 import tensorrt as trt
 
 from edgetl.backends.tensorrt import options as wanted
+from edgetl.backends.tensorrt import plugin as plugins
 from edgetl.backends.tensorrt import releases, stamp, timing
 from edgetl.backends.tensorrt.log import Log, mapped
 from edgetl.backends.tensorrt.options import Options
@@ -30,6 +31,7 @@ def build_plan(
     dla: int | None = None,
     options: Mapping[str, object] | None = None,
     timings: str | None = None,
+    plugin: str | None = None,
 ) -> dict[str, Any]:
     """Parse, configure and build; the raw plan is ``engine.plan`` in ``folder``.
 
@@ -38,6 +40,7 @@ def build_plan(
     model : an ONNX file. precision : ``f32``, ``default`` or ``int8``.
     dla : the core to build for; the GPU where it is ``None``.
     options : of the profile, in trtexec's spelling. timings : the timing cache's file; ``None`` keeps none.
+    plugin : the library of the fused head, where the model has one.
 
     Returns
     -------
@@ -52,6 +55,8 @@ def build_plan(
     log = Log()
     with mapped(log, f"TensorRT {trt.__version__} cannot build {name}"):
         trt.init_libnvinfer_plugins(log, "")
+        if plugin is not None:
+            releases.load_plugin(plugin, plugins.OPERATOR, plugins.VERSION)
         builder = trt.Builder(log)
         network = builder.create_network(releases.network_flags(typed=typed))
         parser = trt.OnnxParser(network, log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorrt as trt
 
 from edgetl.backends.execution import IOTensor
+from edgetl.backends.tensorrt import plugin as plugins
 from edgetl.backends.tensorrt import releases
 from edgetl.backends.tensorrt.log import Log, mapped
 from edgetl.errors import InputError
@@ -36,12 +37,17 @@ class OpenedPlan:
     ----------
     plan : its bytes, whose digest was checked. dla : the core it is for; the GPU where it is ``None``.
     any_release : it was built to be opened by later releases, for which it brings code of its own.
+    plugin : the library of the fused head, where it has one.
     """
 
-    def __init__(self, plan: bytes, *, dla: int | None = None, any_release: bool = False) -> None:
+    def __init__(
+        self, plan: bytes, *, dla: int | None = None, any_release: bool = False, plugin: str | None = None
+    ) -> None:
         self.log = Log()
         with mapped(self.log, f"TensorRT {trt.__version__} cannot open the engine"):
             trt.init_libnvinfer_plugins(self.log, "")
+            if plugin is not None:
+                releases.load_plugin(plugin, plugins.OPERATOR, plugins.VERSION)
             self._runtime: trt.Runtime | None = trt.Runtime(self.log)
             if any_release:
                 self._runtime.engine_host_code_allowed = True

@@ -32,6 +32,7 @@ class Options(
         "gpu_fallback": "allowGPUFallback",
         "hardware": "hardwareCompatibilityLevel",
         "any_release": "versionCompatible",
+        "plugin": "staticPlugins",
         "least": "minShapes",
         "usual": "optShapes",
         "greatest": "maxShapes",
@@ -47,6 +48,7 @@ class Options(
     gpu_fallback : layers that a DLA cannot run go to the GPU, and are named; without it they are an error.
     hardware : which other GPUs the engine is for.
     any_release : later releases may open it.
+    plugin : the library of the fused head; that of edgetl's cache where it is empty.
     least, usual, greatest : ``input:1x224x224x3``, for inputs with a free axis.
     """
 
@@ -56,6 +58,7 @@ class Options(
     gpu_fallback: bool = False
     hardware: Literal["none", "ampere+", "sameComputeCapability"] = "none"
     any_release: bool = False
+    plugin: str = ""
     least: str = ""
     usual: str = ""
     greatest: str = ""

@@ -5,16 +5,30 @@ A release is told by what it has, not by its number; the numbers of its enumerat
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 from typing import Any
 
 import tensorrt as trt
 
 from edgetl.errors import EnvironmentLacks
 
-__all__ = ["dtype_name", "hardware_level", "is_typed", "network_flags", "node_of", "set_precision", "version"]
+__all__ = [
+    "dtype_name",
+    "hardware_level",
+    "is_typed",
+    "load_plugin",
+    "network_flags",
+    "node_of",
+    "set_precision",
+    "version",
+]
 
 TYPED_FROM = (10, 12)
 """Strong typing is there from 10.0, and complete from here on by NVIDIA's own account."""
+NAMESPACE = "edgetl"
+"""Of our plugins."""
 DTYPES = {
     "FLOAT": "float32",
     "HALF": "float16",
@@ -93,6 +107,38 @@ def node_of(error: trt.ParserError) -> str:
     if hasattr(error, "node_name") and hasattr(error, "node_operator"):
         return f"{error.node_operator()} {error.node_name()!r}"
     return f"node {error.node()}"
+
+
+def load_plugin(library: str, name: str, number: str) -> None:
+    """Load a plugin's library, which registers it.
+
+    It is not linked to a release: it finds TensorRT's registry among the process's own symbols, where a library that
+    Python loaded is not unless it is asked for.
+
+    Parameters
+    ----------
+    name, number : the plugin's, and its version.
+
+    Raises
+    ------
+    EnvironmentLacks : it does not load, or what it registers is another plugin.
+    """
+    with contextlib.suppress(OSError):  # a TensorRT of another name: then the library has to be linked to it
+        ctypes.CDLL(f"libnvinfer.so.{version()[0]}", mode=os.RTLD_NOLOAD | os.RTLD_GLOBAL)
+    mend = f"build it again with the headers of TensorRT {trt.__version__}"
+    try:
+        ctypes.CDLL(library)
+    except OSError as error:
+        raise EnvironmentLacks(f"the plugin's library does not load: {error}", hint=mend) from error
+    registry = trt.get_plugin_registry()
+    if hasattr(registry, "get_creator"):
+        found = registry.get_creator(name, number, NAMESPACE)
+    else:
+        found = registry.get_plugin_creator(name, number, NAMESPACE)
+    if found is None:
+        raise EnvironmentLacks(
+            f"the library registers no {name} {number} with TensorRT {trt.__version__}", hint=mend
+        )
 
 
 def dtype_name(dtype: Any) -> str:

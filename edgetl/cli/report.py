@@ -1,0 +1,50 @@
+"""The command that writes a page over bundles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgetl.cli import options
+from edgetl.home import cache_folder
+
+__all__ = ["register"]
+
+_HELP = """
+Write one HTML file over a bundle, or over several side by side; it asks nothing of a network.
+
+\b
+  edgetl report runs/latest --data ./images
+  edgetl report runs/parts/20261101T080000Z runs/latest --out change.html
+"""
+
+
+def report(
+    bundles: Annotated[
+        list[Path], typer.Argument(metavar="BUNDLE...", help="Bundle folders, or .tar files.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DIR|CSV|demo",
+            help="The pictures it was tested on: the worst are shown, small (default: they are named only).",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.html", help="Where to write it.")] = Path(
+        "report.html"
+    ),
+    as_json: options.Json = False,
+) -> None:
+    from edgetl import reporting
+
+    found = reporting.report(bundles, out=out, data=data, cache=cache_folder())
+    print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command on the application."""
+    app.command("report", help=_HELP, rich_help_panel="Measure")(report)

@@ -1,0 +1,360 @@
+"""``edgetl gate``: candidates against their baselines, one verdict, and files that say how it came to be."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgetl.backends import seam
+from edgetl.bench import context, fingerprint, gate, limits
+from edgetl.bench.comparison import Contender, of_engine
+from edgetl.bench.fingerprint import Subject
+from edgetl.bench.gate import Rule, Stored, Trial, Verdict
+from edgetl.bench.layers import layer_diff
+from edgetl.bench.limits import Held, Limits
+from edgetl.bundles import Answer, opened
+from edgetl.cache import out_of_space
+from edgetl.errors import EdgetlError, GateFailed, Inconclusive, InputError, NotComparable
+from edgetl.pipeline import Progress
+from edgetl.report import gate_junit, gate_lines, gate_markdown, gate_picture
+from edgetl.runtime import Bundle
+
+__all__ = ["FILES", "compare", "stored"]
+
+SCHEMA = 1
+FILES = ("gate.json", "gate.xml", "gate.md", "gate.svg")
+Contend = Callable[[Path], Contender]
+
+
+@dataclass(frozen=True)
+class _Match:
+    """A candidate and what it is held against; ``baseline`` is a bundle, or instances of an earlier gate."""
+
+    name: str
+    places: tuple[Path, Path]
+    candidate: Bundle
+    baseline: Bundle | Stored
+
+
+def compare(
+    candidates: Sequence[Path],
+    baselines: Sequence[Path],
+    rule: Rule,
+    bounds: Limits,
+    *,
+    out: Path,
+    progress: Progress,
+    contend: Contend = of_engine,
+    env: Mapping[str, str] | None = None,
+) -> Answer:
+    """Gate each candidate against the baseline of its place, and write ``FILES``.
+
+    Parameters
+    ----------
+    candidates : bundles. baselines : bundles, or the ``gate.json`` of earlier gates.
+    bounds : hard limits of every candidate.
+    out : folder for the files; made before anything is measured, so that a place that cannot be written costs no time.
+    contend : makes a contender of a candidate's engine folder. env : variables of the processes that time.
+
+    Raises
+    ------
+    InputError : not one baseline a candidate, or a file that is no measurement. BundleError : a byte differs.
+    NotComparable : device, shape, threads or, of a stored baseline, host differ. EnvironmentLacks : an engine is
+        pending, energy has no source, or the disk refuses.
+    """
+    if not candidates or len(candidates) != len(baselines):
+        raise InputError(
+            f"{len(candidates)} candidates and {len(baselines)} baselines: every candidate takes one",
+            hint="edgetl gate A B --baseline A0 --baseline B0",
+        )
+    limits.check(bounds)
+    with out_of_space(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        matches = [_match(stack, *places) for places in zip(candidates, baselines)]
+        rule = msgspec.structs.replace(rule, models=len(matches))
+        trials, held = [], []
+        for match in matches:
+            trial, found = _tried(match, rule, bounds, contend, env, progress)
+            trials.append(trial)
+            held.append(found)
+            if trial.problem is not None and not isinstance(trial.problem, GateFailed):
+                break
+        verdicts = gate.judge(trials)
+        models = [
+            _data(match, trial, verdict, found)
+            for match, trial, verdict, found in zip(matches, trials, verdicts, held)
+        ]
+    return _answered(rule, models, [trial.problem for trial in trials], len(matches), out)
+
+
+def stored(file: Path, name: str) -> Stored:
+    """The instances of one candidate of an earlier gate: of that name, or the only one.
+
+    Raises
+    ------
+    InputError : it is no such file, none is of that name, or a time in it is not above 0.
+    """
+    try:
+        body = json.loads(file.read_bytes())
+        measured = [msgspec.convert(model["measured"], Stored) for model in body["models"]]
+    except (OSError, ValueError, TypeError, KeyError, msgspec.ValidationError) as error:
+        raise InputError(
+            f"{file} is no stored measurement: {error}",
+            hint="a bundle, or the gate.json that edgetl gate BUNDLE --baseline BUNDLE writes",
+        ) from error
+    named = [one for one in measured if one.name == name] or measured
+    if len(named) != 1:
+        raise InputError(
+            f"{file} holds {', '.join(one.name for one in measured) or 'nothing'}, none is {name!r}",
+            hint="the gate.json of one model, or of one that has its name",
+        )
+    times = [ns for blocks in named[0].instances for block in blocks for ns in block]
+    if not times or min(times) <= 0:
+        found = f"a time of {min(times)} ns" if times else "no time at all"
+        raise InputError(f"{file} holds {found}: expected times above 0", hint="measure it again")
+    return named[0]
+
+
+def _match(stack: ExitStack, place: Path, against: Path) -> _Match:
+    candidate = stack.enter_context(opened(place))
+    found = fingerprint.subject_of(candidate.manifest.device, candidate.engine)
+    baseline: Bundle | Stored
+    if against.suffix == ".json":
+        baseline = stored(against, candidate.manifest.name)
+        _refuse_other(found, baseline.subject, against)
+        here = fingerprint.host_of(context.read(), candidate.engine)
+        different = fingerprint.differences(here, baseline.host)
+        if different:
+            raise NotComparable(
+                f"not comparable with {against}: {'; '.join(different)}",
+                hint="measure the baseline here: --baseline with its bundle",
+                different=different,
+            )
+    else:
+        baseline = stack.enter_context(opened(against))
+        _refuse_other(found, fingerprint.subject_of(baseline.manifest.device, baseline.engine), against)
+    return _Match(candidate.manifest.name, (place, against), candidate, baseline)
+
+
+def _refuse_other(found: Subject, expected: Subject, against: Path) -> None:
+    different = fingerprint.differences(found, expected)
+    if different:
+        raise NotComparable(
+            f"not comparable with {against}: {'; '.join(different)}",
+            hint="a baseline for the same device, with the same input and threads",
+            different=different,
+        )
+
+
+def _tried(
+    match: _Match,
+    rule: Rule,
+    bounds: Limits,
+    contend: Contend,
+    env: Mapping[str, str] | None,
+    progress: Progress,
+) -> tuple[Trial, list[Held]]:
+    candidate = contend(match.candidate.engine_folder)
+    held = limits.measure(bounds, candidate, env)
+    baseline = match.baseline
+    trial = gate.run(
+        candidate,
+        baseline if isinstance(baseline, Stored) else of_engine(baseline.engine_folder),
+        rule,
+        name=match.name,
+        env=env,
+        progress=progress,
+    )
+    if trial.problem is not None and not trial.itself and not trial.pairs:
+        raise trial.problem
+    if bounds.latency is not None and trial.pairs:
+        held.insert(0, limits.latency(bounds.latency, trial.latency_ms(gate.CANDIDATE)))
+    return trial, held
+
+
+def _data(match: _Match, trial: Trial, verdict: Verdict, held: Sequence[Held]) -> dict[str, Any]:
+    """One model, as ``gate.json`` holds it."""
+    look, baseline = trial.look, match.baseline
+    failed = verdict.said == "fail"
+    return {
+        "name": match.name,
+        "candidate": str(match.places[0]),
+        "baseline": str(match.places[1]),
+        "verdict": verdict.said,
+        "sentence": verdict.sentence,
+        "ratio": None if look is None else look.ratio,
+        "interval": None if look is None else look.interval,
+        "p": verdict.p,
+        "pairs": len(trial.pairs),
+        "ratios": trial.ratios(),
+        "looks": msgspec.to_builtins(trial.course.looks),
+        "latency_ms": {
+            side: trial.latency_ms(side) for side in (gate.CANDIDATE, gate.BASELINE) if trial.instances(side)
+        },
+        "spread": trial.spread,
+        "resolution": trial.resolution,
+        "limits": msgspec.to_builtins(held),
+        "around": [] if isinstance(baseline, Stored) else _around(match.candidate, baseline),
+        "layers": _layers(match.candidate, baseline) if failed and isinstance(baseline, Bundle) else None,
+        "partial": None if trial.problem is None else trial.problem.problem,
+        "seconds": round(trial.seconds, 3),
+        "timed_seconds": round(trial.timed_seconds(), 3),
+        "context": msgspec.to_builtins(trial.context),
+        "measured": msgspec.to_builtins(_kept(match, trial)),
+        "baseline_instances": trial.instances(gate.BASELINE),
+        "itself": trial.itself,
+    }
+
+
+def _kept(match: _Match, trial: Trial) -> Stored:
+    engine = match.candidate.engine
+    return Stored(
+        name=match.name,
+        subject=fingerprint.subject_of(match.candidate.manifest.device, engine),
+        host=fingerprint.host_of(trial.context[0], engine),
+        pace=trial.pace,
+        instances=tuple(trial.instances(gate.CANDIDATE)),
+    )
+
+
+def _around(candidate: Bundle, baseline: Bundle) -> list[str]:
+    """What else differs between two engines: what they were made with, of and for."""
+    mine, other = candidate.engine, baseline.engine
+    pairs = {
+        "backend": (other.backend, mine.backend),
+        "precision": (other.precision, mine.precision),
+        "model": (baseline.manifest.model, candidate.manifest.model),
+        **_each("option", other.config, mine.config),
+        **_each("version", other.built_with, mine.built_with),
+    }
+    told = [f"{name}: {before} -> {after}" for name, (before, after) in pairs.items() if before != after]
+    return told + (["the model file is another one"] if mine.source != other.source else [])
+
+
+def _each(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    names = sorted({*before, *after})
+    return {f"{kind} {name}": (before.get(name, "none"), after.get(name, "none")) for name in names}
+
+
+def _layers(candidate: Bundle, baseline: Bundle) -> list[str]:
+    """The layers that changed, in words; or why they cannot be told."""
+    try:
+        mine, other = (
+            seam.find(bundle.engine.backend).explain(bundle.engine, bundle.engine_folder)
+            for bundle in (candidate, baseline)
+        )
+    except EdgetlError as error:
+        return [f"the layers cannot be told: {error.problem}"]
+    told = [change.sentence for change in layer_diff(other, mine)]
+    return told or ["no layer differs: what takes longer is around them"]
+
+
+def _answered(
+    rule: Rule,
+    models: Sequence[dict[str, Any]],
+    problems: Sequence[EdgetlError | None],
+    asked: int,
+    out: Path,
+) -> Answer:
+    failure = _failure(models, problems)
+    said = _said(failure)
+    data: dict[str, Any] = {
+        "schema": SCHEMA,
+        "verdict": said,
+        "exit_code": 0 if failure is None else failure.exit_code,
+        "failure": None if failure is None else failure.problem,
+        "rule": msgspec.to_builtins(rule),
+        "models": list(models),
+        "left_out": asked - len(models),
+    }
+    lines = gate_lines.lines(data)
+    try:
+        _write(data, out)
+        lines.append(f"  files      {out}: {', '.join(FILES)}")
+    except EdgetlError as error:  # what was found is still told
+        lines.append(f"  files      not written: {error.problem}")
+        failure = failure or error
+    return Answer({**data, "out": str(out)}, lines, failure)
+
+
+def _failure(
+    models: Sequence[Mapping[str, Any]], problems: Sequence[EdgetlError | None]
+) -> EdgetlError | None:
+    """The worst of what was found; what ended a gate early comes first, for the others were not heard."""
+    ended = next((one for one in problems if one is not None and not isinstance(one, GateFailed)), None)
+    if ended is not None:
+        return ended
+    for kind, said, verdict, hint in (
+        (GateFailed, "fail", "over", "gate.json holds every run; the layers that changed are above"),
+        (
+            Inconclusive,
+            "inconclusive",
+            "unproven",
+            "a longer --time-budget, a quieter machine, or a wider --tolerance",
+        ),
+    ):
+        found = [f"{one['name']}: {one['sentence']}" for one in models if one["verdict"] == said]
+        found += [
+            f"{one['name']}: {held['sentence']}"
+            for one in models
+            for held in one["limits"]
+            if held["verdict"] == verdict
+        ]
+        if found:
+            return kind("; ".join(found), hint=hint)
+    return None
+
+
+def _said(failure: EdgetlError | None) -> str:
+    if failure is None:
+        return "pass"
+    if isinstance(failure, GateFailed):
+        return "fail"
+    return "inconclusive" if isinstance(failure, Inconclusive) else "partial"
+
+
+def _write(data: Mapping[str, Any], out: Path) -> None:
+    """All files or, of each, what was there before."""
+    drawn = {
+        "gate.json": _readable(data),
+        "gate.xml": gate_junit.document(data),
+        "gate.md": gate_markdown.page(data),
+        "gate.svg": gate_picture.picture(data["models"][0], data["rule"]).file(),
+    }
+    for place, model in enumerate(data["models"][1:], start=2):
+        drawn[f"gate.{place}.svg"] = gate_picture.picture(model, data["rule"]).file()
+    with out_of_space(out):
+        for name, content in drawn.items():
+            with tempfile.NamedTemporaryFile(
+                "w", encoding="utf-8", dir=out, suffix=".partial", delete=False
+            ) as file:
+                partial = Path(file.name)
+                try:
+                    file.write(content)
+                    file.flush()
+                    partial.chmod(0o644)
+                    partial.replace(out / name)
+                finally:
+                    partial.unlink(missing_ok=True)
+
+
+def _readable(data: Mapping[str, Any]) -> str:
+    """JSON that git can show: one line for each field of each model."""
+
+    def lines(fields: Mapping[str, Any], indent: str) -> str:
+        return ",\n".join(
+            f"{indent}{json.dumps(name)}: {json.dumps(value, ensure_ascii=False, allow_nan=False)}"
+            for name, value in fields.items()
+        )
+
+    head = lines({name: value for name, value in data.items() if name != "models"}, "  ")
+    models = ",\n".join("    {\n" + lines(model, "      ") + "\n    }" for model in data["models"])
+    return f'{{\n{head},\n  "models": [\n{models}\n  ]\n}}\n'

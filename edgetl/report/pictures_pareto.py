@@ -1,0 +1,112 @@
+"""The picture of what one gives for what: accuracy against latency, and those that nothing beats in both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgetl.report import pictures
+from edgetl.report.pictures import SERIES, WIDTH, Picture
+from edgetl.report.pictures_axes import Plot, axis_over
+
+__all__ = ["Point", "front", "tradeoff"]
+
+LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDTH - 16.0, 14.0, 230.0
+WIDE_SPAN = 8.0
+"""From this ratio of the slowest to the fastest on, the axis of latency is logarithmic."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A candidate of a bundle: its name, p50 in ms, accuracy from 0 to 1 with its interval, and who it belongs to."""
+
+    name: str
+    p50_ms: float
+    accuracy: float
+    interval: tuple[float, float]
+    series: int
+    shipped: bool
+
+
+def front(points: Sequence[Point]) -> list[Point]:
+    """Those that no other one beats: none is as fast and more accurate, or faster and as accurate; fastest first.
+
+    >>> spot = lambda ms, share: Point("", ms, share, (share, share), 0, False)
+    >>> [p.p50_ms for p in front([spot(2.0, 0.9), spot(1.0, 0.8), spot(3.0, 0.85)])]
+    [1.0, 2.0]
+    """
+    best = -1.0
+    kept = []
+    for point in sorted(points, key=lambda point: (point.p50_ms, -point.accuracy)):
+        if point.accuracy > best:
+            kept.append(point)
+            best = point.accuracy
+    return kept
+
+
+def tradeoff(points: Sequence[Point], names: Sequence[str], note: str, *, comparable: bool = True) -> Picture:
+    """Every candidate with its interval, and the front.
+
+    Parameters
+    ----------
+    comparable : all were tested on the same images and timed on the same host; without that there is no front.
+    names : what each series stands for, for the legend; none is drawn for one alone.
+    """
+    speeds = [point.p50_ms for point in points]
+    x = axis_over(speeds, LEFT, RIGHT, log=max(speeds) > WIDE_SPAN * min(speeds), margin=0.14)
+    ends = [100 * value for point in points for value in point.interval]
+    plot = Plot(x, axis_over(ends, BOTTOM, TOP))
+    drawn = plot.frame("p50 of one inference, ms (to the left is faster)", "top-1, %")
+    kept = front(points)
+    if comparable:
+        drawn += pictures.path(_stairs(plot, kept), "front")
+    taken: list[tuple[float, float]] = []
+    for point in sorted(points, key=lambda point: (not point.shipped, point.p50_ms)):
+        drawn += _draw(plot, point, taken)
+    height = 0.0
+    if len(names) > 1:
+        drawn_names, height = pictures.legend(list(zip(names, range(len(names)))), BOTTOM + 58, "mark")
+        drawn += drawn_names
+    title = _title(points, kept) if comparable else "Accuracy and latency, each on its own images and host"
+    return Picture(title, note, BOTTOM + 44 + height, drawn)
+
+
+def _stairs(plot: Plot, kept: Sequence[Point]) -> list[tuple[float, float]]:
+    """Straight to the right until the next one is more accurate."""
+    corners: list[tuple[float, float]] = []
+    for point in kept:
+        here = plot.x.at(point.p50_ms), plot.y.at(100 * point.accuracy)
+        corners += [(here[0], corners[-1][1])] if corners else [(here[0], BOTTOM)]
+        corners.append(here)
+    return [*corners, (RIGHT, corners[-1][1])]
+
+
+def _draw(plot: Plot, point: Point, taken: list[tuple[float, float]]) -> str:
+    x, y = plot.x.at(point.p50_ms), plot.y.at(100 * point.accuracy)
+    low, high = (plot.y.at(100 * end) for end in point.interval)
+    series = point.series % SERIES
+    told = f"{point.name}: {100 * point.accuracy:.1f} %, {point.p50_ms:.3g} ms"
+    drawn = pictures.line(x, low, x, high, f"s{series} thin")
+    drawn += pictures.marker(series, x, y, size=5, hollow=not point.shipped, told=told)
+    on_left = x + 14 + 6.4 * len(point.name) > RIGHT
+    label_y = y - 6
+    while any(abs(label_y - other_y) < 13 and abs(x - other_x) < 90 for other_x, other_y in taken):
+        label_y += 14
+    taken.append((x, label_y))
+    kind = "bold" if point.shipped else ""
+    return drawn + pictures.text(
+        x + (-9 if on_left else 9), label_y, point.name, kind, anchor="end" if on_left else "start"
+    )
+
+
+def _title(points: Sequence[Point], kept: Sequence[Point]) -> str:
+    if len(kept) == 1:
+        return f"{kept[0].name} is both the fastest and the most accurate"
+    beaten = len(points) - len(kept)
+    names = " and ".join(point.name for point in (kept[0], kept[-1]))
+    told = f"{names} are the ends of the front" if len(kept) > 2 else f"{names} are on the front"
+    return (
+        f"{told}; {beaten} of {len(points)} are beaten in both"
+        if beaten
+        else f"{told}: more accuracy costs time"
+    )

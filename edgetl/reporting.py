@@ -1,0 +1,119 @@
+"""``edgetl report``: bundles as one page, read and never run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from edgetl import digest
+from edgetl.bench.layers import LayerChange, layer_diff
+from edgetl.bundles import Answer, opened
+from edgetl.cache import out_of_space
+from edgetl.data import layout
+from edgetl.data.decode import read_image
+from edgetl.errors import InputError
+from edgetl.report import html, html_facts
+from edgetl.report.html_facts import Facts, Thumbnail
+from edgetl.sources import data_place
+from edgetl.types import Mistake
+
+__all__ = ["report"]
+
+SIDE = 176
+"""Pixels of the longer side of a picture on the page: sharp on a phone, some kilobytes each."""
+QUALITY = 80
+MAX_BYTES = 64 << 20
+
+
+def report(places: Sequence[Path], *, out: Path, data: str | None, cache: Path) -> Answer:
+    """Write a page over bundles; no engine is run.
+
+    Parameters
+    ----------
+    places : bundles. out : the HTML file.
+    data : where the pictures are that the bundles were tested on; without it the worst are named only.
+
+    Raises
+    ------
+    BundleError : a byte of a bundle differs, or a file of it is not what a build writes.
+    InputError : no such data. EnvironmentLacks : the disk is full or cannot be written.
+    """
+    root = None if data is None else layout.source_root(_existing(data_place(data, cache)))
+    with ExitStack() as stack:
+        found = [html_facts.read(stack.enter_context(opened(place)), str(place)) for place in places]
+        if root is not None:
+            found = [replace(facts, thumbnails=_thumbnails(facts, root)) for facts in found]
+        changes = _changes(found)
+    text = html.page(
+        found,
+        None if changes is None else [msgspec.to_builtins(change) for change in changes],
+        data_given=root is not None,
+    )
+    with out_of_space(out.parent):
+        out.write_text(text, encoding="utf-8", errors="replace")
+    lines = [
+        f"  report     {out}   {len(found)} bundle{'s' if len(found) > 1 else ''}, {len(text) / 1e3:.0f} kB"
+    ]
+    lines += [f"  layers     {change.sentence}" for change in (changes or [])[:3]]
+    told = {
+        "report": str(out),
+        "bundles": [facts.place for facts in found],
+        "layer_changes": None if changes is None else [msgspec.to_builtins(change) for change in changes],
+    }
+    return Answer(told, lines)
+
+
+def _existing(place: Path) -> Path:
+    if not place.exists():
+        raise InputError(
+            f"no such data: {place}", hint="--data DIR, the pictures that the bundle was tested on"
+        )
+    return place
+
+
+def _changes(found: Sequence[Facts]) -> list[LayerChange] | None:
+    """Between the shipped engines of two bundles of one network whose layers were timed; else ``None``."""
+    if len(found) != 2 or found[0].manifest.model != found[1].manifest.model:
+        return None
+    before, after = (facts.layers.get(facts.shipped) for facts in found)
+    return layer_diff(before, after) if before and after else None
+
+
+def _thumbnails(facts: Facts, root: Path) -> tuple[Thumbnail, ...]:
+    return tuple(_thumbnail(one, root) for one in facts.results.worst_images)
+
+
+def _thumbnail(one: Mistake, root: Path) -> Thumbnail:
+    """The picture that a bundle names, if it lies below the data and is byte for byte the one that was answered."""
+    named = PurePosixPath(one.path)
+    file = (root / named).resolve()
+    if named.is_absolute() or root.resolve() not in file.parents:
+        return Thumbnail(one, None, "its path leaves the data")
+    if not file.is_file():
+        return Thumbnail(one, None, "not in this data")
+    if file.stat().st_size > MAX_BYTES or digest.of_file(file) != one.sha256:
+        return Thumbnail(one, None, "not the picture that was answered")
+    try:
+        return Thumbnail(one, _jpeg(read_image(file, one.path)))
+    except InputError as error:
+        return Thumbnail(one, None, error.problem)
+
+
+def _jpeg(image: npt.NDArray[np.uint8]) -> bytes:
+    import cv2  # read_image said what is missing where it is not there
+
+    height, width = image.shape[:2]
+    scale = min(SIDE / max(height, width), 1.0)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    done, encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    )
+    assert done
+    return encoded.tobytes()

@@ -1,0 +1,204 @@
+"""Every measurement of ``edgetl bench`` on a real bundle: its answer, its refusals, what is kept when it ends early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgetl.bench import loads, stages, target
+from edgetl.bench.loads import Asked, Loaded, Soaked
+from edgetl.bench.soak import Second, Soak
+from edgetl.bench.target import Subject, Timed
+from edgetl.errors import BackendError, EdgetlError, InputError
+from edgetl.pipeline import Silent
+from edgetl.types import LatencyBudget
+from tests import handmade
+
+SHORT = Asked(seconds=0.05, runs=64)
+FAST, SLOW = LatencyBudget(ms=1e-6), LatencyBudget(ms=1e6, at="p90")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle on ONNX Runtime."""
+    root = tmp_path_factory.mktemp("loads")
+    return handmade.write_bundle(
+        root / "bundle", handmade.write_pictures(root / "data"), backend="onnxruntime"
+    )
+
+
+@pytest.fixture
+def subject(place: Path) -> Iterator[Subject]:
+    """It, opened."""
+    with target.opened(place) as opened:
+        yield opened
+
+
+class Dying:
+    """A session that works for so many inferences, then raises."""
+
+    def __init__(self, session: Any, left: int, error: BaseException) -> None:
+        self.left, self.error = left, error
+        self._session = session
+        self.inputs, self.outputs, self.facts = session.inputs, session.outputs, session.facts
+
+    def request(self) -> Any:
+        """A request that counts down."""
+        request, owner = self._session.request(), self
+        start = request.start
+
+        def counted() -> None:
+            owner.left -= 1
+            if owner.left < 0:
+                raise owner.error
+            start()
+
+        class Counted:
+            inputs = request.inputs
+            fill, wait = staticmethod(request.fill), staticmethod(request.wait)
+
+        made = Counted()
+        made.start = counted  # type: ignore[attr-defined]
+        return made
+
+
+def dying(subject: Subject, left: int, error: BaseException) -> Subject:
+    """The engine alone, which dies."""
+    session: Any = Dying(subject.session, left, error)
+    return replace(subject, session=session, predictor=None)
+
+
+def code(failure: EdgetlError | None) -> int:
+    """The exit code of an answer."""
+    return 0 if failure is None else failure.exit_code
+
+
+def test_times_are_of_the_engine_the_frame_and_its_stages(subject: Subject) -> None:
+    found = loads.run(subject, SHORT, Silent())
+    assert isinstance(found, Timed)
+    assert set(found.measured) == {"engine", "frame"}
+    assert tuple(found.stages) == tuple(name for name in stages.STAGES if name != "transfer in")
+    assert {len(one.samples_ns) for one in found.stages.values()} == {200}
+    assert "  harness    adds" in "\n".join(found.lines())
+    data = found.data()
+    assert data["measurements"]["engine"]["after"]["cores"]
+    assert data["measurements"]["engine"]["overhead_ns"] > 0
+    assert set(data["stages_ms"]) == set(found.stages)
+
+
+@pytest.mark.parametrize(("bound", "expected"), [(FAST, 1), (SLOW, 0), (LatencyBudget(ms=1e6, at="p99"), 3)])
+def test_a_bound_is_kept_or_not_or_cannot_be_judged(
+    subject: Subject, bound: LatencyBudget, expected: int
+) -> None:
+    asked = msgspec.structs.replace(SHORT, seconds=0.0, bound=bound)
+    found = loads.run(replace(subject, predictor=None), asked, Silent())
+    assert code(found.failure) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(BackendError("the device is gone"), 5), (KeyboardInterrupt(), 130)]
+)
+@pytest.mark.parametrize("how", [{}, {"scenario": "camera", "fps": 2000.0}])
+def test_what_was_measured_when_it_ended_early_is_kept_and_marked(
+    subject: Subject, error: BaseException, expected: int, how: dict[str, Any]
+) -> None:
+    asked = msgspec.structs.replace(SHORT, seconds=20.0, **how)
+    found = loads.run(dying(subject, 30_000, error), asked, Silent())
+    assert code(found.failure) == expected
+    told = "\n".join(found.lines())
+    assert "partial" in told
+    assert ("interrupted" if expected == 130 else "the device is gone") in told
+    assert found.data()
+
+
+def test_an_engine_that_dies_before_a_first_sample_is_its_own_error(subject: Subject) -> None:
+    with pytest.raises(BackendError, match="gone"):
+        loads.run(dying(subject, 3, BackendError("the device is gone")), SHORT, Silent())
+
+
+def test_a_camera_films_a_bundle_from_frame_to_result(subject: Subject) -> None:
+    asked = msgspec.structs.replace(SHORT, scenario="camera", fps=200.0, streams=2, runs=20)
+    found = loads.run(subject, asked, Silent())
+    assert isinstance(found, Loaded)
+    data = found.data()
+    assert data["arrived"] == data["answered"] + data["dropped"] == 20
+    assert len(data["streams"]) == 2
+    assert "from arrival to answer" in "\n".join(found.lines())
+
+
+def test_loadgen_drives_the_engine_of_a_bundle(subject: Subject) -> None:
+    pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen is not installed")
+    found = loads.run(
+        subject, msgspec.structs.replace(SHORT, scenario="single-stream", seconds=0.2), Silent()
+    )
+    assert isinstance(found, Loaded)
+    assert found.failure is None
+    data = found.data()
+    assert data["loadgen"]["valid"]
+    assert data["loadgen"]["latency_ms"]["p50"] > data["latency_ms"]["p50"] > 0
+
+
+def test_a_server_that_is_too_slow_for_its_bound_is_a_no(subject: Subject) -> None:
+    pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen is not installed")
+    asked = msgspec.structs.replace(
+        SHORT, scenario="server", fps=200.0, bound=LatencyBudget(ms=0.001, at="p90")
+    )
+    found = loads.run(subject, asked, Silent())
+    assert code(found.failure) == 1
+    assert "from their arrival" in str(found.failure)
+
+
+def test_a_soak_gives_minutes_and_a_verdict(subject: Subject) -> None:
+    found = loads.run(subject, Asked(seconds=1, runs=1, soak_s=1.2, bound=SLOW), Silent())
+    assert isinstance(found, Soaked)
+    assert found.failure is None
+    assert found.data()["verdict"] == "pass"
+    assert "it holds out" in "\n".join(found.lines())
+
+
+def test_a_soak_with_reasons_against_it_fails_and_tells_them(subject: Subject) -> None:
+    rows = tuple(
+        Second(at_s=float(k), runs=9, p50_ns=1e6 if k < 20 else 3e6, mean_ns=1e6, max_ns=9, rss_mib=1.0)
+        for k in range(30)
+    )
+    found = Soaked(subject, Soak(seconds=rows, minutes=()), None)
+    assert "1 reasons against it" in "\n".join(found.lines())
+    assert found.data()["slow"][0]["from_s"] == 20.0
+
+
+def test_an_engine_that_answers_nan_is_timed_and_refused(subject: Subject) -> None:
+    class Wild(Dying):
+        def request(self) -> Any:
+            made = super().request()
+            made.wait = lambda: {"logits": np.array([np.nan], np.float32)}
+            return made
+
+    session: Any = Wild(subject.session, 10**9, BackendError(""))
+    found = loads.run(replace(subject, session=session, predictor=None), SHORT, Silent())
+    assert code(found.failure) == 1
+    assert "NaN or infinity in logits" in str(found.failure)
+    assert "the time of a broken engine" in "\n".join(found.lines())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"scenario": "singlestream"}, "Did you mean 'single-stream'"),
+        ({"scenario": "camera", "soak_s": 60.0}, "two measurements"),
+        ({"soak_s": 0.0}, "not a time above 0"),
+        ({"seconds": -1.0}, "--duration -1.0"),
+        ({"seconds": float("nan")}, "--duration nan"),
+        ({"streams": 2}, "--streams is for --scenario camera or multi-stream"),
+        ({"scenario": "offline", "fps": 30.0}, "--fps is for --scenario camera or server"),
+        ({"scenario": "camera", "fps": -1.0}, "--fps -1 is not above 0"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words.replace("(", r"\(")):
+        loads.check(msgspec.structs.replace(SHORT, **wrong))

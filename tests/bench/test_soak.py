@@ -1,0 +1,145 @@
+"""A soak on a clock of its own, and its judgements on made-up seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, count, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgetl.bench import soak
+from edgetl.bench.soak import Log, Second, Soak
+from edgetl.errors import BackendError, EnvironmentLacks, InputError
+from edgetl.testing import RecordedClock
+
+MS = 1_000_000
+
+
+def second(at: int, ms: float = 10.0, mean: float | None = None, **more: Any) -> Second:
+    """One second."""
+    return Second(
+        at_s=float(at), runs=100, p50_ns=ms * MS, mean_ns=(mean or ms) * MS, max_ns=int(ms * MS), **more
+    )
+
+
+def seconds(ms: list[float], seed: int = 0, **more: list[Any]) -> list[Second]:
+    """Seconds with one percent of noise on their time."""
+    noise = np.random.default_rng(seed).normal(1, 0.01, len(ms))
+    return [
+        second(k, one * noise[k], **{name: values[k] for name, values in more.items()})
+        for k, one in enumerate(ms)
+    ]
+
+
+def test_seconds_and_minutes_are_kept_with_their_order_statistics(
+    clock: RecordedClock, tmp_path: Path
+) -> None:
+    found = soak.soak(clock.call(repeat(10 * MS)), seconds=90, clock=clock, log=Log(tmp_path))
+    assert len(found.seconds) == 90
+    assert {one.runs for one in found.seconds} == {100}
+    assert [one.latency_ms["n"] for one in found.minutes] == [6000, 3000]
+    assert found.minutes[0].latency_ms["p99"] == 10.0
+    assert found.complaints() == []
+
+
+def test_runs_of_seconds_make_minutes_by_the_clock(clock: RecordedClock, tmp_path: Path) -> None:
+    found = soak.soak(clock.call(repeat(7000 * MS)), seconds=130, clock=clock, log=Log(tmp_path))
+    assert [one.at_s for one in found.minutes] == [0.0, 60.0, 120.0]
+
+
+@pytest.mark.parametrize("slower", [1.25, 2.0])
+def test_a_throttled_period_is_found_with_its_length_and_its_size(slower: float) -> None:
+    (found,) = soak.slow_periods(seconds([10.0] * 30 + [10.0 * slower] * 10 + [10.0] * 20))
+    assert (found.from_s, found.to_s) == (30.0, 40.0)
+    assert found.slower == pytest.approx(slower - 1, abs=0.03)
+    assert "nothing that this host shows explains it" in found.sentence()
+
+
+def test_a_core_taken_in_slices_shows_in_the_mean_alone() -> None:
+    rows = [second(k, 10.0, 10.0 if not 20 <= k < 30 else 15.0) for k in range(60)]
+    (found,) = soak.slow_periods(rows)
+    assert (found.from_s, found.to_s) == (20.0, 30.0)
+
+
+def test_a_board_that_throttles_for_most_of_the_time_is_slow_then_and_not_fast_before() -> None:
+    (found,) = soak.slow_periods(seconds([10.0] * 200 + [14.0] * 400))
+    assert (found.from_s, found.to_s) == (200.0, 600.0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_and_hiccups_are_no_throttling(seed: int) -> None:
+    times = [10.0] * 300
+    for place in (50, 51, 170):
+        times[place] = 30.0
+    assert soak.slow_periods(seconds(times, seed)) == []
+    assert soak.slow_periods([second(k) for k in range(5)]) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "usual", "then", "words"),
+    [
+        ("others", 0.02, 0.5, "other processes took 50 % of the processors"),
+        ("stolen", 0.0, 0.3, "the hypervisor took 30 % of the processors"),
+        ("clock_mhz", 1500.0, 900.0, "the clock fell from 1500 to 900 MHz"),
+        ("temperature_c", 60.0, 92.0, "at 92 C, 60 C otherwise"),
+    ],
+)
+def test_what_else_was_different_is_told(field: str, usual: float, then: float, words: str) -> None:
+    state: dict[str, Any] = {field: [usual] * 20 + [then] * 8 + [usual] * 20}
+    (found,) = soak.slow_periods(seconds([10.0] * 20 + [15.0] * 8 + [10.0] * 20, **state))
+    assert found.because == words
+
+
+def test_a_counter_that_rose_in_the_period_is_named() -> None:
+    counts = [{"core": 5}] * 20 + [{"core": 5 + k} for k in range(8)] + [{"core": 12}] * 20
+    (found,) = soak.slow_periods(seconds([10.0] * 20 + [15.0] * 8 + [10.0] * 20, throttle=counts))
+    assert found.because == "throttling counted by core"
+
+
+def test_memory_that_keeps_coming_is_told_and_a_pool_that_fills_once_is_not() -> None:
+    leak = Soak(seconds=tuple(second(k, rss_mib=100 + 0.1 * k) for k in range(600)), minutes=())
+    pool = Soak(seconds=tuple(second(k, rss_mib=100 + min(k, 90) * 0.5) for k in range(600)), minutes=())
+    assert leak.growth_mib() == pytest.approx(30, rel=0.05)
+    (told,) = leak.complaints()
+    assert "memory grows by" in told and "360 MiB an hour" in told
+    assert pool.complaints() == []
+    assert Soak(seconds=(second(0),), minutes=()).growth_mib() is None
+
+
+def test_what_was_measured_outlives_an_engine_that_dies(clock: RecordedClock, tmp_path: Path) -> None:
+    def dying() -> Iterator[int]:
+        yield from repeat(10 * MS, 1000)
+        raise BackendError("the device is gone")
+
+    log = Log(tmp_path)
+    with pytest.raises(BackendError):
+        soak.soak(clock.call(dying()), seconds=60, clock=clock, log=log)
+    found = log.soak("the device is gone")
+    assert 5 <= len(found.seconds) <= 10
+    assert len(found.minutes) == 1
+    assert found.partial == "the device is gone"
+
+
+def test_answers_that_are_no_numbers_are_a_complaint(clock: RecordedClock, tmp_path: Path) -> None:
+    turns = count()
+
+    def once() -> dict[str, np.ndarray]:
+        clock.now += 100 * MS
+        return {"logits": np.array([np.nan if next(turns) > 40 else 1.0])}
+
+    found = soak.soak(once, seconds=20, clock=clock, log=Log(tmp_path))
+    assert found.complaints() == ["the engine answers NaN or infinity in logits"]
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])
+def test_no_time_is_refused(clock: RecordedClock, wrong: float) -> None:
+    with pytest.raises(InputError, match="above 0"):
+        soak.soak(clock.call(repeat(MS)), seconds=wrong, clock=clock)
+
+
+def test_a_clock_that_goes_back_is_refused(clock: RecordedClock, tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentLacks, match="went back"):
+        soak.soak(clock.call(chain(repeat(MS, 3000), repeat(-5))), seconds=60, clock=clock, log=Log(tmp_path))

@@ -1,0 +1,58 @@
+"""``edgetl bench`` under load and for a long time: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+SHORT = ("--duration", "0.1", "--iterations", "20")
+
+
+def test_a_camera_says_whether_the_engine_keeps_up(run: Run, bundle: Path) -> None:
+    told = run("bench", bundle, *SHORT, "--scenario", "camera", "--fps", "100", "--streams", "2", "--quiet")
+    assert told.code == 0
+    assert "2 x 100 frames/s" in told.out
+    assert "from arrival to answer" in told.out
+    assert "stream 1" in told.out
+
+
+def test_a_soak_ends_with_a_verdict_for_people_and_for_programs(run: Run, bundle: Path) -> None:
+    told = run("bench", bundle, "--soak", "1.1s", "--json")
+    found = json.loads(told.out)
+    assert told.code == (0 if found["verdict"] == "pass" else 1)
+    assert found["minutes"][0]["latency_ms"]["n"] > 0
+    assert found["engine"]["backend"] == "onnxruntime"
+    assert found["harness"]["inside_ns"] > 0
+
+
+def test_a_bound_that_is_not_kept_ends_with_1_after_the_figures(run: Run, bundle: Path) -> None:
+    told = run("bench", bundle, *SHORT, "--max-latency", "0.000001ms", "--quiet")
+    assert told.code == 1
+    assert "engine alone" in told.out
+    assert "the bound 1e-06 ms" in told.err
+    under_json = run("bench", bundle, *SHORT, "--max-latency", "0.000001ms", "--json")
+    assert under_json.code == 1
+    assert json.loads(under_json.out)["latency_ms"]["engine"]["p50"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--soak", "0s"), "--soak 0 s is not a time above 0"),
+        (("--soak", "soon"), "--soak 'soon' is not a time"),
+        (("--scenario", "sever"), "Did you mean 'server'?"),
+        (("--scenario", "server"), "the rate of its arrivals and the latency that they must keep"),
+        (("--max-latency", "5ms@p42"), "--max-latency '5ms@p42'"),
+        (("--fps", "30"), "--fps is for --scenario camera or server"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_with_2(
+    run: Run, bundle: Path, options: tuple[str, ...], words: str
+) -> None:
+    told = run("bench", bundle, *options, "--quiet")
+    assert told.code == 2
+    assert words in told.err
