@@ -18,9 +18,10 @@ from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages.compile import engine_of, profile_of
 from edgetl.types import LayerInfo
 
-__all__ = ["INT8_KINDS", "LAYERS", "int8_share", "layers_of", "slowest", "stage"]
+__all__ = ["INT8_KINDS", "LAYERS", "executed", "int8_share", "slowest", "stage"]
 
 LAYERS = "layers.json"
+PREFIX = "explain:"
 SLOWEST = 5
 INT8_KINDS = frozenset({"u8", "i8", "int8", "uint8"})
 
@@ -35,17 +36,21 @@ def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str]) -> St
         engine, folder = engine_of(inputs[compiled])
         layers = backend.explain(engine, folder, asked)
         (out / LAYERS).write_bytes(digest.canonical_json(layers))
-        share, executed = int8_share(layers), _mostly(layers)
-        told = _told(candidate, executed, share)
-        return {"summary": told, "executed": executed, "slowest": slowest(layers), **share}
+        share, mostly = int8_share(layers), _mostly(layers)
+        told = _told(candidate, mostly, share)
+        return {"summary": told, "executed": mostly, "slowest": slowest(layers), **share}
 
     options = {"threads": profile.threads, "host": dict(host)}
-    return Stage(f"explain:{candidate}", 2, (compiled,), options, backend.fingerprint(), run)
+    return Stage(f"{PREFIX}{candidate}", 2, (compiled,), options, backend.fingerprint(), run)
 
 
-def layers_of(explained: Artifact) -> list[LayerInfo]:
-    """What an engine executed, in the order it ran."""
-    return msgspec.json.decode((explained.path / LAYERS).read_bytes(), type=list[LayerInfo])
+def executed(artifacts: Mapping[str, Artifact]) -> dict[str, list[LayerInfo]]:
+    """What each candidate that was explained executed, in the order it ran."""
+    return {
+        name.removeprefix(PREFIX): msgspec.json.decode((made.path / LAYERS).read_bytes(), type=list[LayerInfo])
+        for name, made in artifacts.items()
+        if name.startswith(PREFIX)
+    }
 
 
 def int8_share(layers: list[LayerInfo]) -> dict[str, Any]:

@@ -117,8 +117,7 @@ def _fill(work: Path, artifacts: Mapping[str, Artifact], outcome: Outcome) -> No
         shutil.copytree(artifacts[f"compile:{shipped}"].path / "engine", work / "engine")
     if "bench" in artifacts:
         shutil.copyfile(artifacts["bench"].path / bench.SAMPLES, work / bench.SAMPLES)
-    explained = {name: artifacts.get(f"explain:{name}") for name in outcome.data["size_bytes"]}
-    executed = {name: explain.layers_of(made) for name, made in explained.items() if made is not None}
+    executed = explain.executed(artifacts)
     if executed:
         (work / explain.LAYERS).write_bytes(digest.canonical_json(executed))
     (work / bundle.LABELS).write_bytes(digest.canonical_json(artifacts["check"].record["classes"]))

@@ -104,7 +104,7 @@ def test_a_bound_is_kept_or_not_or_cannot_be_judged(
 @pytest.mark.parametrize(
     ("error", "expected"), [(BackendError("the device is gone"), 5), (KeyboardInterrupt(), 130)]
 )
-@pytest.mark.parametrize("how", [{}, {"scenario": "camera", "fps": 2000.0}])
+@pytest.mark.parametrize("how", [{}, {"scenario": "camera", "fps": 10_000.0}])
 def test_what_was_measured_when_it_ended_early_is_kept_and_marked(
     subject: Subject, error: BaseException, expected: int, how: dict[str, Any]
 ) -> None:

@@ -182,7 +182,7 @@ def _import() -> Any:
     except ImportError as error:
         raise EnvironmentLacks(
             "this scenario is driven by MLPerf's LoadGen, which is not installed",
-            hint=f"pip install {DISTRIBUTION}   (--scenario camera does without)",
+            hint="pip install 'edgetl[scenarios]'   (--scenario camera does without)",
         ) from error
     return mlperf_loadgen
 

@@ -105,7 +105,7 @@ def test_without_loadgen_the_mend_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(__import__("sys").modules, "mlperf_loadgen", None)
     with pytest.raises(EnvironmentLacks, match="LoadGen, which is not installed") as caught:
         loadgen.drive(Sleeping(), {}, Load(scenario="offline", seconds=1, runs=1))
-    assert "pip install mlcommons-loadgen" in caught.value.hint
+    assert "edgetl[scenarios]" in caught.value.hint
 
 
 @pytest.mark.parametrize(
