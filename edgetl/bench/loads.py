@@ -268,7 +268,12 @@ def _soak(subject: Subject, asked: Asked, seconds: float, progress: Progress) ->
             raise
         failure = target.interruption(stop)
         found = log.soak(failure.problem)
-    progress.finished("soak", {"summary": f"{len(found.minutes)} minute{'s' * (len(found.minutes) != 1)}"}, float(len(found.seconds)), False)
+    progress.finished(
+        "soak",
+        {"summary": f"{len(found.minutes)} minute{'s' * (len(found.minutes) != 1)}"},
+        float(len(found.seconds)),
+        False,
+    )
     complaints = found.complaints()
     if failure is None and complaints:
         failure = GateFailed(complaints[0], hint="--json has every second", complaints=complaints)
