@@ -37,6 +37,7 @@ def order(
                     f"{name} is about a device, and no --host is named", hint="--host user@device"
                 )
         return None
+    from edgetl import target
     from edgetl.remote import build
     from edgetl.remote.ssh import Options
 
@@ -45,6 +46,7 @@ def order(
         options=Options(tuple(ssh_option or ()), ssh_config),
         wheelhouse=wheelhouse,
         devices_file=Path(spec.devices_file) if spec.devices_file else None,
+        limits=target.profile_of(spec).budgets.latencies(),
     )
     build.check(asked)
     return asked

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from edgetl import digest
-from edgetl.errors import BundleError, EdgetlError, InputError
+from edgetl.errors import BundleError, EdgetlError, GateFailed, Inconclusive, InputError
 from edgetl.pipeline import Progress
 from edgetl.remote import doctor, session, wheel
 from edgetl.remote.ssh import Link, Options, check_host
@@ -27,6 +27,8 @@ from edgetl.report.summary import bytes_text
 from edgetl.runtime import Bundle, open_bundle
 from edgetl.runtime import bundle as format_of
 from edgetl.runtime.bundle import Manifest
+from edgetl.types import LatencyBudget
+from edgetl.verify import budget
 
 __all__ = ["DEVICE", "Finished", "Order", "check", "finish", "told", "worst"]
 
@@ -47,6 +49,7 @@ class Order:
     hosts : ``user@host``, each once. options : the user's words to ssh.
     wheelhouse : wheels of the core's dependencies, for a device that is offline.
     devices_file : profiles of the user's own. steps : commands on the bundle there, with their options.
+    limits : latency budgets, which the engine has to keep on each host.
     """
 
     hosts: tuple[str, ...]
@@ -54,6 +57,7 @@ class Order:
     wheelhouse: Path | None = None
     devices_file: Path | None = None
     steps: tuple[tuple[str, ...], ...] = STEPS
+    limits: tuple[LatencyBudget, ...] = ()
     delays_s: Sequence[float] = session.DELAYS_S
 
 
@@ -143,7 +147,7 @@ def _one(bundle: Bundle, host: str, order: Order, sent: Path, out: Path, teller:
     begun = time.perf_counter()
     out.mkdir()
     log = bundle.folder.with_name(f"{bundle.folder.name}.{_slug(host)}.log")
-    row: dict[str, Any] = {"host": host, "bundle": None, "log": None, "error": None}
+    row: dict[str, Any] = {"host": host, "bundle": None, "log": None, "budget": None, "error": None}
     failure: EdgetlError | None = None
     try:
         with Link(host, order.options) as link:
@@ -156,7 +160,8 @@ def _one(bundle: Bundle, host: str, order: Order, sent: Path, out: Path, teller:
         if code:
             raise session.failure(out, code, host)
         adopted = _adopt(bundle, host, out, alone=len(order.hosts) == 1)
-        row |= _row(adopted)
+        row |= _row(adopted, order.limits)
+        failure = _judged(row)
         steps.end(f"{bytes_text(_size(out))} came back, digests right")
     except EdgetlError as error:
         failure = error
@@ -211,21 +216,40 @@ def _with_latency(results: Mapping[str, Any], timed: Mapping[str, Any]) -> dict[
     return {**results, "latency_ms": latency, "context": timed["context"]}
 
 
-def _row(bundle: Bundle) -> dict[str, Any]:
+def _row(bundle: Bundle, limits: Sequence[LatencyBudget]) -> dict[str, Any]:
     engine = bundle.engine
     measured = msgspec.json.decode((bundle.folder / DEVICE).read_bytes())
+    timed = measured["bench"].get("latency_ms", {})
+    held = budget.judge_latency(timed.get("engine", {}), limits) if limits else None
     return {
         "bundle": _shown(bundle.folder),
         "engine": f"{engine.precision} for {engine.backend} {engine.device}",
         "golden": measured["verify"].get("golden"),
-        "latency_ms": measured["bench"].get("latency_ms", {}),
+        "latency_ms": timed,
+        "budget": None if held is None else msgspec.to_builtins(held),
     }
+
+
+def _judged(row: Mapping[str, Any]) -> EdgetlError | None:
+    """Why a host whose engine works is a no all the same: its latency there."""
+    held = row["budget"] or {"verdict": "within"}
+    if held["verdict"] == "over":
+        return GateFailed(
+            f"latency budget missed on {row['host']}: {held['sentence']}",
+            hint="a smaller backbone or another device: edgetl models; the bundle is kept",
+        )
+    if held["verdict"] == "unproven":
+        return Inconclusive(
+            f"a budget cannot be judged on {row['host']}: {held['sentence']}",
+            hint="edgetl bench BUNDLE --iterations N   there",
+        )
+    return None
 
 
 def told(data: Mapping[str, Any], done: Sequence[Finished]) -> dict[str, Any]:
     """The data of a build with a row for each host; that of the whole bundle where one host completed it."""
     hosts = [dict(one.row) for one in done]
-    if len(done) > 1 or done[0].failure is not None:
+    if len(done) > 1 or hosts[0]["error"] is not None:
         return {**data, "hosts": hosts}
     results = open_bundle(Path(hosts[0]["bundle"])).results
     shown = {**{key: value for key, value in data.items() if key != "pending"}, **results, "hosts": hosts}

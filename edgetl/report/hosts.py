@@ -23,6 +23,7 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             ]
         else:
             out.append(f"  {row['host']:<{wide}} {_figures(row)}")
+            out += [f"  {'':<{wide}} {row['budget']['sentence']}"] if row["budget"] else []
         places = [("log", row["log"])] if len(rows) == 1 else [("bundle", row["bundle"]), ("log", row["log"])]
         out += [f"  {'':<{wide}} {name:<7} {place}" for name, place in places if place]
     return out

@@ -13,12 +13,20 @@ import msgspec
 import pytest
 
 from edgetl import digest
-from edgetl.errors import BackendError, BundleError, Cancelled, EnvironmentLacks, GateFailed, InputError
+from edgetl.errors import (
+    BackendError,
+    BundleError,
+    Cancelled,
+    EnvironmentLacks,
+    GateFailed,
+    InputError,
+)
 from edgetl.remote import build, session
 from edgetl.remote.ssh import LinkDown, Options
 from edgetl.report import hosts
 from edgetl.runtime import bundle as format_of
 from edgetl.runtime import open_bundle
+from edgetl.types import LatencyBudget
 from tests import handmade
 from tests.remote.conftest import MakeDevice, MakeWire, Told, order
 from tests.remote.device import CORE, Device
@@ -52,6 +60,16 @@ def test_the_engine_comes_back_with_what_the_device_measured(
     assert set(builds(device)) <= others
     assert any(device.host in line and "ms" in line for line in hosts.lines([done[0].row]))
     assert device.left_behind() == []
+
+
+def test_a_latency_budget_is_judged_by_the_device(device: Device, pending: Path, profiles: Path) -> None:
+    limits = (LatencyBudget(ms=1e6, at="p50"), LatencyBudget(ms=1e-6, at="p90"))
+    (done,) = build.finish(pending, order(device, profiles, limits=limits), Told())
+    assert isinstance(done.failure, GateFailed)
+    assert "p90" in done.failure.problem and device.host in done.failure.problem
+    assert done.row["error"] is None
+    assert open_bundle(pending).manifest.pending is None, "the engine is there, whatever the answer"
+    assert "budget 1e-06 ms: over" in "\n".join(hosts.lines([done.row]))
 
 
 def test_there_is_no_torch_on_the_device(device: Device) -> None:
