@@ -49,10 +49,14 @@ def run(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Red, green and blue by turns."""
-    file = tmp_path_factory.mktemp("video") / "in.mp4"
+    return film(tmp_path_factory.mktemp("video") / "in.mp4", FRAMES)
+
+
+def film(file: Path, frames: int) -> Path:
+    """A video of ten frames a second."""
     writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (160, 96))
     assert writer.isOpened()
-    for number in range(FRAMES):
+    for number in range(frames):
         writer.write(np.ascontiguousarray(picture(LABELS[number % 3], 96, 160)[..., ::-1]))
     writer.release()
     return file
@@ -173,7 +177,10 @@ def test_realtime_plays_a_video_at_its_own_speed_and_drops_what_is_late(
     source.close()
 
 
-def test_ctrl_c_ends_a_run_with_its_summary(sealed: Sealed, video: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_run_with_its_summary(sealed: Sealed, tmp_path: Path) -> None:
+    video = film(
+        tmp_path / "long.mp4", 600
+    )  # a minute, so that a busy host does not end it before the signal comes
     with subprocess.Popen(
         [
             sys.executable,
