@@ -45,6 +45,14 @@ GROUPS: dict[str, dict[str, str]] = {
 class Grouped(TyperGroup):
     """Lists the commands by group; a command of no group would be left out, which a test refuses."""
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options, those of typer's own in one line each."""
+        params = super().get_params(ctx)
+        for param in params:
+            if param.name == "show_completion":
+                param.help = "Print completion for the current shell."
+        return params
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the groups, each named beside its first command."""
         formatter.write("\n")

@@ -26,7 +26,6 @@ From a folder of labelled pictures to a verified INT8 engine.
 \b
   edgetl build --device intel-cpu --data ./images --max-drop 1%
   edgetl predict runs/latest photo.jpg
-  edgetl verify runs/latest --data ./images
   edgetl gate runs/latest --baseline runs/parts/20261101T080000Z
 """
 

@@ -66,7 +66,7 @@ def test_help_fits_one_screen_and_lists_every_command_in_a_group(run: Run) -> No
     listed = [name for commands in grouped.GROUPS.values() for name in commands]
     registered = [command.name for command in main.app.registered_commands]
     assert sorted(listed) == sorted(map(str, registered))
-    for example in ("edgetl build --", "edgetl predict runs/latest", "edgetl verify runs/latest"):
+    for example in ("edgetl build --", "edgetl predict runs/latest", "edgetl gate runs/latest"):
         assert example in told.out
 
 
