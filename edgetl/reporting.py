@@ -20,8 +20,10 @@ from edgetl.data.decode import read_image
 from edgetl.errors import InputError
 from edgetl.report import html, html_facts
 from edgetl.report.html_facts import Facts, Thumbnail
+from edgetl.report.summary import bytes_text
 from edgetl.sources import data_place
 from edgetl.types import Mistake
+from edgetl.words import counted
 
 __all__ = ["report"]
 
@@ -57,9 +59,7 @@ def report(places: Sequence[Path], *, out: Path, data: str | None, cache: Path) 
     )
     with out_of_space(out.parent):
         out.write_text(text, encoding="utf-8", errors="replace")
-    lines = [
-        f"  report     {out}   {len(found)} bundle{'s' if len(found) > 1 else ''}, {len(text) / 1e3:.0f} kB"
-    ]
+    lines = [f"  report     {out}   {counted(len(found), 'bundle')}, {bytes_text(len(text))}"]
     lines += [f"  layers     {change.sentence}" for change in (changes or [])[:3]]
     told = {
         "report": str(out),
@@ -78,8 +78,8 @@ def _existing(place: Path) -> Path:
 
 
 def _changes(found: Sequence[Facts]) -> list[LayerChange] | None:
-    """Between the shipped engines of two bundles of one network whose layers were timed; else ``None``."""
-    if len(found) != 2 or found[0].manifest.model != found[1].manifest.model:
+    """Between the shipped engines of two bundles of one network, timed on one machine; else ``None``."""
+    if len(found) != 2 or len({(facts.manifest.model, facts.machine()) for facts in found}) > 1:
         return None
     before, after = (facts.layers.get(facts.shipped) for facts in found)
     return layer_diff(before, after) if before and after else None

@@ -149,4 +149,4 @@ def file_name(result: Result) -> str:
     """
     stamp = re.sub(r"\D", "", result.created)
     parts = (result.name, result.subject.device, stamp, result.manifest[:8])
-    return "-".join(re.sub(r"[^\w.]+", "_", part).lstrip(".") for part in parts) + ".json"
+    return "-".join(re.sub(r"[^\w.-]+", "_", part).lstrip(".") for part in parts) + ".json"

@@ -47,7 +47,7 @@ class Grouped(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The options, those of typer's own in one line each."""
-        params = super().get_params(ctx)
+        params: list[Any] = super().get_params(ctx)
         for param in params:
             if param.name == "show_completion":
                 param.help = "Print completion for the current shell."

@@ -23,14 +23,14 @@ def page(data: Mapping[str, Any]) -> str:
         *(_row(model, rule["metric"]) for model in data["models"]),
     ]
     for model in data["models"]:
-        parts += ["", f"### {escaped(model['name'])}", "", f"{escaped(model['sentence'])}.", ""]
+        parts += ["", f"### {_escaped(model['name'])}", "", f"{_escaped(model['sentence'])}.", ""]
         parts += [f"- {side}: {row}" for side, row in latency_rows(model)]
-        parts += [f"- {escaped(held['sentence'])}" for held in model["limits"]]
-        parts += [f"- changed: {escaped(change)}" for change in model["around"]]
-        parts += [f"- doubt: {escaped(doubt)}" for doubt in doubts(model, rule)]
+        parts += [f"- {_escaped(held['sentence'])}" for held in model["limits"]]
+        parts += [f"- changed: {_escaped(change)}" for change in model["around"]]
+        parts += [f"- doubt: {_escaped(doubt)}" for doubt in doubts(model, rule)]
         if model["layers"]:
             parts += ["", "<details><summary>layers that changed</summary>", ""]
-            parts += [f"- {escaped(layer)}" for layer in model["layers"]]
+            parts += [f"- {_escaped(layer)}" for layer in model["layers"]]
             parts += ["", "</details>"]
     if data["left_out"]:
         parts += ["", f"{data['left_out']} more were not measured."]
@@ -40,7 +40,7 @@ def page(data: Mapping[str, Any]) -> str:
 def _row(model: Mapping[str, Any], metric: str) -> str:
     interval = model["interval"]
     cells = [
-        escaped(model["name"]),
+        _escaped(model["name"]),
         f"**{model['verdict'].upper()}**",
         "n/a" if model["ratio"] is None else f"{100 * (model['ratio'] - 1):+.1f} %",
         "n/a" if interval is None else f"{100 * (interval[0] - 1):+.1f} to {100 * (interval[1] - 1):+.1f} %",
@@ -55,10 +55,10 @@ def _milliseconds(found: Mapping[str, float | None] | None, metric: str) -> str:
     return "n/a" if value is None else f"{value:.3f} ms"
 
 
-def escaped(text: str) -> str:
+def _escaped(text: str) -> str:
     """Text that Markdown and HTML leave as it is.
 
-    >>> escaped("a|b <c> _d_")
+    >>> _escaped("a|b <c> _d_")
     'a\\\\|b &lt;c&gt; \\\\_d\\\\_'
     """
     safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

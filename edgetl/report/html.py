@@ -14,15 +14,18 @@ from edgetl.candidate import spoken
 from edgetl.report import pictures, pictures_pareto
 from edgetl.report.html_engine import points
 from edgetl.report.html_facts import Facts
-from edgetl.report.html_parts import Card, Section, Table
+from edgetl.report.html_parts import Card, Section, Table, ms
 from edgetl.report.html_sections import cards, sections
 from edgetl.report.pictures import Picture
 from edgetl.report.summary import bytes_text
+from edgetl.words import counted
 
 __all__ = ["page"]
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 CHANGES_SHOWN = 15
+SURROUNDINGS = ("governor", "power_mode", "clocks_fixed", "usable_cores", "cpu_limit")
+"""Of the context: what decides a latency and is set by somebody."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ def _together(
     bundles: Sequence[Facts], letters: Sequence[str], changes: Sequence[Mapping[str, Any]] | None
 ) -> Section:
     """All bundles in one table, their accuracy against their latency, and what changed between two."""
-    heads = ("", "bundle", "device", "ships", "top-1", "95 % interval", "p50", "p90", "size")
-    table = Table(heads, [_row(*pair) for pair in zip(letters, bundles)], (4, 5, 6, 7, 8))
+    heads = ("", "p50", "p90", "top-1", "95 % interval", "size", "ships", "device", "bundle")
+    table = Table(heads, [_row(*pair) for pair in zip(letters, bundles)], (1, 2, 3, 4, 5))
     spots = [
         spot
         for number, (letter, facts) in enumerate(zip(letters, bundles))
@@ -97,7 +100,7 @@ def _together(
     missing = _differences(bundles)
     if len(spots) > 1:
         named = [
-            f"{letter}: {facts.manifest.name}, {facts.manifest.model}"
+            f"{letter}: {facts.manifest.name}, {facts.manifest.created}"
             for letter, facts in zip(letters, bundles)
         ]
         note = "bars are 95 % intervals, filled marks ship" + (
@@ -109,6 +112,7 @@ def _together(
     tables, lines = [table], list[str]()
     if changes is not None:
         lines, more = _changes(changes, letters)
+        lines += _around(*bundles)
         tables += more
     return Section("together", "Side by side", drawn, lines, tables, missing=missing)
 
@@ -118,8 +122,12 @@ def _differences(bundles: Sequence[Facts]) -> list[str]:
     told = []
     if len({facts.manifest.data.get("test") for facts in bundles}) > 1:
         told.append("the bundles were tested on different images: their accuracies are not comparable")
-    if len({_device(facts) for facts in bundles}) > 1:
-        told.append("the bundles are of different devices or hosts: their latencies are not comparable")
+    machines = list(dict.fromkeys(facts.machine() for facts in bundles))
+    if len(machines) > 1:
+        named = ", ".join(f"{device} timed on {cpu}" for device, cpu in machines)
+        told.append(
+            f"the bundles are of different devices or hosts ({named}): their latencies are not comparable"
+        )
     return told
 
 
@@ -130,8 +138,26 @@ def _changes(changes: Sequence[Mapping[str, Any]], letters: Sequence[str]) -> tu
     rows = [
         (str(one["name"]), ", ".join(one["what"]), str(one["sentence"])) for one in changes[:CHANGES_SHOWN]
     ]
-    line = f"from {pair} {len(changes)} layers changed, the one that costs most first"
+    line = f"from {pair} {counted(len(changes), 'layer')} changed, the one that costs most first"
     return [line], [Table(("layer", "changed", "how"), rows, left_out=max(len(changes) - CHANGES_SHOWN, 0))]
+
+
+def _around(first: Facts, second: Facts) -> list[str]:
+    """What changed around the layers: the tools that built the engines, and the state of the host."""
+    before, after = _surroundings(first), _surroundings(second)
+    told = [
+        f"{name} {before.get(name) or 'unknown'} to {after.get(name) or 'unknown'}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+    return (
+        [f"around them changed: {', '.join(told)}"] if told else ["tools and state of the host are the same"]
+    )
+
+
+def _surroundings(facts: Facts) -> dict[str, Any]:
+    context = facts.results.context or {}
+    return {**facts.manifest.versions, **{name.replace("_", " "): context.get(name) for name in SURROUNDINGS}}
 
 
 def _row(letter: str, facts: Facts) -> list[str]:
@@ -140,16 +166,12 @@ def _row(letter: str, facts: Facts) -> list[str]:
     size = facts.results.size_bytes.get(facts.shipped)
     return [
         letter,
-        f"{facts.manifest.name}, {facts.manifest.model}, {facts.manifest.created}",
-        facts.manifest.device,
-        f"{spoken(facts.shipped)} (pending)" if facts.manifest.pending else spoken(facts.shipped),
+        ms(latency.p50),
+        ms(latency.p90),
         "n/a" if accuracy is None else f"{100 * accuracy:.1f} %",
         "n/a" if interval is None else f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]",
-        "n/a" if latency.p50 is None else f"{latency.p50:.3g} ms",
-        "n/a" if latency.p90 is None else f"{latency.p90:.3g} ms",
         bytes_text(size) if size else "n/a",
+        f"{spoken(facts.shipped)} (pending)" if facts.manifest.pending else spoken(facts.shipped),
+        facts.manifest.device,
+        f"{facts.manifest.name}, {facts.manifest.model}, {facts.manifest.created}",
     ]
-
-
-def _device(facts: Facts) -> tuple[str, str]:
-    return facts.manifest.device, str((facts.results.context or {}).get("cpu"))

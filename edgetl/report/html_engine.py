@@ -93,7 +93,7 @@ def tradeoff(facts: Facts) -> Section:
         note = "bars are 95 % intervals; the dotted line is the front, the filled mark ships"
         drawn.append(pictures_pareto.tradeoff(spots, (), note))
     if sizes.get(facts.shipped):
-        drawn.append(pictures_layers.sizes(sizes, facts.shipped))
+        drawn.append(pictures_layers.sizes(sizes, facts.shipped, facts.engine()))
     else:
         missing.append("the size of the engine is not in results.json")
     return Section("tradeoff", "What it gives, and for what", drawn, tables=[table], missing=missing)

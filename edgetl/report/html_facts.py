@@ -16,7 +16,19 @@ from edgetl.errors import BundleError
 from edgetl.runtime.bundle import Bundle, Manifest
 from edgetl.types import LayerInfo, Mistake
 
-__all__ = ["Facts", "Thumbnail", "read"]
+__all__ = [
+    "Accuracy",
+    "Budget",
+    "Candidate",
+    "Facts",
+    "Percentiles",
+    "Recall",
+    "Results",
+    "Shipped",
+    "Thumbnail",
+    "Use",
+    "read",
+]
 
 LATENCY, LAYERS, DEVICE = "latency.json", "layers.json", "device.json"
 BLOCK = 50
@@ -156,6 +168,14 @@ class Facts:
     def latency(self) -> Percentiles:
         """Of the shipped candidate."""
         return self.results.latency_ms.get(self.shipped, Percentiles())
+
+    def machine(self) -> tuple[str, str]:
+        """The device that it is for, and the processor that it was timed on: latencies of others are no measure."""
+        return self.manifest.device, str((self.results.context or {}).get("cpu") or "an unknown CPU")
+
+    def engine(self) -> str:
+        """What was compiled: a stand-in where the engine is still to be built."""
+        return "reference engine" if self.manifest.pending is not None else "engine"
 
     def budget(self) -> str:
         """What the shipped candidate's latency, memory and power are against their budgets; empty without any."""

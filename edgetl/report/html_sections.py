@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from edgetl.candidate import spoken
 from edgetl.report import html_accuracy, html_engine
 from edgetl.report.html_facts import Facts, Use
@@ -24,7 +26,7 @@ def cards(facts: Facts) -> list[Card]:
         Card(ms(latency.p50), "p50 of one inference", f"p90 {ms(latency.p90)} · p99 {ms(latency.p99)}")
     )
     size = facts.results.size_bytes.get(facts.shipped)
-    found.append(Card(bytes_text(size) if size else "n/a", "engine", f"{spoken(facts.shipped)}"))
+    found.append(Card(bytes_text(size) if size else "n/a", facts.engine(), spoken(facts.shipped)))
     use = facts.results.use.get(facts.shipped, Use())
     if use.memory_mib is not None:
         found.append(
@@ -56,7 +58,7 @@ def sections(facts: Facts, data_given: bool) -> list[Section]:
 def _next(facts: Facts) -> Section:
     if facts.manifest.pending is not None:
         return Section("next", "What is next", lines=list(facts.manifest.pending.next))
-    place = facts.place
+    place = shlex.quote(facts.place)
     steps = [
         f"edgetl predict {place} photo.jpg",
         f"edgetl gate {place} --baseline EARLIER   has it become slower?",

@@ -18,17 +18,15 @@ Blocks = Mapping[str, Sequence[Sequence[Sequence[int]]]]
 
 LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDTH - 12.0, 26.0, 200.0
 BINS = 48
-SHOWN, REACH = 0.995, 3.0
-"""Runs beyond this share, or so many medians, are counted and not drawn: they would squeeze all others to a line."""
+SHOWN = 0.98
+"""Runs beyond this share of a candidate's are counted and not drawn: they would squeeze all others to a line."""
 STEADY = 1.05
 
 
 def spread(blocks: Blocks, shipped: str) -> Picture:
     """How often a run takes how long, each candidate a line; that of the shipped one is filled."""
     runs = {name: np.sort(_milliseconds(instances)) for name, instances in blocks.items()}
-    last = max(
-        min(float(np.quantile(values, SHOWN)), REACH * float(np.median(values))) for values in runs.values()
-    )
+    last = max(float(np.quantile(values, SHOWN)) for values in runs.values())
     first = min(float(values[0]) for values in runs.values())
     edges = np.linspace(first, max(last, first * 1.01), BINS + 1)
     shares = {name: 100 * np.histogram(values, edges)[0] / len(values) for name, values in runs.items()}

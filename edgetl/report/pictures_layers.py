@@ -15,7 +15,7 @@ __all__ = ["by_precision", "sizes", "slowest"]
 
 SHOWN = 12
 LEFT, BAR, ROW = 188.0, 164.0, 20.0
-WORDS = 26
+WORDS = 24
 SERIES = {"u8": 0, "i8": 0, "int8": 0, "f32": 1, "bf16": 2, "f16": 3, "fp16": 3}
 OTHER = 4
 
@@ -81,16 +81,16 @@ def by_precision(layers: Mapping[str, Sequence[LayerInfo]], shipped: str) -> Pic
     return Picture(title, "sum over the layers, by the vendor's profiler", y + 46 + height, drawn + names)
 
 
-def sizes(of: Mapping[str, int], shipped: str) -> Picture:
-    """The size of every candidate's engine."""
+def sizes(of: Mapping[str, int], shipped: str, what: str = "engine") -> Picture:
+    """The size of every candidate's engine, or of ``what`` stands in for it."""
     rows = [(spoken(name), float(size), int(name == shipped), bytes_text(size)) for name, size in of.items()]
     drawn, y = _bars([(name, size, 1 - mark, told) for name, size, mark, told in rows], 4.0)
     largest = max(of.values())
-    title = f"The engine of {spoken(shipped)} has {bytes_text(of[shipped])}"
+    title = f"The {what} of {spoken(shipped)} has {bytes_text(of[shipped])}"
     if largest > of[shipped] > 0:
         title += f", {largest / of[shipped]:.1f} times smaller than the largest"
     return Picture(
-        title, "files of the engine, on disk; the shipped one is plain, the others are hatched", y + 4, drawn
+        title, f"files of the {what}, on disk; the shipped one is plain, the others are hatched", y + 4, drawn
     )
 
 

@@ -14,6 +14,9 @@ __all__ = ["Point", "front", "tradeoff"]
 LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDTH - 16.0, 14.0, 230.0
 WIDE_SPAN = 8.0
 """From this ratio of the slowest to the fastest on, the axis of latency is logarithmic."""
+_CHARACTER, _LINE = 6.8, 13.0
+_Box = tuple[float, float, float]
+"""Left end, ground line and right end of a name."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def tradeoff(points: Sequence[Point], names: Sequence[str], note: str, *, compar
     kept = front(points)
     if comparable:
         drawn += pictures.path(_stairs(plot, kept), "front")
-    taken: list[tuple[float, float]] = []
+    taken: list[_Box] = []
     for point in sorted(points, key=lambda point: (not point.shipped, point.p50_ms)):
         drawn += _draw(plot, point, taken)
     height = 0.0
@@ -81,32 +84,37 @@ def _stairs(plot: Plot, kept: Sequence[Point]) -> list[tuple[float, float]]:
     return [*corners, (RIGHT, corners[-1][1])]
 
 
-def _draw(plot: Plot, point: Point, taken: list[tuple[float, float]]) -> str:
+def _draw(plot: Plot, point: Point, taken: list[_Box]) -> str:
     x, y = plot.x.at(point.p50_ms), plot.y.at(100 * point.accuracy)
     low, high = (plot.y.at(100 * end) for end in point.interval)
     series = point.series % SERIES
     told = f"{point.name}: {100 * point.accuracy:.1f} %, {point.p50_ms:.3g} ms"
     drawn = pictures.line(x, low, x, high, f"s{series} thin")
     drawn += pictures.marker(series, x, y, size=5, hollow=not point.shipped, told=told)
-    on_left = x + 14 + 6.4 * len(point.name) > RIGHT
-    label_y = y - 6
-    while any(abs(label_y - other_y) < 13 and abs(x - other_x) < 90 for other_x, other_y in taken):
-        label_y += 14
-    taken.append((x, label_y))
+    on_left = x + 14 + _CHARACTER * len(point.name) > RIGHT
+    start = x - 9 - _CHARACTER * len(point.name) if on_left else x + 9
+    box = (start, y - 6, start + _CHARACTER * len(point.name))
+    if not point.shipped and any(_overlap(box, other) for other in taken):
+        return drawn  # a pointer still shows its name
+    while any(_overlap(box, other) for other in taken):
+        box = (box[0], box[1] + _LINE, box[2])
+    taken.append(box)
     kind = "bold" if point.shipped else ""
-    return drawn + pictures.text(
-        x + (-9 if on_left else 9), label_y, point.name, kind, anchor="end" if on_left else "start"
-    )
+    anchor = "end" if on_left else "start"
+    return drawn + pictures.text(x + (-9 if on_left else 9), box[1], point.name, kind, anchor=anchor)
+
+
+def _overlap(box: _Box, other: _Box) -> bool:
+    return abs(box[1] - other[1]) < _LINE and box[0] < other[2] and other[0] < box[2]
 
 
 def _title(points: Sequence[Point], kept: Sequence[Point]) -> str:
     if len(kept) == 1:
-        return f"{kept[0].name} is both the fastest and the most accurate"
+        return f"{kept[0].name} is the fastest, and none is more accurate"
     beaten = len(points) - len(kept)
     names = " and ".join(point.name for point in (kept[0], kept[-1]))
     told = f"{names} are the ends of the front" if len(kept) > 2 else f"{names} are on the front"
-    return (
-        f"{told}; {beaten} of {len(points)} are beaten in both"
-        if beaten
-        else f"{told}: more accuracy costs time"
-    )
+    if beaten:
+        return f"{told}; {beaten} of {len(points)} are beaten in both"
+    apart = kept[-1].interval[0] > kept[0].interval[1]
+    return f"{told}: more accuracy costs time" if apart else f"{told}: their intervals of accuracy overlap"

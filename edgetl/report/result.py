@@ -174,16 +174,10 @@ def _judge(spec: BuildSpec, chosen: Mapping[str, Any], data: Mapping[str, Any]) 
             drop_pt=accuracy["drop_pt"],
             budget_pt=accuracy["budget_pt"],
         )
-    latency = chosen["latency"].get(chosen["shipped"])
-    if latency is not None and latency["verdict"] == "over":
-        return _too_much(latency["sentence"], data)
-    if latency is not None and latency["verdict"] == "unproven":
-        return Inconclusive(f"a budget cannot be judged: {latency['sentence']}", hint="more --instances")
-    if spec.strict and latency is not None and latency["verdict"] == "unmeasured":
-        return Inconclusive(
-            f"a budget cannot be judged: {latency['sentence']}",
-            hint="measure on the device, or without --strict",
-        )
+    held = chosen["latency"].get(chosen["shipped"])
+    failure = None if held is None else _judge_budgets(held, data, strict=spec.strict)
+    if failure is not None:
+        return failure
     if "pending" in data and spec.require_engine and not spec.hosts:  # a host is still to build it
         return EnvironmentLacks(data["pending"]["reason"], hint=data["pending"]["next"][0])
     if spec.strict and accuracy["verdict"] == "unproven":
@@ -191,13 +185,20 @@ def _judge(spec: BuildSpec, chosen: Mapping[str, Any], data: Mapping[str, Any]) 
     return None
 
 
-def _too_much(sentence: str, data: Mapping[str, Any]) -> GateFailed:
-    """Nothing keeps all budgets: what shipped is the fastest that keeps the accuracy."""
-    return GateFailed(
-        f"{sentence}, and no other candidate keeps every budget{_blamed(data)}",
-        hint="a smaller --imgsz, another --model, or a larger budget; the bundle is kept to look at",
-        candidates=data["candidates"],
-    )
+def _judge_budgets(held: Mapping[str, Any], data: Mapping[str, Any], *, strict: bool) -> EdgetlError | None:
+    """Latency, memory and power; what is over ships all the same as the fastest that keeps the accuracy."""
+    sentence = held["sentence"]
+    if held["verdict"] == "over":
+        return GateFailed(
+            f"{sentence}, and no other candidate keeps every budget{_blamed(data) if held['slow'] else ''}",
+            hint="a smaller --imgsz, another --model, or a larger budget; the bundle is kept to look at",
+            candidates=data["candidates"],
+        )
+    if held["verdict"] == "unproven":
+        return Inconclusive(f"a budget cannot be judged: {sentence}", hint="more --instances")
+    if held["verdict"] == "unmeasured" and strict:
+        return Inconclusive(f"a budget cannot be judged: {sentence}", hint="a sensor, or without --strict")
+    return None
 
 
 def _blamed(data: Mapping[str, Any]) -> str:

@@ -47,7 +47,9 @@ def stage(candidate: str, profile: DeviceProfile, host: Mapping[str, str]) -> St
 def executed(artifacts: Mapping[str, Artifact]) -> dict[str, list[LayerInfo]]:
     """What each candidate that was explained executed, in the order it ran."""
     return {
-        name.removeprefix(PREFIX): msgspec.json.decode((made.path / LAYERS).read_bytes(), type=list[LayerInfo])
+        name.removeprefix(PREFIX): msgspec.json.decode(
+            (made.path / LAYERS).read_bytes(), type=list[LayerInfo]
+        )
         for name, made in artifacts.items()
         if name.startswith(PREFIX)
     }

@@ -47,7 +47,8 @@ def stage(
         latency = inputs["bench"].record["latency_ms"] if timed else {}
         versus = inputs["bench"].record["versus_default"] if timed else {}
         judged_on = len(prepare.labels(inputs["prepare"], "select"))
-        held_to = {name: _held(name, inputs["bench"].record, budgets) for name in latency}
+        judged = latency if budgets.on_host() else ()
+        held_to = {name: _held(name, inputs["bench"].record, budgets) for name in judged}
         shipped, reason = choose(
             candidates,
             drops,
@@ -64,9 +65,7 @@ def stage(
             "reason": reason,
             "select_drop_pt": {"f32": 0.0, **drops},
             "select_images": judged_on,
-            "latency": {name: msgspec.to_builtins(told) for name, told in held_to.items()}
-            if budgets.on_host()
-            else {},
+            "latency": held_to,
             "accuracy": _accuracy(inputs, candidates, shipped, max_drop)
             | _by_class(inputs, shipped, inputs[classes_from].record["classes"]),
             "worst_images": _worst(inputs, shipped, classes_from),
@@ -78,11 +77,11 @@ def stage(
         "budgets": msgspec.to_builtins(budgets),
         "precision": precision,
     }
-    return Stage("select", 3, (*needs, "bench") if timed else needs, options, {}, run)
+    return Stage("select", 4, (*needs, "bench") if timed else needs, options, {}, run)
 
 
-def _held(name: str, timed: Mapping[str, Any], budgets: Budgets) -> budget.Verdict:
-    """A candidate's latency, memory and power against the budgets of them."""
+def _held(name: str, timed: Mapping[str, Any], budgets: Budgets) -> dict[str, Any]:
+    """A candidate's latency, memory and power against the budgets of them; ``slow`` where a latency is over."""
     use = timed["use"].get(name, {})
     used = [
         budget.Used(what=what, value=use[key], limit=limit, unit=unit, source=use[source] if source else "")
@@ -92,14 +91,14 @@ def _held(name: str, timed: Mapping[str, Any], budgets: Budgets) -> budget.Verdi
         )
         if limit is not None
     ]
-    return budget.together(
-        [budget.judge_latency(timed["latency_ms"][name], budgets.latencies()), budget.judge_used(used)]
-    )
+    in_time = budget.judge_latency(timed["latency_ms"][name], budgets.latencies())
+    told = budget.together([in_time, budget.judge_used(used)])
+    return {**msgspec.to_builtins(told), "slow": in_time.verdict == "over"}
 
 
-def _keeping(held: Mapping[str, budget.Verdict]) -> list[str]:
+def _keeping(held: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Candidates of which nothing that was measured is over."""
-    return [name for name, told in held.items() if told.verdict in ("within", "unmeasured")]
+    return [name for name, told in held.items() if told["verdict"] in ("within", "unmeasured")]
 
 
 def _accuracy(

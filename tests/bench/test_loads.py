@@ -21,6 +21,7 @@ from edgetl.types import LatencyBudget
 from tests import handmade
 
 SHORT = Asked(seconds=0.05, runs=64)
+FOREVER = 10**9
 FAST, SLOW = LatencyBudget(ms=1e-6), LatencyBudget(ms=1e6, at="p90")
 
 
@@ -68,6 +69,17 @@ class Dying:
         return made
 
 
+class Fatal(Silent):
+    """Ends a dying session soon after the first word of how far a measurement is: behind every warm-up."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def advanced(self, stage: str, done: int, total: int) -> None:
+        """It is under way."""
+        self._session.left = min(self._session.left, 3)
+
+
 def dying(subject: Subject, left: int, error: BaseException) -> Subject:
     """The engine alone, which dies."""
     session: Any = Dying(subject.session, left, error)
@@ -109,7 +121,8 @@ def test_what_was_measured_when_it_ended_early_is_kept_and_marked(
     subject: Subject, error: BaseException, expected: int, how: dict[str, Any]
 ) -> None:
     asked = msgspec.structs.replace(SHORT, seconds=20.0, **how)
-    found = loads.run(dying(subject, 30_000, error), asked, Silent())
+    mortal = dying(subject, FOREVER, error)
+    found = loads.run(mortal, asked, Fatal(mortal.session))
     assert code(found.failure) == expected
     told = "\n".join(found.lines())
     assert "partial" in told

@@ -225,6 +225,7 @@ def test_one_flipped_byte_is_found_and_the_file_is_named(
     assert_refused(edgetl("predict", copy, copy / "labels.json"), 2, name)
 
 
+@pytest.mark.slow
 def test_two_builds_at_once_leave_two_whole_bundles(tmp_path: Path, store: Path, built: Built) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -208,6 +208,7 @@ def test_int8_keeps_its_accuracy_with_a_fixed_batch_and_on_onnx_runtime(
     assert told.data["accuracy"]["int8"] > told.data["accuracy"]["fp32"] - 0.03
 
 
+@pytest.mark.slow
 def test_a_latency_budget_that_is_missed_fails_and_json_says_so(
     built: Built, edgetl: Edgetl, tmp_path: Path
 ) -> None:

@@ -131,11 +131,11 @@ def test_an_unproven_drop_is_inconclusive_for_those_who_ask() -> None:
 
 def latency_verdicts(int8: str) -> dict[str, Any]:
     """What the select stage says of the latency budget, by candidate."""
-    over = {"verdict": "over", "sentence": "p90 9.00 ms, budget 5 ms: over"}
+    over = {"verdict": "over", "sentence": "p90 9.00 ms, budget 5 ms: over", "slow": True}
     return {
         "f32": over,
         "default": over,
-        "int8": {"verdict": int8, "sentence": f"p90 told, budget 5 ms: {int8}"},
+        "int8": {"verdict": int8, "sentence": f"p90 told, budget 5 ms: {int8}", "slow": int8 == "over"},
     }
 
 
@@ -153,6 +153,22 @@ def test_over_the_latency_budget_the_answer_is_no_and_the_layers_to_blame_are_na
     assert "stem 40 %" in found.failure.problem
     assert found.failure.facts["candidates"] == found.data["candidates"]
     assert set(found.data["candidates"]) == set(ALL)
+
+
+def test_over_the_memory_budget_the_answer_is_no_and_no_layer_is_blamed() -> None:
+    over = {"verdict": "over", "sentence": "memory 107 MiB, budget 40 MiB: over", "slow": False}
+    found = outcome(select={"latency": dict.fromkeys(ALL, over)})
+    assert isinstance(found.failure, GateFailed)
+    assert "memory 107 MiB, budget 40 MiB: over" in found.failure.problem
+    assert "stem" not in found.failure.problem
+
+
+def test_a_power_that_no_sensor_measures_fails_only_those_who_ask_for_proof() -> None:
+    said = {"verdict": "unmeasured", "sentence": "power: no source, budget 5 W not judged", "slow": False}
+    held = {"latency": dict.fromkeys(ALL, said)}
+    assert outcome(select=held).failure is None
+    assert "power: no source" in text(outcome(select=held))
+    assert isinstance(outcome(BuildSpec(data="parts", strict=True), select=held).failure, Inconclusive)
 
 
 def test_where_int8_is_fast_enough_and_too_wrong_its_worst_layers_are_named_too() -> None:

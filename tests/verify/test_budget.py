@@ -121,3 +121,40 @@ def test_a_latency_is_held_against_every_limit(
     found = budget.judge_latency(MEASURED, limits)
     assert found.verdict == verdict
     assert words in found.sentence
+
+
+def used(value: float | None, limit: float = 100.0) -> budget.Used:
+    """Some memory."""
+    return budget.Used(what="memory", value=value, limit=limit, unit="MiB", source="")
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict", "words"),
+    [
+        (99.0, "within", "memory 99 MiB, budget 100 MiB: within"),
+        (100.0, "within", "within"),
+        (100.5, "over", "memory 100.5 MiB, budget 100 MiB: over"),
+        (None, "unmeasured", "memory: this host has no source of it, budget 100 MiB not judged"),
+    ],
+)
+def test_memory_and_power_are_held_against_their_budget(
+    value: float | None, verdict: str, words: str
+) -> None:
+    found = budget.judge_used([used(value)])
+    assert found.verdict == verdict
+    assert words in found.sentence
+
+
+def test_the_source_of_a_power_is_part_of_what_is_said() -> None:
+    rail = budget.Used(what="power", value=4.2, limit=5.0, unit="W", source="ina3221: VDD_IN")
+    assert budget.judge_used([rail]).sentence == "power 4.2 W (ina3221: VDD_IN), budget 5 W: within"
+
+
+def test_the_worst_of_several_verdicts_counts_and_all_are_said() -> None:
+    over, missing = budget.judge_used([used(200.0)]), budget.judge_used([used(None)])
+    kept = budget.judge_latency({"p50": 1.0, "n": 20}, [LatencyBudget(ms=2.0)])
+    found = budget.together([kept, missing, over])
+    assert found.verdict == "over"
+    assert found.sentence.count("; ") == 2
+    assert budget.together([kept, missing]).verdict == "unmeasured"
+    assert budget.judge_used([]) == budget.Verdict(verdict="within", sentence="")
