@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,9 @@ import msgspec
 
 from edgetl.backends import seam
 from edgetl.bench import context, fingerprint, gate, limits
-from edgetl.bench.comparison import Contender, of_engine
+from edgetl.bench.comparison import fresh, of_engine
 from edgetl.bench.fingerprint import Subject
-from edgetl.bench.gate import Rule, Stored, Trial, Verdict
+from edgetl.bench.gate import Draw, Rule, Stored, Trial, Verdict
 from edgetl.bench.layers import layer_diff
 from edgetl.bench.limits import Held, Limits
 from edgetl.bundles import Answer, opened
@@ -30,7 +30,6 @@ __all__ = ["FILES", "compare", "stored"]
 
 SCHEMA = 1
 FILES = ("gate.json", "gate.xml", "gate.md", "gate.svg")
-Contend = Callable[[Path], Contender]
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def compare(
     *,
     out: Path,
     progress: Progress,
-    contend: Contend = of_engine,
+    draw: Draw = fresh,
     env: Mapping[str, str] | None = None,
 ) -> Answer:
     """Gate each candidate against the baseline of its place, and write ``FILES``.
@@ -61,7 +60,7 @@ def compare(
     candidates : bundles. baselines : bundles, or the ``gate.json`` of earlier gates.
     bounds : hard limits of every candidate.
     out : folder for the files; made before anything is measured, so that a place that cannot be written costs no time.
-    contend : makes a contender of a candidate's engine folder. env : variables of the processes that time.
+    draw : as in ``gate.run``. env : variables of the processes that time.
 
     Raises
     ------
@@ -82,7 +81,7 @@ def compare(
         rule = msgspec.structs.replace(rule, models=len(matches))
         trials, held = [], []
         for match in matches:
-            trial, found = _tried(match, rule, bounds, contend, env, progress)
+            trial, found = _tried(match, rule, bounds, draw, env, progress)
             trials.append(trial)
             held.append(found)
             if trial.problem is not None and not isinstance(trial.problem, GateFailed):
@@ -158,11 +157,11 @@ def _tried(
     match: _Match,
     rule: Rule,
     bounds: Limits,
-    contend: Contend,
+    draw: Draw,
     env: Mapping[str, str] | None,
     progress: Progress,
 ) -> tuple[Trial, list[Held]]:
-    candidate = contend(match.candidate.engine_folder)
+    candidate = of_engine(match.candidate.engine_folder)
     held = limits.measure(bounds, candidate, env)
     baseline = match.baseline
     trial = gate.run(
@@ -172,6 +171,7 @@ def _tried(
         name=match.name,
         env=env,
         progress=progress,
+        draw=draw,
     )
     if trial.problem is not None and not trial.itself and not trial.pairs:
         raise trial.problem

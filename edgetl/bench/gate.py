@@ -33,6 +33,7 @@ __all__ = [
     "BASELINE",
     "CANDIDATE",
     "ITSELF",
+    "Draw",
     "Rule",
     "Stored",
     "Trial",
@@ -50,6 +51,7 @@ ITSELF = 8
 """Pairs of an engine with itself that come first: they say how far chance alone drives two instances apart."""
 ROUNDS = 3
 Draw = Callable[[Mapping[str, Contender], Pace, "Mapping[str, str] | None"], Blocks]
+"""Makes the blocks of one pair, in an order and at a pace, in a process with these variables."""
 Said = Literal["pass", "fail", "inconclusive", "partial"]
 
 

@@ -54,6 +54,21 @@ def test_the_same_series_has_the_same_answer_in_any_unit() -> None:
     assert change_points(values) == change_points([1e6 * value for value in values])
 
 
+@settings(deadline=None, max_examples=10)
+@given(st.integers(5, 15), st.integers(0, 2**32 - 1), st.sampled_from([0.8, 1.25]))
+def test_a_step_is_found_wherever_it_is(at: int, seed: int, ratio: float) -> None:
+    noise = np.random.default_rng(seed).lognormal(0, 0.01, 20)
+    assert at in change_points([float(noise[k] * (ratio if k >= at else 1.0)) for k in range(20)])
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.floats(0.1, 10), max_size=14))
+def test_parts_are_in_order_and_none_is_shorter_than_the_statistic_takes(values: list[float]) -> None:
+    cuts = [0, *change_points(values), len(values)]
+    if len(cuts) > 2:
+        assert all(end - first >= LEAST for first, end in itertools.pairwise(cuts))
+
+
 def by_definition(part: list[float]) -> float:
     """The largest scaled energy distance of equation 6 of the paper, written out."""
     best = 0.0
