@@ -13,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c c
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-nvidia-contract kernels lint fmt bench wheel clean
+.PHONY: help setup demo gate-demo test test-slow test-nvidia-contract kernels lint fmt bench wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
@@ -31,6 +31,10 @@ demo: $(VENV)/.run ## build, predict and verify on data and a network that come 
 	@echo "  $(BIN)/edgetl predict runs/latest photo.jpg"
 	@echo "  $(BIN)/edgetl devices"
 
+gate-demo: $(VENV)/.run ## edgetl gate on an unchanged engine, which must pass, and on one made 5 % slower, which must fail
+	$(BIN)/edgetl build --data demo --model tiny --device local --name gate-demo --no-search --instances 2 --quiet
+	$(BIN)/python benchmarks/gate_demo.py runs/latest
+
 test: lint ## lint, then every test and doctest but the slow ones
 	$(BIN)/python -m pytest -m "not slow and not nvidia_contract" -rs $(PYTEST_ARGS)
 
@@ -40,9 +44,10 @@ test-slow: $(VENV)/.all ## the slow tests
 test-nvidia-contract: $(VENV)/.all ## our calls, made through NVIDIA's own Python bindings, which come from the package index
 	$(BIN)/python -m pytest -m nvidia_contract -rs $(PYTEST_ARGS) tests/nvidia
 
-kernels: ## build/kernels: the CUDA kernels for every architecture that nvcc knows; needs no Python
+# The tests take headers of several releases in that variable, parted by colons; a library is of one.
+kernels: ## build/kernels: the CUDA kernels for all that nvcc builds for; TENSORRT_INCLUDE=DIR: the plugin too; needs no Python
 	@command -v cmake >/dev/null || { echo "no cmake on PATH: apt install cmake builds the kernels, or one nvcc line of kernels/README.md"; exit 1; }
-	cmake -S kernels -B build/kernels
+	cmake -S kernels -B build/kernels -DTENSORRT_INCLUDE="$(firstword $(subst :, ,$(TENSORRT_INCLUDE)))"
 	cmake --build build/kernels --parallel
 
 # The map from calibration/ to edgetl.calibration holds in a wheel only, so what ships is what is checked.
