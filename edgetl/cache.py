@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from edgetl import digest
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 
-__all__ = ["Cache", "Entry", "Writing", "out_of_space"]
+__all__ = ["Cache", "Entry", "Writing", "out_of_space", "write_whole"]
 
 RECORD = "record.json"
 SCHEMA = 1
@@ -193,6 +193,22 @@ def _size(folder: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             total += path.stat().st_size if path.is_file() else 0
     return total
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file of the user's beside its place and rename it there: all of it, or what was there before.
+
+    Raises
+    ------
+    EnvironmentLacks : the disk is full or cannot be written.
+    """
+    with out_of_space(file.absolute().parent):
+        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+        try:
+            partial.write_bytes(content)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager

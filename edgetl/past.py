@@ -15,7 +15,7 @@ from edgetl.bench import history as results_of
 from edgetl.bench.context import Context
 from edgetl.bench.history import KIND, SCHEMA, Result, Series
 from edgetl.bundles import Answer, opened
-from edgetl.cache import out_of_space
+from edgetl.cache import out_of_space, write_whole
 from edgetl.errors import BundleError, InputError
 from edgetl.report import html_facts
 from edgetl.report.pictures_history import Dot, Level
@@ -26,6 +26,8 @@ from edgetl.words import counted
 __all__ = ["history"]
 
 SHORT_COMMIT = 8
+FEWEST = 10
+"""From so many results on the permutation test can be relied on to pass a clear step: 2 in 252 orders are as clear."""
 MAX_BYTES = 1 << 20
 """A result is a few kilobytes."""
 _NS_IN_MS = 1e6
@@ -191,11 +193,8 @@ def _context(bundle: Bundle, facts: html_facts.Facts) -> Context | None:
 def _keep(found: Sequence[Result], folder: Path) -> None:
     with out_of_space(folder.parent):
         folder.mkdir(parents=True, exist_ok=True)
-        for result in found:
-            file = folder / results_of.file_name(result)
-            partial = file.with_suffix(".partial")
-            partial.write_bytes(results_of.written(result))
-            partial.replace(file)
+    for result in found:
+        write_whole(folder / results_of.file_name(result), results_of.written(result))
 
 
 def _groups(found: Sequence[Series]) -> dict[tuple[str, str], list[Series]]:
@@ -240,10 +239,6 @@ def _row(result: Result) -> str:
     )
 
 
-FEWEST = 10
-"""Five on either side of a step are the fewest that the permutation test can call a change."""
-
-
 def _unchanged(count: int) -> str:
     if count < FEWEST:
         few = f"{counted(count, 'result')}: a change takes {FEWEST} to be found"
@@ -265,8 +260,7 @@ def _draw(picture: Path, group: Sequence[Series]) -> None:
             levels.append(Level([place_of[r.manifest] for r in one.results[first:end]], mean, number, change))
     names = [_label(one.results[0]) + " on" if one.apart else "first series" for one in group]
     made = drawn(dots, levels, names, _title(group), _note(group))
-    with out_of_space(picture.parent):
-        picture.write_text(made.file(), encoding="utf-8", errors="replace")
+    write_whole(picture, made.file().encode("utf-8", errors="replace"))
 
 
 def _label(result: Result) -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edgetl import digest
 from edgetl.bench.layers import LayerChange, layer_diff
 from edgetl.bundles import Answer, opened
-from edgetl.cache import out_of_space
+from edgetl.cache import write_whole
 from edgetl.data import layout
 from edgetl.data.decode import read_image
 from edgetl.errors import InputError
@@ -57,9 +57,9 @@ def report(places: Sequence[Path], *, out: Path, data: str | None, cache: Path) 
         None if changes is None else [msgspec.to_builtins(change) for change in changes],
         data_given=root is not None,
     )
-    with out_of_space(out.parent):
-        out.write_text(text, encoding="utf-8", errors="replace")
-    lines = [f"  report     {out}   {counted(len(found), 'bundle')}, {bytes_text(len(text))}"]
+    content = text.encode("utf-8", errors="replace")
+    write_whole(out, content)
+    lines = [f"  report     {out}   {counted(len(found), 'bundle')}, {bytes_text(len(content))}"]
     lines += [f"  layers     {change.sentence}" for change in (changes or [])[:3]]
     told = {
         "report": str(out),

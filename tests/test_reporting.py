@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import re
 import shutil
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edgetl.errors import BundleError, InputError
+from edgetl.errors import BundleError, EnvironmentLacks, InputError
 from edgetl.reporting import report
 from edgetl.runtime import bundle as format_of
 from tests import handmade, reported
@@ -246,13 +247,28 @@ def test_two_bundles_stand_side_by_side_with_the_layers_that_changed(tmp_path: P
     assert "Side by side" in words
     assert "stem: 100.0 -> 200.0 us (+100 %)" in words
     assert "not comparable" not in words
+    assert "tools and state of the host are the same" in words
+
+
+def test_what_changed_around_the_layers_is_said(tmp_path: Path, full: Path) -> None:
+    other = reported.rename(copy(full, tmp_path), versions={"openvino": "2026.5"})
+    context = json.loads((other / "results.json").read_bytes())["context"]
+    reported.change(other, "results.json", context={**context, "governor": "powersave"})
+    words = page(tmp_path, full, other).words
+    assert "around them changed: governor performance to powersave, openvino unknown to 2026.5" in words
+
+
+def test_a_place_with_a_blank_can_be_pasted_into_a_shell(tmp_path: Path, full: Path) -> None:
+    place = copy(full, tmp_path, "my runs")
+    assert f"edgetl predict '{place}' photo.jpg" in page(tmp_path, place).words
 
 
 def test_bundles_that_must_not_be_compared_are_said_not_to_be(tmp_path: Path, full: Path) -> None:
     other = reported.rename(copy(full, tmp_path), device="another", data={"test": "0" * 64})
     words = page(tmp_path, full, other).words
     assert "tested on different images" in words
-    assert "of different devices or hosts" in words
+    assert "of different devices or hosts (by-hand timed on a CPU, another timed on a CPU)" in words
+    assert "from A to B" not in words, "layers of two machines are not held against each other"
 
 
 def test_layers_of_two_networks_are_not_held_against_each_other(tmp_path: Path, full: Path) -> None:
@@ -276,6 +292,24 @@ def test_many_classes_give_a_list_and_not_a_matrix(tmp_path: Path, full: Path) -
     reported.write(place, "labels.json", [f"class {number}" for number in range(60)])
     handmade.reseal(place)
     assert "60 classes are too many for a matrix" in page(tmp_path, place).words
+
+
+def test_a_full_disk_leaves_the_page_that_was_there(
+    tmp_path: Path, full: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page(tmp_path, full)
+    before = (tmp_path / "report.html").read_bytes()
+    write = Path.write_bytes
+
+    def fills_up(self: Path, content: bytes) -> int:
+        write(self, content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fills_up)
+    with pytest.raises(EnvironmentLacks, match="the disk is full"):
+        page(tmp_path, full)
+    assert (tmp_path / "report.html").read_bytes() == before
+    assert not list(tmp_path.glob(".*partial"))
 
 
 def test_data_that_is_not_there_is_refused(tmp_path: Path, full: Path) -> None:

@@ -7,6 +7,7 @@ regressions in a continuous build: it takes neither a normal distribution nor eq
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -51,17 +52,20 @@ def change_points(values: Sequence[float], *, level: float = 0.02, seed: int = 0
         best = [_best_cut(part) for part in parts]
         widest = max(range(len(parts)), key=lambda place: best[place][0])
         statistic, inside = best[widest]
-        if statistic <= 0 or _p_value(parts, statistic, rng) > level:
+        if statistic <= 0 or not _is_clear(parts, statistic, level, rng):
             return cuts[1:-1]
         cuts = sorted([*cuts, cuts[widest] + inside])
 
 
-def _p_value(parts: Sequence[Floats], statistic: float, rng: np.random.Generator) -> float:
-    """How often the parts, each shuffled in itself, have a cut as clear as the one that was found."""
-    as_clear = sum(
-        max(_best_cut(rng.permutation(part))[0] for part in parts) >= statistic for _ in range(PERMUTATIONS)
-    )
-    return (1 + as_clear) / (1 + PERMUTATIONS)
+def _is_clear(parts: Sequence[Floats], statistic: float, level: float, rng: np.random.Generator) -> bool:
+    """Whether the parts, each shuffled in itself, seldom have a cut as clear: the p-value is at most ``level``."""
+    allowed = math.floor(level * (1 + PERMUTATIONS)) - 1
+    as_clear = 0
+    for _ in range(PERMUTATIONS):
+        as_clear += max(_best_cut(rng.permutation(part))[0] for part in parts) >= statistic
+        if as_clear > allowed:  # the other permutations cannot change the answer
+            return False
+    return True
 
 
 def _best_cut(part: Floats) -> tuple[float, int]:

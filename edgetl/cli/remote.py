@@ -46,7 +46,7 @@ def order(
         options=Options(tuple(ssh_option or ()), ssh_config),
         wheelhouse=wheelhouse,
         devices_file=Path(spec.devices_file) if spec.devices_file else None,
-        limits=target.profile_of(spec).budgets.latencies(),
+        budgets=target.profile_of(spec).budgets,
     )
     build.check(asked)
     return asked

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from edgetl import digest
+from edgetl.devices import Budgets
 from edgetl.errors import BundleError, EdgetlError, GateFailed, Inconclusive, InputError
 from edgetl.pipeline import Progress
 from edgetl.remote import doctor, session, wheel
@@ -27,7 +28,6 @@ from edgetl.report.summary import bytes_text
 from edgetl.runtime import Bundle, open_bundle
 from edgetl.runtime import bundle as format_of
 from edgetl.runtime.bundle import Manifest
-from edgetl.types import LatencyBudget
 from edgetl.verify import budget
 
 __all__ = ["DEVICE", "Finished", "Order", "check", "finish", "told", "worst"]
@@ -49,7 +49,7 @@ class Order:
     hosts : ``user@host``, each once. options : the user's words to ssh.
     wheelhouse : wheels of the core's dependencies, for a device that is offline.
     devices_file : profiles of the user's own. steps : commands on the bundle there, with their options.
-    limits : latency budgets, which the engine has to keep on each host.
+    budgets : what the engine has to keep on each host; memory and power are not measured there, which is said.
     """
 
     hosts: tuple[str, ...]
@@ -57,7 +57,7 @@ class Order:
     wheelhouse: Path | None = None
     devices_file: Path | None = None
     steps: tuple[tuple[str, ...], ...] = STEPS
-    limits: tuple[LatencyBudget, ...] = ()
+    budgets: Budgets = field(default_factory=Budgets)
     delays_s: Sequence[float] = session.DELAYS_S
 
 
@@ -160,7 +160,7 @@ def _one(bundle: Bundle, host: str, order: Order, sent: Path, out: Path, teller:
         if code:
             raise session.failure(out, code, host)
         adopted = _adopt(bundle, host, out, alone=len(order.hosts) == 1)
-        row |= _row(adopted, order.limits)
+        row |= _row(adopted, order.budgets)
         failure = _judged(row)
         steps.end(f"{bytes_text(_size(out))} came back, digests right")
     except EdgetlError as error:
@@ -216,11 +216,13 @@ def _with_latency(results: Mapping[str, Any], timed: Mapping[str, Any]) -> dict[
     return {**results, "latency_ms": latency, "context": timed["context"]}
 
 
-def _row(bundle: Bundle, limits: Sequence[LatencyBudget]) -> dict[str, Any]:
+def _row(bundle: Bundle, budgets: Budgets) -> dict[str, Any]:
     engine = bundle.engine
     measured = msgspec.json.decode((bundle.folder / DEVICE).read_bytes())
     timed = measured["bench"].get("latency_ms", {})
-    held = budget.judge_latency(timed.get("engine", {}), limits) if limits else None
+    in_time = budget.judge_latency(timed.get("engine", {}), budgets.latencies())
+    used = budget.judge_used(budget.used_of({}, budgets, why="not measured over SSH"))
+    held = budget.together([in_time, used]) if budgets.on_host() else None
     return {
         "bundle": _shown(bundle.folder),
         "engine": f"{engine.precision} for {engine.backend} {engine.device}",

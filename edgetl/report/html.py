@@ -103,9 +103,8 @@ def _together(
             f"{letter}: {facts.manifest.name}, {facts.manifest.created}"
             for letter, facts in zip(letters, bundles)
         ]
-        note = "bars are 95 % intervals, filled marks ship" + (
-            "" if missing else ", the dotted line is the front"
-        )
+        front = "" if missing else ", the dotted line is the front"
+        note = f"bars are 95 % intervals; filled marks ship, hollow ones were tried{front}"
         drawn.append(pictures_pareto.tradeoff(spots, named, note, comparable=not missing))
     else:
         missing.append("accuracy against latency takes two engines that were timed")
@@ -124,7 +123,7 @@ def _differences(bundles: Sequence[Facts]) -> list[str]:
         told.append("the bundles were tested on different images: their accuracies are not comparable")
     machines = list(dict.fromkeys(facts.machine() for facts in bundles))
     if len(machines) > 1:
-        named = ", ".join(f"{device} timed on {cpu}" for device, cpu in machines)
+        named = ", ".join(" ".join(machine) for machine in machines)
         told.append(
             f"the bundles are of different devices or hosts ({named}): their latencies are not comparable"
         )

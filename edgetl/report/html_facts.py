@@ -171,7 +171,9 @@ class Facts:
 
     def machine(self) -> tuple[str, str]:
         """The device that it is for, and the processor that it was timed on: latencies of others are no measure."""
-        return self.manifest.device, str((self.results.context or {}).get("cpu") or "an unknown CPU")
+        context = self.results.context
+        cpu = "not timed" if context is None else f"timed on {context.get('cpu') or 'an unknown CPU'}"
+        return self.manifest.device, cpu
 
     def engine(self) -> str:
         """What was compiled: a stand-in where the engine is still to be built."""

@@ -51,6 +51,7 @@ svg.picture text.on { fill: var(--paper); } svg.picture text.bad { fill: var(--b
 svg.picture .grid { stroke: var(--line); stroke-width: 1; } svg.picture .axis { stroke: var(--soft); }
 svg.picture .paper { fill: var(--paper); stroke: none; } svg.picture .limit { stroke: var(--bad); stroke-width: 1.5; }
 svg.picture .front { stroke: var(--soft); stroke-width: 1.5; stroke-dasharray: 3 3; fill: none; }
+svg.picture text.halo { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
 svg.picture .thin { stroke-width: 1; } svg.picture .thick { stroke-width: 2.5; }
 """ + "".join(
     f"svg.picture .s{k} {{ stroke: var(--s{k}); fill: none; }} "

@@ -64,10 +64,13 @@ def tradeoff(points: Sequence[Point], names: Sequence[str], note: str, *, compar
     if comparable:
         drawn += pictures.path(_stairs(plot, kept), "front")
     taken: list[_Box] = []
+    is_one = len(names) < 2
+    drawn += "".join(_mark(plot, point) for point in points)
     for point in sorted(points, key=lambda point: (not point.shipped, point.p50_ms)):
-        drawn += _draw(plot, point, taken)
+        if is_one or point.shipped:
+            drawn += _label(plot, point, taken)
     height = 0.0
-    if len(names) > 1:
+    if not is_one:
         drawn_names, height = pictures.legend(list(zip(names, range(len(names)))), BOTTOM + 58, "mark")
         drawn += drawn_names
     title = _title(points, kept) if comparable else "Accuracy and latency, each on its own images and host"
@@ -84,24 +87,29 @@ def _stairs(plot: Plot, kept: Sequence[Point]) -> list[tuple[float, float]]:
     return [*corners, (RIGHT, corners[-1][1])]
 
 
-def _draw(plot: Plot, point: Point, taken: list[_Box]) -> str:
+def _mark(plot: Plot, point: Point) -> str:
     x, y = plot.x.at(point.p50_ms), plot.y.at(100 * point.accuracy)
     low, high = (plot.y.at(100 * end) for end in point.interval)
     series = point.series % SERIES
     told = f"{point.name}: {100 * point.accuracy:.1f} %, {point.p50_ms:.3g} ms"
     drawn = pictures.line(x, low, x, high, f"s{series} thin")
-    drawn += pictures.marker(series, x, y, size=5, hollow=not point.shipped, told=told)
+    return drawn + pictures.marker(series, x, y, size=5, hollow=not point.shipped, told=told)
+
+
+def _label(plot: Plot, point: Point, taken: list[_Box]) -> str:
+    """The name beside the mark, where it has room; that of what ships is moved down until it has."""
+    x, y = plot.x.at(point.p50_ms), plot.y.at(100 * point.accuracy)
     on_left = x + 14 + _CHARACTER * len(point.name) > RIGHT
     start = x - 9 - _CHARACTER * len(point.name) if on_left else x + 9
     box = (start, y - 6, start + _CHARACTER * len(point.name))
     if not point.shipped and any(_overlap(box, other) for other in taken):
-        return drawn  # a pointer still shows its name
+        return ""  # a pointer still shows its name
     while any(_overlap(box, other) for other in taken):
         box = (box[0], box[1] + _LINE, box[2])
     taken.append(box)
-    kind = "bold" if point.shipped else ""
+    kind = "bold halo" if point.shipped else "halo"
     anchor = "end" if on_left else "start"
-    return drawn + pictures.text(x + (-9 if on_left else 9), box[1], point.name, kind, anchor=anchor)
+    return pictures.text(x + (-9 if on_left else 9), box[1], point.name, kind, anchor=anchor)
 
 
 def _overlap(box: _Box, other: _Box) -> bool:

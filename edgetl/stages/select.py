@@ -82,15 +82,7 @@ def stage(
 
 def _held(name: str, timed: Mapping[str, Any], budgets: Budgets) -> dict[str, Any]:
     """A candidate's latency, memory and power against the budgets of them; ``slow`` where a latency is over."""
-    use = timed["use"].get(name, {})
-    used = [
-        budget.Used(what=what, value=use[key], limit=limit, unit=unit, source=use[source] if source else "")
-        for what, key, limit, unit, source in (
-            ("memory", "memory_mib", budgets.mem_mib, "MiB", ""),
-            ("power", "power_w", budgets.power_w, "W", "power_source"),
-        )
-        if limit is not None
-    ]
+    used = budget.used_of(timed["use"].get(name, {}), budgets)
     in_time = budget.judge_latency(timed["latency_ms"][name], budgets.latencies())
     told = budget.together([in_time, budget.judge_used(used)])
     return {**msgspec.to_builtins(told), "slow": in_time.verdict == "over"}

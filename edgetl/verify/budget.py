@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from edgetl import stats
+from edgetl.devices import Budgets
 from edgetl.types import LatencyBudget, Record
 from edgetl.verify.accuracy import PairedResult
 
-__all__ = ["Used", "Verdict", "judge", "judge_latency", "judge_used", "together"]
+__all__ = ["Used", "Verdict", "judge", "judge_latency", "judge_used", "together", "used_of"]
 
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
@@ -17,7 +19,7 @@ _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 class Verdict(Record, frozen=True, kw_only=True):
     """``sentence`` says it with its figures.
 
-    ``verdict`` is ``within``, ``unmeasured`` (the host has no source of it), ``unproven`` or ``over``.
+    ``verdict`` is ``within``, ``unmeasured`` (memory or power), ``unproven`` or ``over``.
     """
 
     verdict: str
@@ -25,13 +27,14 @@ class Verdict(Record, frozen=True, kw_only=True):
 
 
 class Used(Record, frozen=True, kw_only=True):
-    """Memory or power against its budget; ``value`` is ``None`` where the host has no source of it."""
+    """Memory or power against its budget; ``value`` is ``None`` where it was not measured, for the reason ``why``."""
 
     what: str
     value: float | None
     limit: float
     unit: str
     source: str = ""
+    why: str
 
 
 def judge(result: PairedResult, *, max_drop_pt: float) -> Verdict:
@@ -86,6 +89,27 @@ def judge_latency(measured: Mapping[str, float | None], limits: Sequence[Latency
 _WORST_FIRST = ("over", "unproven", "unmeasured")
 
 
+def used_of(
+    use: Mapping[str, Any], budgets: Budgets, *, why: str = "this host has no source of it"
+) -> list[Used]:
+    """Memory and power that there is a budget of.
+
+    Parameters
+    ----------
+    use : ``memory_mib``, ``power_w`` and ``power_source``; what is missing or ``None`` was not measured.
+    why : the reason for that.
+    """
+    limits = (
+        ("memory", "memory_mib", budgets.mem_mib, "MiB", ""),
+        ("power", "power_w", budgets.power_w, "W", use.get("power_source", "")),
+    )
+    return [
+        Used(what=what, value=use.get(key), limit=limit, unit=unit, source=source, why=why)
+        for what, key, limit, unit, source in limits
+        if limit is not None
+    ]
+
+
 def judge_used(used: Sequence[Used]) -> Verdict:
     """Hold memory and power against their budgets; none are always kept."""
     return together([_judge_one(one) for one in used])
@@ -94,9 +118,7 @@ def judge_used(used: Sequence[Used]) -> Verdict:
 def _judge_one(one: Used) -> Verdict:
     budget = f"budget {one.limit:g} {one.unit}"
     if one.value is None:
-        return Verdict(
-            verdict="unmeasured", sentence=f"{one.what}: this host has no source of it, {budget} not judged"
-        )
+        return Verdict(verdict="unmeasured", sentence=f"{one.what}: {one.why}, {budget} not judged")
     verdict = "over" if one.value > one.limit else "within"
     source = f" ({one.source})" if one.source else ""
     return Verdict(

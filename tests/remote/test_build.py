@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from edgetl import digest
+from edgetl.devices import Budgets
 from edgetl.errors import (
     BackendError,
     BundleError,
@@ -26,7 +27,6 @@ from edgetl.remote.ssh import LinkDown, Options
 from edgetl.report import hosts
 from edgetl.runtime import bundle as format_of
 from edgetl.runtime import open_bundle
-from edgetl.types import LatencyBudget
 from tests import handmade
 from tests.remote.conftest import MakeDevice, MakeWire, Told, order
 from tests.remote.device import CORE, Device
@@ -63,13 +63,15 @@ def test_the_engine_comes_back_with_what_the_device_measured(
 
 
 def test_a_latency_budget_is_judged_by_the_device(device: Device, pending: Path, profiles: Path) -> None:
-    limits = (LatencyBudget(ms=1e6, at="p50"), LatencyBudget(ms=1e-6, at="p90"))
-    (done,) = build.finish(pending, order(device, profiles, limits=limits), Told())
+    budgets = Budgets(p50_ms=1e6, p90_ms=1e-6, power_w=5.0)
+    (done,) = build.finish(pending, order(device, profiles, budgets=budgets), Told())
     assert isinstance(done.failure, GateFailed)
     assert "p90" in done.failure.problem and device.host in done.failure.problem
     assert done.row["error"] is None
     assert open_bundle(pending).manifest.pending is None, "the engine is there, whatever the answer"
-    assert "budget 1e-06 ms: over" in "\n".join(hosts.lines([done.row]))
+    shown = "\n".join(hosts.lines([done.row]))
+    assert "budget 1e-06 ms: over" in shown
+    assert "power: not measured over SSH, budget 5 W not judged" in shown
 
 
 def test_there_is_no_torch_on_the_device(device: Device) -> None:

@@ -1,4 +1,4 @@
-"""The page in a real browser: light and dark, on a phone and on paper."""
+"""The page in a real browser: light and dark, on a phone and on paper, with nothing asked of a network."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,12 +28,14 @@ MEASURE = """<!doctype html><body><iframe id="f" style="width:{width}px;height:9
 <pre id="told"></pre><script>
 document.getElementById("f").onload = function () {{
   const page = this.contentDocument;
+  const resources = this.contentWindow.performance.getEntriesByType("resource").map(entry => entry.name);
   const texts = [...page.querySelectorAll("svg.picture text")].map(t => t.getBoundingClientRect().height);
   document.getElementById("told").textContent = JSON.stringify({{
     wide: page.documentElement.scrollWidth,
     pictures: page.querySelectorAll("svg.picture").length,
     smallest: Math.min(...texts),
     images: [...page.images].map(i => i.naturalWidth),
+    asked: resources.filter(name => !name.startsWith("data:")),
   }});
 }};</script></body>
 """
@@ -62,8 +65,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "report.html"
 
 
-def browse(chromium: str, address: Path, *options: str, scheme: int = LIGHT) -> str:
-    """Open a page without a window, and give what the browser prints."""
+def browse(
+    chromium: str, address: Path, *options: str, scheme: int = LIGHT
+) -> subprocess.CompletedProcess[str]:
+    """Open a page without a window: what the browser prints, and on stderr what the page's console holds."""
     profile = address.parent / "profile"
     done = subprocess.run(
         [
@@ -74,6 +79,7 @@ def browse(chromium: str, address: Path, *options: str, scheme: int = LIGHT) -> 
             "--hide-scrollbars",
             "--no-first-run",
             "--disable-background-networking",
+            "--enable-logging=stderr",
             "--allow-file-access-from-files",
             f"--user-data-dir={profile}",
             f"--blink-settings=preferredColorScheme={scheme}",
@@ -86,7 +92,18 @@ def browse(chromium: str, address: Path, *options: str, scheme: int = LIGHT) -> 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done
+
+
+def in_frame(chromium: str, page: Path, width: int) -> tuple[dict[str, Any], list[str]]:
+    """What a page is like in a window so wide, and the lines of its console."""
+    frame = page.with_name(f"frame-{page.stem}-{width}.html")
+    frame.write_text(MEASURE.format(width=width, page=page.name))
+    done = browse(chromium, frame, "--dump-dom", "--virtual-time-budget=10000", f"--window-size={DESK},1000")
+    told = re.search(r'<pre id="told">(.*?)</pre>', done.stdout)
+    assert told is not None
+    found: dict[str, Any] = json.loads(told[1])
+    return found, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 def screenshot(chromium: str, page: Path, scheme: int) -> npt.NDArray[np.uint8]:
@@ -98,17 +115,25 @@ def screenshot(chromium: str, page: Path, scheme: int) -> npt.NDArray[np.uint8]:
 
 @pytest.mark.parametrize("width", [PHONE, DESK])
 def test_nothing_is_cut_off_and_letters_can_be_read(chromium: str, page: Path, width: int) -> None:
-    frame = page.with_name(f"frame-{width}.html")
-    frame.write_text(MEASURE.format(width=width, page=page.name))
-    dom = browse(chromium, frame, "--dump-dom", "--virtual-time-budget=10000", f"--window-size={DESK},1000")
-    told = re.search(r'<pre id="told">(.*?)</pre>', dom)
-    assert told is not None
-    found = json.loads(told[1])
+    found, console = in_frame(chromium, page, width)
     assert found["wide"] <= width, "the page is wider than its window"
     assert found["pictures"] >= 15
     assert found["smallest"] >= 9.0, "letters of fewer pixels cannot be read on a phone"
     assert found["images"]
     assert all(size > 0 for size in found["images"])
+    assert (found["asked"], console) == ([], [])
+
+
+def test_a_page_that_asks_for_something_is_noticed(chromium: str, page: Path) -> None:
+    asking = page.with_name("asking.html")
+    picture = '<img src="http://127.0.0.1:9/picture.png">'
+    asking.write_text(page.read_text().replace("<header>", f"<header>{picture}", 1))
+    _, console = in_frame(chromium, asking, DESK)
+    assert any("Content Security Policy" in line for line in console), "its own policy forbids that, aloud"
+    policy = re.compile(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>")
+    asking.write_text(policy.sub("", asking.read_text()))
+    found, _ = in_frame(chromium, asking, DESK)
+    assert found["asked"] == ["http://127.0.0.1:9/picture.png"]
 
 
 def test_the_page_is_light_by_day_and_dark_by_night(chromium: str, page: Path) -> None:

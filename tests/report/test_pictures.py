@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -163,6 +164,44 @@ def test_nothing_beats_what_is_on_the_front_and_something_beats_the_rest(
         assert any((point.p50_ms, point.accuracy) == (kept.p50_ms, kept.accuracy) for kept in front) == (
             not better
         )
+
+
+def spot(name: str, ms: float, share: float, spread: float = 0.05) -> pictures_pareto.Point:
+    """An engine with its interval."""
+    return pictures_pareto.Point(name, ms, share, (share - spread, share + spread), 0, name == "int8")
+
+
+@pytest.mark.parametrize(
+    ("points", "title"),
+    [
+        ([spot("int8", 1, 0.9), spot("f32", 2, 0.9)], "int8 is the fastest, and none is more accurate"),
+        (
+            [spot("int8", 1, 0.9), spot("f32", 2, 0.92)],
+            "int8 and f32 are on the front: their intervals of accuracy overlap",
+        ),
+        (
+            [spot("int8", 1, 0.7), spot("f32", 2, 0.9)],
+            "int8 and f32 are on the front: more accuracy costs time",
+        ),
+        (
+            [spot("int8", 1, 0.7), spot("f32", 2, 0.9), spot("default", 3, 0.8)],
+            "int8 and f32 are on the front; 1 of 3 are beaten in both",
+        ),
+    ],
+)
+def test_the_title_of_the_tradeoff_claims_no_more_than_was_measured(
+    points: list[pictures_pareto.Point], title: str
+) -> None:
+    assert pictures_pareto.tradeoff(points, (), "").title == title
+
+
+def test_of_several_bundles_only_what_ships_is_named_in_the_picture() -> None:
+    spots = [spot("A int8", 1, 0.9), spot("B f32", 4, 0.9)]
+    assert "B f32<" in pictures_pareto.tradeoff(spots, (), "").body
+    shipped = dataclasses.replace(spots[0], shipped=True)
+    body = pictures_pareto.tradeoff([shipped, spots[1]], ["A", "B"], "").body
+    assert "A int8</text>" in body
+    assert "B f32</text>" not in body
 
 
 def test_engines_of_other_images_have_no_front_in_common() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetl import stats
+from edgetl.devices import Budgets
 from edgetl.types import LatencyBudget
 from edgetl.verify import budget
 from edgetl.verify.accuracy import PairedResult, paired
@@ -123,9 +124,9 @@ def test_a_latency_is_held_against_every_limit(
     assert words in found.sentence
 
 
-def used(value: float | None, limit: float = 100.0) -> budget.Used:
-    """Some memory."""
-    return budget.Used(what="memory", value=value, limit=limit, unit="MiB", source="")
+def used(value: float | None) -> list[budget.Used]:
+    """Some memory, of which 100 MiB are allowed."""
+    return budget.used_of({"memory_mib": value}, Budgets(mem_mib=100.0))
 
 
 @pytest.mark.parametrize(
@@ -140,18 +141,25 @@ def used(value: float | None, limit: float = 100.0) -> budget.Used:
 def test_memory_and_power_are_held_against_their_budget(
     value: float | None, verdict: str, words: str
 ) -> None:
-    found = budget.judge_used([used(value)])
+    found = budget.judge_used(used(value))
     assert found.verdict == verdict
     assert words in found.sentence
 
 
 def test_the_source_of_a_power_is_part_of_what_is_said() -> None:
-    rail = budget.Used(what="power", value=4.2, limit=5.0, unit="W", source="ina3221: VDD_IN")
-    assert budget.judge_used([rail]).sentence == "power 4.2 W (ina3221: VDD_IN), budget 5 W: within"
+    rail = budget.used_of({"power_w": 4.2, "power_source": "ina3221: VDD_IN"}, Budgets(power_w=5.0))
+    assert budget.judge_used(rail).sentence == "power 4.2 W (ina3221: VDD_IN), budget 5 W: within"
+
+
+def test_what_is_not_measured_is_said_with_its_reason() -> None:
+    missing = budget.used_of({}, Budgets(mem_mib=1.0, power_w=5.0), why="not measured over SSH")
+    found = budget.judge_used(missing)
+    assert found.verdict == "unmeasured"
+    assert found.sentence.count("not measured over SSH") == 2
 
 
 def test_the_worst_of_several_verdicts_counts_and_all_are_said() -> None:
-    over, missing = budget.judge_used([used(200.0)]), budget.judge_used([used(None)])
+    over, missing = budget.judge_used(used(200.0)), budget.judge_used(used(None))
     kept = budget.judge_latency({"p50": 1.0, "n": 20}, [LatencyBudget(ms=2.0)])
     found = budget.together([kept, missing, over])
     assert found.verdict == "over"
