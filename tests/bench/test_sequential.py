@@ -28,7 +28,8 @@ def course(rng: np.random.Generator, slower: float, *, models: int = 1, stored: 
     for pairs in sequential.looks():
         if pairs > MOST or found.slower or found.held:
             return found
-        found.look(Unpaired(values[:pairs], past) if stored else Paired(values[:pairs]))
+        drawn = values[:pairs].tolist()
+        found.look(Unpaired(drawn, past.tolist()) if stored else Paired(drawn))
     raise AssertionError
 
 
@@ -75,7 +76,7 @@ def test_looks_spend_less_than_there_is() -> None:
     found = Course(TOLERANCE)
     values = np.random.default_rng(1).normal(0, SPREAD, 500)
     for pairs in islice(sequential.looks(), 10):
-        found.look(Paired(values[:pairs]))
+        found.look(Paired(values[:pairs].tolist()))
     assert sum(look.miss for look in found.looks) < MISS
     assert all(look.miss > 0 for look in found.looks)
 
