@@ -4,7 +4,7 @@
 with another process that loads one core in bursts. A table over an hour or a week is filled that way. Each record keeps
 what a gate reads of its pairs (block medians) and all runs of its first one, which is what gates that know no pairs
 have. The rows count live gates, and gates that are replayed from the pairs of records up to the number aimed at: pairs
-of one record's kind in a new order, no pair twice in a gate.
+of one record's kind in a new order, no pair twice in a gate, on a clock that moves as the recorded gates' did.
 
 The gate's constants were set on measurements that are not kept, before ``FROZEN``; every trace is younger.
 """
@@ -29,12 +29,14 @@ from scipy.stats import binomtest, mannwhitneyu
 
 from edgetl.bench import gate
 from edgetl.bench.comparison import Contender, fresh, of_engine
-from edgetl.bench.gate import BASELINE, CANDIDATE, Draw, Rule, Trial
+from edgetl.bench.gate import BASELINE, CANDIDATE, Rule, Trial
+from edgetl.bench.instance import Blocks
 
 FROZEN = "897847a"
 TRACES = FOLDER / "traces" / "gate.jsonl"
 TOLERANCE = 0.03
-SECONDS = 180.0
+SECONDS, QUICK = 180.0, 20.0
+"""Budget of one gate, and of one in a smoke run, which may well end without an answer."""
 TIMED = 60.0
 KINDS = (0.0, 0.05, 0.10)
 """Shares by which the candidate is slower."""
@@ -61,12 +63,13 @@ def main() -> None:
     results = Results("gate", quick=options.quick)
     with tempfile.TemporaryDirectory() as place:
         traces = Path(place) / "gate.jsonl" if options.quick else TRACES
-        _record(traces, 1 if options.quick else options.live, Path(place))
+        count, seconds = (1, QUICK) if options.quick else (options.live, SECONDS)
+        _record(traces, count, seconds, Path(place))
         _rows(results, [json.loads(line) for line in traces.read_text().splitlines()])
     results.write()
 
 
-def _record(traces: Path, count: int, place: Path) -> None:
+def _record(traces: Path, count: int, seconds: float, place: Path) -> None:
     """Append live gates, each as soon as it is over."""
     traces.parent.mkdir(exist_ok=True)
     traces.touch()
@@ -75,16 +78,15 @@ def _record(traces: Path, count: int, place: Path) -> None:
     for number in range(before, before + count * len(KINDS)):
         share, loaded = KINDS[number % len(KINDS)], number // len(KINDS) % 2 == 1
         with _load(loaded):
-            trial = _live(bundle / "engine", share, number)
+            trial = _live(bundle / "engine", share, Rule(tolerance=TOLERANCE, seconds=seconds, seed=number))
         found = _kept(trial, share, loaded=loaded)
         print(f"{share:.0%} slower, {'loaded' if loaded else 'quiet'}: {found['said']}", flush=True)
         with traces.open("a") as file:
             file.write(json.dumps(found) + "\n")
 
 
-def _live(engine: Path, share: float, seed: int) -> Trial:
+def _live(engine: Path, share: float, rule: Rule) -> Trial:
     one = of_engine(engine)
-    rule = Rule(tolerance=TOLERANCE, seconds=SECONDS, seed=seed)
     return gate.run(one, one, rule, draw=_slowed.drawing(share) if share else fresh)
 
 
@@ -161,36 +163,43 @@ def _rows(results: Results, traces: Sequence[Gate]) -> None:
 
 def _replayed(live: Sequence[Gate], share: float) -> list[str]:
     """Verdicts of gates over the recorded pairs, up to ``ALL`` with the live ones."""
-    rng, said = random.Random(int(1000 * share)), []
-    pools = {
-        loaded: [pair for one in live if one["loaded"] == loaded for pair in one["pairs"]]
-        for loaded in (False, True)
-    }
+    rng = random.Random(int(1000 * share))
+    said: list[str] = []
+    of_load = {loaded: [one for one in live if one["loaded"] == loaded] for loaded in (False, True)}
     for number in range(max(ALL - len(live), 0)):
-        pool = pools[number % 2 == 1]
+        recorded = of_load[number % 2 == 1]
+        pool = [pair for one in recorded for pair in one["pairs"]]
         if len(pool) < 2 * gate.ITSELF:
             return said
         rng.shuffle(pool)
+        seconds = sum(one["seconds"] for one in recorded)
+        replay = _Replay(pool, seconds / (len(pool) + gate.ITSELF * len(recorded)))
         rule = Rule(tolerance=TOLERANCE, seconds=SECONDS)
         nobody = Contender(opener="nobody:opens")
-        trial = gate.run(nobody, nobody, rule, draw=_replay(pool))
+        trial = gate.run(nobody, nobody, rule, draw=replay.draw, clock=replay.clock)
         said.append(gate.judge([trial])[0].said)
     return said
 
 
-def _replay(pool: Sequence[Mapping[str, Sequence[int]]]) -> Draw:
-    """Recorded pairs in order; those of an engine with itself, which decide nothing, are of a calm machine."""
-    left = iter(pool)
+class _Replay:
+    """Recorded pairs in order, each of which takes ``seconds``; those of an engine with itself decide nothing."""
 
-    def draw(contenders: Mapping[str, Contender], *_: object) -> dict[str, list[list[int]]]:
+    def __init__(self, pool: Sequence[Mapping[str, Sequence[int]]], seconds: float) -> None:
+        self._left = iter(pool)
+        self._pair_ns = round(1e9 * seconds)
+        self._now = 0
+
+    def clock(self) -> int:
+        return self._now
+
+    def draw(self, contenders: Mapping[str, Contender], *_: object) -> Blocks:
+        self._now += self._pair_ns
         if set(contenders) != {CANDIDATE, BASELINE}:
-            return {name: [[1]] * 6 for name in contenders}
-        pair = next(left, None)
+            return {name: [[1]] * (2 * gate.ROUNDS) for name in contenders}
+        pair = next(self._left, None)
         if pair is None:
             raise OSError("no recorded pair is left")
         return {side: [[ns] for ns in pair[side]] for side in contenders}
-
-    return draw
 
 
 def _means_of_20(candidate: Sequence[int], baseline: Sequence[int]) -> bool:

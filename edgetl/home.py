@@ -1,11 +1,11 @@
-"""Where artifacts are kept. A module of its own, for the command line asks before it loads anything else."""
+"""Where artifacts are kept, and CUDA is. A module of its own: the command line asks before it loads anything else."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ["cache_folder"]
+__all__ = ["cache_folder", "cuda_folder"]
 
 
 def cache_folder() -> Path:
@@ -16,3 +16,9 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("edgetl", appauthor=False))
+
+
+def cuda_folder() -> Path | None:
+    """``CUDA_HOME``, else ``CUDA_PATH``: of the toolkit that this machine's programs are to use; ``None`` without."""
+    named = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
+    return Path(named) if named else None

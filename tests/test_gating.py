@@ -80,6 +80,11 @@ def test_a_fail_names_the_layers_and_what_changed_around_them(place: Path, tmp_p
     assert found.data["models"][0]["layers"]
 
 
+def test_one_engine_on_both_sides_has_no_layer_that_changed(place: Path, tmp_path: Path) -> None:
+    (told,) = gated(place, tmp_path / "gate", Machine(1.1)).data["models"][0]["layers"]
+    assert "the same bytes" in told
+
+
 def test_what_was_asked_for_another_thing_is_not_comparable(place: Path, tmp_path: Path) -> None:
     inputs = open_bundle(place).engine.inputs
     more = msgspec.structs.replace(inputs[0], shape=(4, *inputs[0].shape[1:]))

@@ -232,7 +232,7 @@ def _measure(
         for pair in pairs({BASELINE: baseline, AGAIN[BASELINE]: baseline}):
             trial.itself.append(pair)
             progress.advanced(stage, len(trial.itself), ITSELF)
-            if len(trial.itself) == ITSELF:
+            if len(trial.itself) == ITSELF or elapsed() > trial.rule.seconds:
                 break
         _resolve(trial, trial.itself, BASELINE, elapsed())
         progress.finished(stage, {"summary": _resolved(trial)}, elapsed() - begun, False)

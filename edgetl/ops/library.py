@@ -61,7 +61,7 @@ def find(
     capability : compute capability of the GPU, ``8.7``.
     cache : folder of what was compiled before (``edgetl.home.cache_folder``).
     given : a library whose bytes the caller trusts; then nothing is compiled.
-    cuda_home : of the toolkit to compile with; ``PATH`` decides where it is ``None``.
+    cuda_home : of the toolkit to compile with; ``edgetl.ops.nvcc.find`` looks for one where it is ``None``.
 
     Raises
     ------

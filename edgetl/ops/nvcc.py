@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgetl.errors import BackendError, EnvironmentLacks
+from edgetl.home import cuda_folder
 
 __all__ = ["Compiler", "compile_library", "dotted", "find"]
 
@@ -18,7 +19,7 @@ JETPACKS = "/usr/local/cuda"
 OLDEST = (11, 1)
 """The first toolkit that says what it builds for; the first with C++17 is 11.0."""
 GIVE = "give a library that `make kernels` built elsewhere"
-MEND = f"export PATH=/usr/local/cuda/bin:$PATH where it is installed, or {GIVE}"
+MEND = f"export CUDA_HOME=/usr/local/cuda, or where it is installed, or {GIVE}"
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,17 @@ class Compiler:
 
 
 def find(home: Path | None = None) -> Compiler:
-    """The compiler in ``home``, or else the first on ``PATH`` and where JetPack puts it.
+    """The compiler in ``home``, where ``CUDA_HOME`` or ``CUDA_PATH`` say, or else on ``PATH`` or where JetPack puts it.
 
     Parameters
     ----------
-    home : of a toolkit (``CUDA_HOME``); no other is then looked for.
+    home : of a toolkit; no other is then looked for, nor where the environment names one.
 
     Raises
     ------
     EnvironmentLacks : there is none, it does not answer, or it is older than CUDA 11.1.
     """
+    home = home or cuda_folder()
     folder = f"{home or JETPACKS}/bin"
     program = (
         shutil.which("nvcc", path=folder)

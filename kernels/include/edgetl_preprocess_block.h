@@ -33,16 +33,21 @@ EDGETL_DEVICE int position(const Axis &axis, int output) {
   return found < 0 ? 0 : found > last ? last : found;
 }
 
-// One thread's output. Neighbours that outputs share are written by each of them, with the same value.
+EDGETL_DEVICE int within(const Axis &axis, int at) { return at < axis.halved ? at : axis.halved - 1; }
+
+// One thread's output, and two of the lines that outputs need: its own where they are sparse, else the next two of all
+// lines from the first on. Outputs are then at most two lines apart, so two for each are enough.
 template <int kOutputs>
 EDGETL_DEVICE void find_taps(const Axis &axis, int first, int number, Taps<kOutputs> &taps) {
   const int outputs = axis.input - first < kOutputs ? axis.input - first : kOutputs;
   if (number >= outputs) return;
   const int here = position(axis, first + number);
   const int low = here >> kFraction;
-  const int at = axis.is_sparse ? 2 * number : low - (position(axis, first) >> kFraction);
-  taps.from[at] = low;
-  taps.from[at + 1] = low + 1 < axis.halved ? low + 1 : low;
+  const int start = position(axis, first) >> kFraction;
+  const int line = axis.is_sparse ? low : start + 2 * number;
+  const int at = axis.is_sparse ? 2 * number : low - start;
+  taps.from[2 * number] = within(axis, line);
+  taps.from[2 * number + 1] = within(axis, line + 1);
   taps.at[number] = at;
   taps.weight[number] = here & ((1 << kFraction) - 1);
   if (number == outputs - 1) taps.count = at + 2;

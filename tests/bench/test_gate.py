@@ -78,6 +78,13 @@ def test_no_time_for_a_first_look_says_so() -> None:
     assert "3 s are too short a time budget" in gate.judge([trial])[0].sentence
 
 
+def test_an_engine_with_itself_takes_no_longer_than_there_is_time() -> None:
+    machine = Machine()
+    trial = tried(machine, Rule(seconds=3.0), clock=Slow(1.0))
+    assert len(trial.itself) < gate.ITSELF
+    assert machine.drawn == len(trial.itself) + 1
+
+
 def test_a_pair_that_is_far_off_moves_nothing() -> None:
     class Hiccup(Machine):
         def __call__(

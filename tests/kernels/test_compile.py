@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from edgetl.backends.tensorrt import plugin
 from edgetl.errors import BackendError
 from edgetl.ops import library, nvcc
 from edgetl.ops.nvcc import Compiler
 from tests.kernels.on_host import KERNELS
+from tests.kernels.plugin_headers import headers
 
 ORIN = "8.7"
 BOARDS = ("7.5", "8.0", "8.6", "8.7", "8.9", "9.0", "10.0", "11.0")
@@ -216,3 +218,24 @@ def test_cmake_builds_the_library(cmake: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for capability in ("7.5", "8.7"):
         library.load(tmp_path / library.NAME, capability, "given")
+
+
+def test_cmake_names_a_folder_without_tensorrts_headers(cmake: str, tmp_path: Path) -> None:
+    done = configured(cmake, tmp_path / "build", f"-DTENSORRT_INCLUDE={tmp_path}")
+    assert done.returncode != 0
+    assert "holds no NvInfer.h" in done.stderr
+
+
+@pytest.mark.slow
+def test_cmake_builds_the_plugin_with_the_kernels_in_it(cmake: str, tmp_path: Path) -> None:
+    """It cannot be loaded here, without a TensorRT: so its symbols are read."""
+    options = ("-DEDGETL_ARCHITECTURES=87", f"-DTENSORRT_INCLUDE={headers()[0]}")
+    assert configured(cmake, tmp_path, *options).returncode == 0
+    done = subprocess.run([cmake, "--build", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    reader = shutil.which("nm")
+    assert reader is not None, "no nm beside g++"
+    command = [reader, "-D", str(tmp_path / plugin.LIBRARY)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.search(r" T edgetl_head_launch$", listed, re.MULTILINE)
+    assert re.search(r" U getPluginRegistry$", listed, re.MULTILINE)

@@ -15,7 +15,7 @@ BUILD_FAILED = "preprocess_on_host.cpp"
 """What the compiler names when a fault is one that it finds itself, which proves nothing of the tests."""
 
 FAULTS = {
-    "off by one": ("block", "low + 1 < axis.halved ?", "low + 2 < axis.halved ?"),
+    "off by one": ("block", "start + 2 * number", "start + 2 * number + 1"),
     "last pixel forgotten": ("block", "i < count; i += kThreads", "i < count - 1; i += kThreads"),
     "mean rounded down": ("pixels", "(sum + pack(2, 2, 2)) >> 2", "(sum + pack(1, 1, 1)) >> 2"),
     "means rounded once": (

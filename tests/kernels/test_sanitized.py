@@ -1,4 +1,4 @@
-"""The head of many shapes on the CPU: AddressSanitizer and UBSan watch the memory, ThreadSanitizer the barriers."""
+"""Heads and frames of many shapes on the CPU: AddressSanitizer and UBSan watch memory, ThreadSanitizer the barriers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ BARRIERS = 7
 
 STEP = 50
 """Random heads of one run."""
+FRAMES = 150
 
 
 def sweep(program: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -79,5 +80,33 @@ def test_what_the_barriers_order_has_no_race(races: Path) -> None:
 )
 def test_a_missing_barrier_is_a_race(races: Path, barrier: int) -> None:
     done = sweep(races, "races", str(barrier))
+    assert "WARNING: ThreadSanitizer: data race" in done.stderr
+    assert done.returncode != 0
+
+
+@pytest.fixture(scope="module")
+def frame_races(compiler: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The preprocessor's sweep under ThreadSanitizer."""
+    return compiled(tmp_path_factory.mktemp("frame_races"), "sweep_preprocess.cpp", "thread")
+
+
+def test_random_frames_stay_within_their_memory_and_are_the_same_in_any_order(
+    compiler: None, tmp_path: Path
+) -> None:
+    done = sweep(
+        compiled(tmp_path, "sweep_preprocess.cpp", "address", "undefined"), "random", "0", str(FRAMES)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(done.stdout.splitlines()) == FRAMES
+
+
+def test_what_the_preprocessors_barriers_order_has_no_race(frame_races: Path) -> None:
+    done = sweep(frame_races, "races")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("barrier", [0, 1])
+def test_a_missing_barrier_of_the_preprocessor_is_a_race(frame_races: Path, barrier: int) -> None:
+    done = sweep(frame_races, "races", str(barrier))
     assert "WARNING: ThreadSanitizer: data race" in done.stderr
     assert done.returncode != 0

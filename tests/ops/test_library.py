@@ -261,12 +261,37 @@ def test_a_capability_that_the_toolkit_does_not_build_is_told(toolkit: Toolkit, 
     assert not toolkit.runs
 
 
-def test_nvcc_is_looked_for_on_path(toolkit: Toolkit, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def unnamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment names no toolkit."""
+    for name in ("CUDA_HOME", "CUDA_PATH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_nvcc_is_looked_for_on_path(toolkit: Toolkit, monkeypatch: pytest.MonkeyPatch, unnamed: None) -> None:
     monkeypatch.setenv("PATH", str(toolkit.home / "bin"), prepend=os.pathsep)
     assert nvcc.find() == nvcc.Compiler(toolkit.home / "bin" / "nvcc", "13.0.88", ("7.5", "8.7", "11.0"))
 
 
-def test_no_nvcc_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["CUDA_HOME", "CUDA_PATH"])
+def test_a_toolkit_that_the_environment_names_comes_before_path(
+    toolkit: Toolkit, monkeypatch: pytest.MonkeyPatch, unnamed: None, name: str
+) -> None:
+    monkeypatch.setenv(name, str(toolkit.home))
+    assert nvcc.find().program == toolkit.home / "bin" / "nvcc"
+
+
+def test_a_toolkit_that_is_named_and_has_no_nvcc_is_not_passed_over(
+    toolkit: Toolkit, monkeypatch: pytest.MonkeyPatch, unnamed: None, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(toolkit.home / "bin"), prepend=os.pathsep)
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path / "gone"))
+    with pytest.raises(EnvironmentLacks, match=r"no nvcc in .*gone/bin") as caught:
+        nvcc.find()
+    assert "CUDA_HOME" in caught.value.hint
+
+
+def test_no_nvcc_anywhere(monkeypatch: pytest.MonkeyPatch, unnamed: None, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(nvcc, "JETPACKS", str(tmp_path / "cuda"))
     with pytest.raises(EnvironmentLacks, match="no nvcc on PATH or in"):
