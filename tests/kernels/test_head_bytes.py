@@ -24,7 +24,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("batch", [1, 8, 64])
 def test_bytes_are_those_of_the_arrays(counting: Any, batch: int) -> None:
-    arrays = [
+    arrays: list[np.ndarray[Any, Any]] = [
         np.empty((batch, 1280, 7, 7), np.float16),
         np.empty((1000, 1280), np.float16),
         np.empty(1000, np.float32),  # the bias
