@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from edgetl.cli import options, progress, remote
-from edgetl.errors import EdgetlError
+from edgetl.cli.answer import end
 from edgetl.home import cache_folder
 
 __all__ = ["register"]
@@ -169,7 +169,7 @@ def build(
         outcome, failure = remote.finish(result, order, sink)
     _print_result(outcome, headline, as_json=as_json)
     if failure is not None:
-        _end_badly(failure, as_json=as_json)
+        end(failure, as_json=as_json)  # the bundle is whole and kept; the answer is still no
 
 
 def _print_result(data: Mapping[str, Any], headline: str, *, as_json: bool) -> None:
@@ -179,13 +179,6 @@ def _print_result(data: Mapping[str, Any], headline: str, *, as_json: bool) -> N
     from edgetl.report import summary
 
     print("\n".join(summary.lines(data, told=headline)))
-
-
-def _end_badly(failure: EdgetlError, *, as_json: bool) -> None:
-    """The bundle is whole and kept; the answer is still no."""
-    if as_json:  # the one object on standard output already holds the verdict
-        raise typer.Exit(failure.exit_code)
-    raise failure
 
 
 def _print_plan(rows: list[dict[str, Any]], *, explain: bool, as_json: bool) -> None:

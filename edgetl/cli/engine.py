@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from edgetl.cli import options, progress
+from edgetl.cli.answer import Told, give
 from edgetl.errors import InputError
 from edgetl.home import cache_folder
 
@@ -56,7 +57,7 @@ def predict(
         ]
         rows += [{"path": str(file), "error": error.problem} for file, error in refused]
         print(json.dumps({"results": rows}, ensure_ascii=False))
-        raise typer.Exit(InputError.exit_code if refused else 0)
+        raise Told(InputError.exit_code if refused else 0)
     for file, answer in found:
         others = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top_k[1:])
         print(
@@ -103,14 +104,7 @@ def verify(
         demo_folder=cache_folder() / "demo",
         on_note=lambda text: None if as_json else print(text, file=sys.stderr),
     )
-    if as_json:
-        print(json.dumps(found.data, ensure_ascii=False))
-    else:
-        print("\n".join(found.lines))
-    if found.failure is not None:
-        if as_json:
-            raise typer.Exit(found.failure.exit_code)
-        raise found.failure
+    give(found, as_json=as_json)
 
 
 def bench(
@@ -189,11 +183,7 @@ def bench(
         soak=None if soak is None else asked.time_budget(soak, "--soak"),
         bound=None if max_latency is None else asked.latency_budget(max_latency),
     )
-    print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
-    if found.failure is not None:
-        if as_json:
-            raise typer.Exit(found.failure.exit_code)
-        raise found.failure
+    give(found, as_json=as_json)
 
 
 def inspect(
@@ -213,7 +203,7 @@ def inspect(
     from edgetl import bundles
 
     found = bundles.inspect(bundle, precision=precision, every_layer=layers)
-    print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
+    give(found, as_json=as_json)
 
 
 def compile_command(

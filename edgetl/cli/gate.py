@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edgetl.cli import options, progress
+from edgetl.cli.answer import give
 from edgetl.errors import InputError
 
 __all__ = ["amount", "register", "share"]
@@ -120,11 +120,7 @@ def gate(
         out=out,
         progress=progress.sink(quiet=quiet or as_json),
     )
-    print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
-    if found.failure is not None:
-        if as_json:
-            raise typer.Exit(found.failure.exit_code)
-        raise found.failure
+    give(found, as_json=as_json)
 
 
 def share(text: str) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgetl.cli import options
+from edgetl.cli.answer import give
 
 __all__ = ["register"]
 
@@ -46,7 +46,7 @@ def history(
     from edgetl import past
 
     found = past.history(places, name=name, save=save, picture=picture)
-    print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
+    give(found, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:

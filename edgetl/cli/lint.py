@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgetl.cli import options
+from edgetl.cli.answer import give
 
 __all__ = ["register"]
 
@@ -37,11 +37,7 @@ def lint(
     from edgetl import linter
 
     found = linter.list_rules(target) if show_rules else linter.lint(model, target, strict=strict)
-    print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
-    if found.failure is not None:
-        if as_json:
-            raise typer.Exit(found.failure.exit_code)
-        raise found.failure
+    give(found, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:

@@ -15,6 +15,7 @@ import typer
 
 import edgetl
 from edgetl.cli import build, engine, gate, history, host, lint, model, report, sensitivity, trtexec
+from edgetl.cli.answer import Told
 from edgetl.cli.grouped import Grouped
 from edgetl.errors import Cancelled, EdgetlError, EnvironmentLacks, InputError, did_you_mean
 
@@ -115,6 +116,8 @@ def main(arguments: list[str]) -> int:
         if code == Cancelled.exit_code:  # how some releases of typer answer an interrupt
             return _interrupted(as_json)
         return code if isinstance(code, int) else 0
+    except Told as told_already:
+        return told_already.code
     except EdgetlError as error:
         if debug:
             traceback.print_exc()
@@ -159,7 +162,9 @@ def _missing(error: ModuleNotFoundError, as_json: bool) -> int:
 
 
 def _interrupted(as_json: bool) -> int:
-    told = Cancelled("interrupted", hint="what was whole is kept: the same command goes on from there")
+    told = Cancelled(
+        "interrupted", hint="what was whole is kept; a build that is started again goes on from it"
+    )
     _tell(told, as_json)
     return told.exit_code
 

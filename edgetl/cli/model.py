@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgetl.cli import options, progress
+from edgetl.cli.answer import give
 from edgetl.home import cache_folder
 from edgetl.words import counted
 
@@ -59,10 +60,7 @@ def check(
     from edgetl import single
 
     report = single.check(data, seed=seed, cache=cache_folder(), progress=progress.sink(quiet=True))
-    if as_json:
-        print(json.dumps(report.data, ensure_ascii=False))
-    else:
-        print("\n".join(report.lines))
+    give(report, as_json=as_json)
 
 
 def train(

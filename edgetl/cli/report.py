@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgetl.cli import options
+from edgetl.cli.answer import give
 from edgetl.home import cache_folder
 
 __all__ = ["register"]
@@ -42,7 +42,7 @@ def report(
     from edgetl import reporting
 
     found = reporting.report(bundles, out=out, data=data, cache=cache_folder())
-    print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
+    give(found, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:

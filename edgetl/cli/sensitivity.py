@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgetl.cli import options, progress
+from edgetl.cli.answer import give
 from edgetl.home import cache_folder
 
 __all__ = ["register"]
@@ -49,7 +49,7 @@ def sensitivity(
         cache=cache_folder(),
         progress=progress.sink(quiet=quiet or as_json),
     )
-    print(json.dumps(found.data, ensure_ascii=False) if as_json else "\n".join(found.lines))
+    give(found, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:

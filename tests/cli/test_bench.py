@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgetl.pipeline import Silent
 from tests.cli.conftest import Run
 
 SHORT = ("--duration", "0.1", "--iterations", "20")
@@ -37,6 +38,21 @@ def test_a_bound_that_is_not_kept_ends_with_1_after_the_figures(run: Run, bundle
     under_json = run("bench", bundle, *SHORT, "--max-latency", "0.000001ms", "--json")
     assert under_json.code == 1
     assert json.loads(under_json.out)["latency_ms"]["engine"]["p50"] > 0
+
+
+@pytest.mark.parametrize("command", [("bench", "--soak", "60s"), ("bench", "--duration", "60")])
+def test_an_interrupt_under_json_leaves_one_object(
+    run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Silent, "advanced", interrupted)
+    name, *options = command
+    told = run(name, bundle, *options, "--json")
+    assert told.code == 130
+    assert json.loads(told.out)
+    assert told.err == ""
 
 
 @pytest.mark.parametrize(

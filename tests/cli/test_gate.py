@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,22 @@ def test_the_answer_is_printed_and_is_the_exit_code(
     as_json = run("gate", bundle, "--baseline", bundle, "--json")
     assert as_json.code == code
     assert json.loads(as_json.out)["exit_code"] == code
+
+
+def test_an_interrupt_under_json_leaves_one_object(
+    run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine()
+
+    def draw(*given: Any) -> Any:
+        if machine.drawn == 10:
+            raise KeyboardInterrupt
+        return machine(*given)
+
+    monkeypatch.setattr(gating, "compare", functools.partial(gating.compare, draw=draw))
+    told = run("gate", bundle, "--baseline", bundle, "--json")
+    assert told.code == 130
+    assert json.loads(told.out)["verdict"] == "partial"
 
 
 @pytest.mark.parametrize(
