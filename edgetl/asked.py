@@ -12,7 +12,7 @@ import msgspec
 from edgetl.errors import InputError, did_you_mean
 from edgetl.types import PERCENTILES, BuildSpec, LatencyBudget
 
-__all__ = ["check", "choice", "deviation", "drop_budget", "latency_budget", "spec_of", "time_budget"]
+__all__ = ["check", "choice", "deviation", "drop_budget", "latency_budget", "spec_of", "svg", "time_budget"]
 
 LEAST = {"epochs": 1, "batch_size": 1, "calib_samples": 1, "instances": 1, "seed": 0}
 LONGEST_NAME = 100
@@ -150,10 +150,18 @@ def latency_budget(text: str) -> LatencyBudget:
     percentile = next((known for known in PERCENTILES if known == (at or "p50")), None)
     if not 0 < ms < math.inf or percentile is None:
         raise InputError(
-            f"--max-latency {text!r} is not a latency in milliseconds and one of {', '.join(PERCENTILES)}",
+            f"--max-latency {text!r} is not a latency above 0 in milliseconds and one of {', '.join(PERCENTILES)}",
             hint="--max-latency 5ms@p90; 5ms is the median",
         )
     return LatencyBudget(ms=ms, at=percentile)
+
+
+def svg(picture: Path | None, option: str) -> None:
+    """Refuse a picture's place whose name promises another format; ``None`` is no picture."""
+    if picture is not None and picture.suffix != ".svg":
+        raise InputError(
+            f"{option} {picture} is not an SVG file", hint=f"{option} {picture.with_suffix('.svg')}"
+        )
 
 
 def time_budget(text: str, option: str = "--time-budget") -> float:

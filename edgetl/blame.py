@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgetl import devices, target
+from edgetl import asked, devices, target
 from edgetl.bundles import Answer, opened
-from edgetl.cache import out_of_space
+from edgetl.cache import write_whole
 from edgetl.devices import DeviceProfile
 from edgetl.errors import InputError
 from edgetl.pipeline import Progress
@@ -22,6 +22,7 @@ from edgetl.runtime.bundle import Bundle
 from edgetl.sources import pictures_of
 from edgetl.stages.sensitivity import LayerEffect, by_layer
 from edgetl.verify.accuracy import logits_of_model
+from edgetl.words import counted
 
 __all__ = ["sensitivity"]
 
@@ -29,6 +30,8 @@ Array = npt.NDArray[Any]
 
 SHOWN = 15
 """Layers in the table; the picture and ``--json`` hold all of them."""
+FEW = 16
+"""Fewer pictures than this and one of them moves every figure."""
 MODEL = "model.fp32.onnx"
 
 
@@ -55,6 +58,7 @@ def sensitivity(
     ------
     InputError : no pictures, or a device without INT8. EnvironmentLacks : its backend is not here.
     """
+    asked.svg(picture, "--picture")
     with opened(place) as bundle:
         profile = devices.load(devices_file).find(bundle.manifest.device)
         if profile.scheme == "none":
@@ -66,6 +70,13 @@ def sensitivity(
         name = bundle.manifest.name
     shares = _shares(effects)
     lines = _table(effects, shares, len(frames), f"{name} for {profile.name}")
+    few = (
+        f"{counted(len(frames), 'picture')} tell little: --data DIR with {FEW} and more"
+        if len(frames) < FEW
+        else ""
+    )
+    if few:
+        lines.append(f"  note     {few}")
     if picture is not None:
         _draw(picture, f"{name} for {profile.name}", effects, shares, len(frames))
         lines.append(f"  picture  {picture}")
@@ -73,7 +84,16 @@ def sensitivity(
         {**msgspec.to_builtins(effect), "noise_share": share}
         for effect, share in zip(effects, shares, strict=True)
     ]
-    return Answer({"bundle": str(place), "device": profile.name, "n": len(frames), "layers": found}, lines)
+    return Answer(
+        {
+            "bundle": str(place),
+            "device": profile.name,
+            "n": len(frames),
+            "notes": [few] if few else [],
+            "layers": found,
+        },
+        lines,
+    )
 
 
 def _draw(
@@ -84,10 +104,9 @@ def _draw(
     drawn = bars(
         f"{title}: noise that INT8 in one layer brings",
         rows,
-        note=f"{count} pictures; the longest bar is the layer to look at first",
+        note=f"{counted(count, 'picture')}; the longest bar is the layer to look at first",
     )
-    with out_of_space(picture.parent):
-        picture.write_text(drawn, encoding="utf-8")
+    write_whole(picture, drawn.encode())
 
 
 def _frames(bundle: Bundle, data: str | None, samples: int, seed: int, cache: Path) -> Array:
@@ -134,7 +153,7 @@ def _db(effect: LayerEffect) -> str:
 
 def _table(effects: Sequence[LayerEffect], shares: Sequence[float], count: int, title: str) -> list[str]:
     lines = [
-        f"  {title}: {len(effects)} layers, each alone in INT8, {count} pictures",
+        f"  {title}: {len(effects)} layers, each alone in INT8, {counted(count, 'picture')}",
         "",
         f"  {'layer':<40} {'':<8} {'SNR':>10} {'noise':>7} {'same answer':>12}",
     ]

@@ -207,6 +207,9 @@ def write_whole(file: Path, content: bytes) -> None:
         try:
             partial.write_bytes(content)
             partial.replace(file)
+        except OSError as error:
+            error.filename = str(file)  # the user's, not ours beside it
+            raise
         finally:
             partial.unlink(missing_ok=True)
 

@@ -105,8 +105,9 @@ def stored(file: Path, name: str) -> Stored:
         body = json.loads(file.read_bytes())
         measured = [msgspec.convert(model["measured"], Stored) for model in body["models"]]
     except (OSError, ValueError, TypeError, KeyError, msgspec.ValidationError) as error:
+        why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(
-            f"{file} is no stored measurement: {error}",
+            f"{file} is no stored measurement: {why}",
             hint="a bundle, or the gate.json that edgetl gate BUNDLE --baseline BUNDLE writes",
         ) from error
     named = [one for one in measured if one.name == name] or measured

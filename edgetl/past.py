@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from edgetl import asked
 from edgetl.bench import fingerprint
 from edgetl.bench import history as results_of
 from edgetl.bench.context import Context
@@ -48,8 +49,7 @@ def history(places: Sequence[Path], *, name: str | None, save: Path | None, pict
     InputError : there is no result, a file is not one, or a picture is asked for of several names or devices.
     BundleError : a byte of a bundle differs.
     """
-    if picture is not None and picture.suffix != ".svg":
-        raise InputError(f"--picture {picture} is not an SVG file", hint="--picture history.svg")
+    asked.svg(picture, "--picture")
     found: list[Result] = []
     skipped: list[str] = []
     for place in places:

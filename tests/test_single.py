@@ -108,7 +108,7 @@ def test_a_changed_checkpoint_is_refused(chain: dict[str, Ran], home: Path) -> N
 
 def test_check_prints_counts_and_the_next_command(home: Path) -> None:
     ran = told(home, "check", "demo")
-    assert "1 797 images, 10 classes · no leakage" in ran.out
+    assert "1797 images, 10 classes · no leakage" in ran.out
     assert "edgetl build --data demo" in ran.out
 
 

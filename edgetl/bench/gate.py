@@ -28,6 +28,7 @@ from edgetl.bench.sequential import MISS, Course, Look, Paired, Sample, Unpaired
 from edgetl.errors import Cancelled, EdgetlError, EnvironmentLacks, GateFailed, NotComparable
 from edgetl.pipeline import Progress, Silent
 from edgetl.types import Percentile, Record
+from edgetl.words import counted
 
 __all__ = [
     "BASELINE",
@@ -351,9 +352,11 @@ def _judged(trial: Trial, p: float) -> Verdict:
         why = (
             trial.problem.problem
             if trial.problem is not None
-            else f"{rule.seconds:g} s are too short a time budget"
+            else f"the time budget of {rule.seconds:g} s is over"
         )
-        told = f"{len(trial.pairs)} pairs are too few to look at, it takes {trial.course.next}: {why}"
+        told = (
+            f"{counted(len(trial.pairs), 'pair')} of the {trial.course.next} that a first look takes: {why}"
+        )
         return Verdict(said="inconclusive" if trial.problem is None else "partial", sentence=told, p=p)
     told = f"{percent(look.ratio)} at {rule.metric}, interval {span(look)} %"
     if p <= MISS:

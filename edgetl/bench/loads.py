@@ -71,16 +71,16 @@ def check(asked: Asked) -> None:
         raise InputError(f"--soak {asked.soak_s:g} s is not a time above 0", hint="--soak 30m")
     if not 0 <= asked.seconds < math.inf:
         raise InputError(f"--duration {asked.seconds} is not a time in seconds", hint="--duration 3")
-    for option, given, takes in (
-        ("--streams", asked.streams, ("camera", "multi-stream")),
-        ("--fps", asked.fps, ("camera", "server")),
+    for option, given, takes, usual in (
+        ("--streams", asked.streams, ("camera", "multi-stream"), 1),
+        ("--fps", asked.fps, ("camera", "server"), CAMERA_FPS),
     ):
         if given is not None and scenario not in takes:
             raise InputError(
                 f"{option} is for --scenario {' or '.join(takes)}", hint=f"--scenario {takes[0]}"
             )
         if given is not None and not 0 < given < math.inf:
-            raise InputError(f"{option} {given:g} is not above 0", hint=f"{option} 2")
+            raise InputError(f"{option} {given:g} is not above 0", hint=f"{option} {usual:g}")
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ CalibMethod = Annotated[
     typer.Option(
         "--calib-method",
         metavar="NAME",
-        help="How ranges are made: default, minmax, average, percentile, entropy, mse.",
+        help="How ranges are made: default, minmax, average, percentile, percentile-99.999, entropy, mse.",
     ),
 ]
 Method = Annotated[

@@ -49,7 +49,7 @@ class CheckReport(Record, frozen=True, kw_only=True):
 
     def summary(self) -> str:
         """The one line of the build."""
-        total = f"{len(self.usable.samples):,}".replace(",", " ")
+        total = len(self.usable.samples)
         parts = [f"{total} images, {len(self.usable.classes)} classes"]
         if self.unreadable:
             parts.append(f"{len(self.unreadable)} unreadable (edgetl check lists them)")

@@ -92,7 +92,9 @@ def _warnings(
     elif distinct < samples:
         lines.append(f"{samples - distinct} of {samples} samples are repeated: only {distinct} tell anything")
     if moves is None:
-        lines.append(f"too few to tell how stable ranges are, {seen}: --calib-samples 300")
+        lines.append(
+            f"too few to tell how stable ranges are, {seen}: more pictures, or a larger --calib-samples"
+        )
     elif moves > TOO_MUCH:
         lines.append(f"ranges still move by {100 * moves:.0f} %: --calib-samples {2 * samples}")
     if constant:

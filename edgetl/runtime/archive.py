@@ -58,7 +58,7 @@ def unpack(archive: Path, into: Path) -> Path:
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise BundleError(
             f"{archive.name} is no bundle archive that can be read: {error}",
-            hint="edgetl build --archive writes one; copy it again",
+            hint="a bundle is a folder, or the .tar that edgetl build --archive writes",
         ) from error
     finally:
         if work is not None:

@@ -229,9 +229,9 @@ def _is(file: Path, entry: FileEntry) -> bool:
 def _manifest(folder: Path, called: Path) -> Manifest:
     file = folder / MANIFEST
     if not file.is_file():
-        what = "no such bundle" if not folder.exists() else "no bundle"
+        what = f"no bundle, it has no {MANIFEST}" if folder.exists() else "there is no such bundle or folder"
         raise BundleError(
-            f"{called}: {what}, it has no {MANIFEST}",
+            f"{called}: {what}",
             hint="edgetl build writes one; runs/latest is the newest",
         )
     if file.stat().st_size > MAX_MANIFEST_BYTES:

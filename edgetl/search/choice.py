@@ -43,23 +43,42 @@ def choose(
         fastest = min(insisted, key=lambda name: latency[name]["p50"]) if latency else insisted[0]
         return fastest, "asked for by --precision"
     held = [name for name in candidates if drops.get(name, 0.0) <= max_drop]
-    over = f"int8 loses {drops.get('int8', 0.0):.1f} points on {images} select images, budget {max_drop:.2f}"
     if not latency:
         untimed = "not timed: the device's engine is still to be built"
         if "int8" in candidates and "int8" not in held:
-            return "f32", f"{over}; {untimed}"
+            return "f32", f"{_over(drops, max_drop, images)}; {untimed}"
         return "int8" if "int8" in candidates else "f32", untimed
     both = [name for name in held if in_budget is None or name in in_budget]
-    able = both or held
+    shipped, why = _fastest(
+        candidates, both or held, drops, latency, versus, max_drop=max_drop, images=images
+    )
+    return shipped, why if both else f"{why}; no candidate keeps every budget of the device"
+
+
+def _fastest(
+    candidates: Sequence[str],
+    able: Sequence[str],
+    drops: Mapping[str, float],
+    latency: Mapping[str, Mapping[str, Any]],
+    versus: Mapping[str, Mapping[str, Any]],
+    *,
+    max_drop: float,
+    images: int,
+) -> tuple[str, str]:
+    """Of those that are able, the fastest that is surely faster than ``default``; and why."""
     surely = [name for name in able if name == "default" or versus[name]["verdict"] == "faster"]
     fastest = min(surely or able, key=lambda name: latency[name]["p50"])
     if fastest not in ("f32", "default"):
         return fastest, _won(fastest, versus, "" if math.isinf(max_drop) else f" on {images} select images")
-    if "int8" in candidates and "int8" not in held:
-        return fastest, over
+    if "int8" in candidates and drops.get("int8", 0.0) > max_drop:
+        return fastest, _over(drops, max_drop, images)
     if "int8" in versus:
         return fastest, f"int8 is {_against(versus['int8'])}"
     return fastest, "the fastest within the budget"
+
+
+def _over(drops: Mapping[str, float], max_drop: float, images: int) -> str:
+    return f"int8 loses {drops['int8']:.1f} points on {images} select images, budget {max_drop:.2f}"
 
 
 def _won(name: str, versus: Mapping[str, Mapping[str, Any]], budget: str) -> str:

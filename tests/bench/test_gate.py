@@ -75,7 +75,7 @@ def test_what_is_at_the_tolerance_is_inconclusive_when_the_time_is_over() -> Non
 def test_no_time_for_a_first_look_says_so() -> None:
     trial = tried(Machine(), Rule(seconds=3.0), clock=Slow(1.0))
     assert said(trial) == "inconclusive"
-    assert "3 s are too short a time budget" in gate.judge([trial])[0].sentence
+    assert "the time budget of 3 s is over" in gate.judge([trial])[0].sentence
 
 
 def test_an_engine_with_itself_takes_no_longer_than_there_is_time() -> None:

@@ -162,10 +162,15 @@ def test_sensitivity_lists_and_draws_every_layer_without_labels(
     assert told.code == 0, told.err
     layers = told.data["layers"]
     assert len(layers) == 8
+    assert "tell little" in told.data["notes"][0], "the bundle carries few pictures"
     assert sum(layer["noise_share"] for layer in layers) == pytest.approx(1.0)
     shown = edgetl("sensitivity", built.bundle, "--data", "demo", "--samples", "20", "--picture", drawn)
     assert shown.code == 0, shown.err
     assert "8 layers, each alone in INT8, 20 pictures" in shown.out
+    assert "tell little" not in shown.out
+    other = edgetl("sensitivity", built.bundle, "--picture", tmp_path / "layers.png")
+    assert other.code == 2
+    assert "layers.svg" in other.err
     bars = ElementTree.parse(drawn).getroot().findall("{http://www.w3.org/2000/svg}rect")
     assert len(bars) == 1 + len(layers)
 

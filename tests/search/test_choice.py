@@ -26,6 +26,15 @@ def test_the_fastest_within_the_budget_ships() -> None:
     assert why == "1.14x as fast as the default precision, and within the budget on 36 select images"
 
 
+def test_where_no_candidate_keeps_the_devices_budgets_the_reason_says_so() -> None:
+    drops = {"default": 0.0, "int8": 0.4}
+    shipped, why = choose(
+        ALL, drops, LATENCY, against("faster"), max_drop=1.0, precision="auto", images=36, in_budget=[]
+    )
+    assert shipped == "int8"
+    assert why.endswith("; no candidate keeps every budget of the device")
+
+
 def test_int8_over_the_budget_does_not_ship_and_the_loss_is_named() -> None:
     drops = {"default": 0.0, "int8": 2.4}
     shipped, why = choose(ALL, drops, LATENCY, against("faster"), max_drop=1.0, precision="auto", images=36)
