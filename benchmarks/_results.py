@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from edgetl import stats
 from edgetl.bench import context
 
 __all__ = ["FOLDER", "INSTANCES", "SCHEMA", "Results", "parser", "shared_data"]
@@ -122,6 +124,21 @@ class Results:
             n=instances,
             target=f"<= {at_most}",
             met=met if instances >= INSTANCES else None,
+            note=note,
+        )
+
+    def near_one(self, what: str, log_ratios: Sequence[float], *, within: float, note: str) -> None:
+        """A ratio that has to be 1 but for a share: Hodges-Lehmann centre and interval of its log ratios."""
+        ratio = math.exp(stats.hodges_lehmann(log_ratios))
+        interval = stats.signed_rank_interval(log_ratios)
+        self.row(
+            what,
+            ratio,
+            "ratio",
+            ci95=None if interval is None else (math.exp(interval[0]), math.exp(interval[1])),
+            n=len(log_ratios),
+            target=f"within {within:g} of 1",
+            met=abs(ratio - 1) <= within,
             note=note,
         )
 

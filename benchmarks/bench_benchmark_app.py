@@ -68,17 +68,10 @@ def main() -> None:
         found = [isolate.call("bench_benchmark_app:turns", arguments, env=env) for _ in range(processes)]
     results.keep("p50 ms of the harness, of benchmark_app, by process", found)
     logs = [math.log(mine / other) for pairs in found for mine, other in pairs]
-    ratio = math.exp(stats.hodges_lehmann(logs))
-    interval = stats.signed_rank_interval(logs)
-    assert interval is not None
-    results.row(
+    results.near_one(
         "C4 edgetl's harness / benchmark_app, median latency of mobilenet_v2 INT8",
-        ratio,
-        "ratio",
-        ci95=(math.exp(interval[0]), math.exp(interval[1])),
-        n=len(logs),
-        target=f"within {WITHIN:g} of 1",
-        met=abs(ratio - 1) <= WITHIN,
+        logs,
+        within=WITHIN,
         note=f"one compiled model a process, {processes} of them, {RUNS} runs a turn",
     )
     results.write()

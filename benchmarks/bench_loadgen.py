@@ -53,17 +53,10 @@ def main() -> None:
             found.append((ours(predictor.session, seconds), *other))
     results.keep("p50 ms of the harness, of LoadGen, of the same inferences by our clock", found)
     logs = [math.log(mine / other) for mine, other, _ in found]
-    ratio = math.exp(stats.hodges_lehmann(logs))
-    interval = stats.signed_rank_interval(logs)
-    assert interval is not None
-    results.row(
+    results.near_one(
         "C5 edgetl's harness / LoadGen's single-stream, median latency of mobilenet_v2 INT8",
-        ratio,
-        "ratio",
-        ci95=(math.exp(interval[0]), math.exp(interval[1])),
-        n=len(found),
-        target=f"within {WITHIN:g} of 1",
-        met=abs(ratio - 1) <= WITHIN,
+        logs,
+        within=WITHIN,
         note="one session, by turns; LoadGen's query goes through its Python binding and back",
     )
     results.write()

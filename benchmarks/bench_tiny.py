@@ -160,7 +160,7 @@ def _trained(photographs: Photographs, kept: Labels, held: Labels, judges: Label
         seed=spec.seed,
     )
     with tempfile.TemporaryDirectory() as state:
-        Trainer(
+        net, _ = Trainer(
             made.net,
             Full(None),
             batches,
@@ -172,7 +172,7 @@ def _trained(photographs: Photographs, kept: Labels, held: Labels, judges: Label
             state=Path(state),
         ).train()
     with torch.inference_mode():
-        said = made.net.head(torch.from_numpy(features(made, images[judges]))).argmax(dim=1).numpy()
+        said = net.head(torch.from_numpy(features(made, images[judges]))).argmax(dim=1).numpy()
     return 100 * float((said == labels[judges]).mean())
 
 

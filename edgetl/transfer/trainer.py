@@ -22,7 +22,7 @@ from edgetl.transfer.augment import Batches, normalise
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.checkpoint import Checkpoint
 from edgetl.transfer.fastpath import FastPath
-from edgetl.transfer.methods.full import Full
+from edgetl.transfer.methods import choice
 from edgetl.transfer.methods.seam import Method
 from edgetl.types import BuildSpec, Preprocess
 
@@ -87,8 +87,8 @@ class Trainer:
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, lambda step: _rate(step, steps))
         self._scaler = torch.amp.GradScaler("cuda", enabled=path.autocast == "float16")
 
-    def train(self) -> Progress:
-        """Run to the last epoch, or until nothing gets better; the network then holds the best epoch."""
+    def train(self) -> tuple[Net, Progress]:
+        """Run to the last epoch, or until nothing gets better; the plain network of the best epoch."""
         done = self._resume()
         while done.epoch < self._epochs and done.epoch - done.best_epoch < PATIENCE:
             loss = self._epoch(done.epoch)
@@ -105,9 +105,8 @@ class Trainer:
             self._save(done)
             isolate.tick(done.epoch, self._epochs)
         self._net.load_state_dict(done.best)
-        self._method.finish(self._net)
-        self._net.eval().cpu()
-        return done
+        net = self._method.finish(self._net)
+        return net.eval().cpu(), done
 
     def _epoch(self, number: int) -> float:
         """One pass over the train images; the mean loss.
@@ -115,7 +114,7 @@ class Trainer:
         Seeded by its number, so that a resumed training draws what an unbroken one would have drawn.
         """
         torch.manual_seed(self._seed * 100_003 + number)
-        self._net.train()
+        self._method.start(self._net, number)
         total = 0.0
         for step, (pictures, targets) in enumerate(self._batches.epoch(number)):
             pixels = self._path.place(normalise(pictures, self._preprocess))
@@ -226,7 +225,7 @@ def run_json(
     )
     trainer = Trainer(
         net,
-        Full(request.lr),
+        choice.of(request),
         batches,
         held,
         facts.preprocess,
@@ -235,7 +234,7 @@ def run_json(
         seed=request.seed,
         state=Path(state),
     )
-    done = trainer.train()
+    net, done = trainer.train()
     whole = msgspec.structs.replace(facts, history=done.history, choices={"fast_path": str(fast)})
     checkpoint.save(net, whole, checkpoint.samples(Path(out)), Path(out))
     shutil.rmtree(state, ignore_errors=True)

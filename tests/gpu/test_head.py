@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgetl.backends.cuda.on_pycuda import PyCudaDriver
-from edgetl.errors import EnvironmentLacks, InputError
-from edgetl.home import cache_folder
-from edgetl.ops import library
+from edgetl.errors import InputError
 from edgetl.ops.device import OnDevice
 from edgetl.ops.head import Answer, FusedHead, HeadFunctions, reference
 from edgetl.ops.library import Library
 from edgetl.ops.on_cuda import CudaDevice
 from edgetl.ops.opening import GpuHead
-from tests.gpu.conftest import lacking
+from tests.gpu.conftest import SANITIZERS, assert_leaves_memory, assert_sanitized
 from tests.kernels.head_on_host import Case, random_case
 
 Array = npt.NDArray[Any]
 
-LOOPS = 200
-SLACK_BYTES = 4 << 20
-"""What other programs and the driver's own pools may move meanwhile."""
 SIZES = {
     "ResNet-50": ((1, 2048, 7, 7), 1000),
     "MobileNetV2, batch 8": ((8, 1280, 7, 7), 1000),
@@ -38,22 +29,6 @@ SIZES = {
     "21k classes": ((1, 24, 2, 2), 21841),
     "more channels than a chunk": ((2, 2051, 3, 2), 33),
 }
-
-
-@pytest.fixture(scope="module")
-def device(cuda: PyCudaDriver) -> CudaDevice:
-    """The GPU."""
-    return CudaDevice(cuda)
-
-
-@pytest.fixture(scope="module")
-def kernels(device: CudaDevice) -> Library:
-    """Compiled for it."""
-    try:
-        return library.find(device.capability, cache=cache_folder())
-    except EnvironmentLacks as error:
-        lacking(error.problem)
-        raise
 
 
 def scale_of(case: Case) -> float | None:
@@ -180,12 +155,6 @@ def test_an_array_of_the_host_is_refused(kernels: Library, device: CudaDevice) -
 def test_opening_and_closing_leaves_the_devices_memory_as_it_was(
     kernels: Library, device: CudaDevice
 ) -> None:
-    import pycuda.driver as vendor
-
-    def free() -> int:
-        with device.current():
-            return int(vendor.mem_get_info()[0])
-
     case = random_case(np.random.default_rng(4), (8, 1280, 7, 7), 1000)
 
     def once() -> None:
@@ -193,25 +162,11 @@ def test_opening_and_closing_leaves_the_devices_memory_as_it_was(
         head.run(case.features)
         head.close()
 
-    once()
-    before = free()
-    for _ in range(LOOPS):
-        once()
-    assert before - free() < SLACK_BYTES
+    assert_leaves_memory(device, once)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "synccheck", "initcheck"])
+@pytest.mark.parametrize("tool", SANITIZERS)
 def test_compute_sanitizer_finds_nothing(kernels: Library, tool: str) -> None:
-    """Under it are the tests above that look at answers, in a process of their own."""
-    program = shutil.which("compute-sanitizer") or shutil.which(
-        "compute-sanitizer", path="/usr/local/cuda/bin"
-    )
-    if program is None:
-        lacking("no compute-sanitizer on PATH or in the CUDA toolkit")
-        return
-    command = [program, "--tool", tool, "--error-exitcode", "9", sys.executable, "-m", "pytest", "-q"]
-    command += ["-p", "no:cacheprovider", "-k", "twins or strides or ties", str(Path(__file__))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "ERROR SUMMARY: 0 errors" in done.stdout + done.stderr or "0 hazards" in done.stdout + done.stderr
+    """Under it are the tests above that look at answers."""
+    assert_sanitized(tool, Path(__file__), "twins or strides or ties")

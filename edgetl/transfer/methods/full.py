@@ -31,7 +31,6 @@ class Full:
 
     def prepare(self, net: Net) -> list[dict[str, Any]]:
         """Two groups: the body at a tenth of the head's rate. Biases and norms are not decayed."""
-        net.train()
         groups: list[dict[str, Any]] = []
         for part, rate in ((net.body, self._rate * BODY_SHARE), (net.head, self._rate)):
             weights = [p for p in part.parameters() if p.dim() > 1]
@@ -39,6 +38,10 @@ class Full:
             groups.append({"params": weights, "lr": rate, "weight_decay": DECAY})
             groups.append({"params": others, "lr": rate, "weight_decay": 0.0})
         return [group for group in groups if group["params"]]
+
+    def start(self, net: Net, epoch: int) -> None:
+        """Everything trains."""
+        net.train()
 
     def step(self, net: Net, pictures: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy with label smoothing (Szegedy et al. 2016, section 7)."""

@@ -17,11 +17,14 @@ class Method(Protocol):
     def prepare(self, net: Net) -> list[dict[str, Any]]:
         """Make the network ready; the parameter groups to train, each with its ``lr``.
 
-        May add to the network what ``finish`` removes again. A frozen part must also be in eval mode, and stay there.
+        May add to the network what ``finish`` removes again: what is part of it is saved and resumed with it.
         """
 
+    def start(self, net: Net, epoch: int) -> None:
+        """Before each epoch, counted from 0: what trains is in training mode, what is frozen in eval mode."""
+
     def step(self, net: Net, pictures: Tensor, targets: Tensor) -> Tensor:
-        """The loss of a batch: normalised pictures (N, 3, H, W), class indices (N,)."""
+        """The loss of a batch: normalised pictures (N, 3, H, W), classes (N,) or shares of classes (N, classes)."""
 
     def finish(self, net: Net) -> Net:
-        """The plain network that exports like any other."""
+        """The plain network that exports like any other, of the best epoch."""
