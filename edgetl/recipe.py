@@ -40,6 +40,7 @@ from edgetl.stages import (
     verify,
 )
 from edgetl.stages import compile as compile_stage
+from edgetl.transfer.methods.known import METHODS
 from edgetl.types import BuildSpec
 
 __all__ = [
@@ -50,8 +51,6 @@ __all__ = [
     "plan_recipe",
     "show_plan",
 ]
-
-METHODS = ("feature", "full")
 
 
 @dataclass(frozen=True)
@@ -260,7 +259,7 @@ def _model_stages(
     else:
         stages += [
             train.fast_path_stage(spec, host, _threads()),
-            train.full_stage(spec, root, training, host, _threads()),
+            train.trained_stage(spec, root, training, host, _threads()),
         ]
     in_parts = export.in_parts(spec.method, batch)
     fused = [fuse.stage("export")] if spec.fused_head else []

@@ -14,9 +14,10 @@ from edgetl import digest, isolate
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, prepare
 from edgetl.stages.check import DATASET
+from edgetl.transfer.methods.known import METHODS
 from edgetl.types import BuildSpec, Preprocess
 
-__all__ = ["fast_path_stage", "feature_stage", "full_stage"]
+__all__ = ["fast_path_stage", "feature_stage", "trained_stage"]
 
 PARITY_SAMPLES = 8
 """Pictures that travel with a checkpoint so that an export can prove itself."""
@@ -90,8 +91,8 @@ def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> S
     return Stage("fastpath", 2, ("backbone",), options, backbone.versions(spec), run)
 
 
-def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, str], threads: int) -> Stage:
-    """Train all weights, in a child process whose allocator is set for it.
+def trained_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, str], threads: int) -> Stage:
+    """Train by the method of the request, in a child process whose allocator is set for it.
 
     Parameters
     ----------
@@ -99,18 +100,10 @@ def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, st
     scratch : where a killed training finds its last epoch again.
     threads : of the training; they change the bits, so they are part of the key.
     """
-    wanted = {
-        "epochs": spec.epochs,
-        "batch_size": spec.batch_size,
-        "lr": spec.lr,
-        "flip": spec.flip,
-        "seed": spec.seed,
-        "method": "full",
-        "threads": threads,
-    }
+    method = METHODS[spec.method]
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
-        record = _record(spec, inputs, "full")
+        record = _record(spec, inputs, spec.method)
         np.save(out / "samples.npy", _samples(inputs))
         told = isolate.call(
             "edgetl.transfer.trainer:run_json",
@@ -121,6 +114,7 @@ def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, st
                 "dataset": str(inputs["check"].path / DATASET),
                 "root": str(root.resolve()),
                 "prepared": str(inputs["prepare"].path),
+                "given": {name: str(inputs[name].path) for name in method.needs},
                 "out": str(out),
                 "state": str(scratch / digest.of_json(stage.key_parts(inputs))),
                 "threads": threads,
@@ -130,14 +124,21 @@ def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, st
         )
         best = told["best"]
         return {
-            "summary": f"{spec.model}, all weights, {told['epochs']} epochs, best {best['epoch']} · "
+            "summary": f"{spec.model}, {method.spoken}, {told['epochs']} epochs, best {best['epoch']} · "
             f"select {100 * best['accuracy']:.1f} %",
             "select_accuracy": best["accuracy"],
         }
 
-    options = {**backbone.identity(spec), **wanted, "host": dict(host)}
-    needs = ("check", "backbone", "prepare", "fastpath")
-    stage = Stage("train", 1, needs, options, backbone.versions(spec), run)
+    options = {
+        **backbone.identity(spec),
+        **{name: getattr(spec, name) for name in method.reads},
+        "method": spec.method,
+        "threads": threads,
+        "host": dict(host),
+    }
+    tools = {**backbone.versions(spec), **backbone.versions_of(*method.libraries)}
+    needs = ("check", "backbone", "prepare", "fastpath", *method.needs)
+    stage = Stage("train", 1, needs, options, tools, run)
     return stage
 
 

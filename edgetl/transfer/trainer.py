@@ -191,6 +191,7 @@ def run_json(
     dataset: str,
     root: str,
     prepared: str,
+    given: dict[str, str],
     out: str,
     state: str,
     threads: int,
@@ -200,6 +201,7 @@ def run_json(
     Parameters
     ----------
     dataset : file of the samples. root : folder that their paths hang on. prepared : folder of the select arrays.
+    given : folders of the other stages that the method reads, by name.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -225,7 +227,7 @@ def run_json(
     )
     trainer = Trainer(
         net,
-        choice.of(request),
+        choice.of(request, {name: Path(folder) for name, folder in given.items()}),
         batches,
         held,
         facts.preprocess,
