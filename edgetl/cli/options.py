@@ -42,6 +42,7 @@ __all__ = [
     "Offline",
     "Out",
     "Quiet",
+    "Rank",
     "Scale",
     "Seed",
     "SshConfig",
@@ -205,6 +206,9 @@ Method = Annotated[
         metavar="|".join(METHODS),
         help=f"How the model is transferred: {menu()}.",
     ),
+]
+Rank = Annotated[
+    int, typer.Option("--rank", min=1, metavar="N", help="Rank of the updates of --method lora.")
 ]
 Epochs = Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Most epochs of a training.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Images a training step.")]

@@ -66,6 +66,7 @@ def assemble(
         "task": "classify",
         "model": spec.model,
         "method": spec.method,
+        "training": artifacts["train"].record.get("training", {}),
         "shipped": {
             "candidate": shipped,
             "precision": precision_of(shipped),
@@ -159,6 +160,7 @@ def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[s
         notes.append(WAITING_NOTE)
     notes += list(artifacts["backbone"].record.get("notes", ()))
     notes += list(artifacts["check"].record["warnings"])
+    notes += list(artifacts["train"].record.get("notes", ()))
     if "calibrate" in artifacts:
         notes += list(artifacts["calibrate"].record["warnings"])
     return notes

@@ -54,6 +54,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     ----------
     device : the profile it was built for. backend, precision : of the engine.
     model, method : what was trained how. created : UTC, ISO 8601.
+    training : what the method found on its way; of ``auto``, what it ``picked`` and why.
     data : digest of the data set, and of each role of it. versions : tools that made it.
     caller_commit : git commit of the folder the build ran in, where there was one.
     weights_licence : where the weights state one.
@@ -69,6 +70,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     task: str
     model: str
     method: str
+    training: dict[str, Any] = {}
     seed: int
     data: dict[str, str]
     versions: dict[str, str]

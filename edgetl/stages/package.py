@@ -181,6 +181,7 @@ def _facts(
         task="classify",
         model=spec.model,
         method=spec.method,
+        training=dict(outcome.data["training"]),
         seed=spec.seed,
         data={"all": checked["data_digest"], **checked["role_digests"]},
         versions=_versions(),

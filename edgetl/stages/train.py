@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl import digest, isolate
+from edgetl.errors import EnvironmentLacks
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, prepare
 from edgetl.stages.check import DATASET
 from edgetl.transfer.methods.known import METHODS
 from edgetl.types import BuildSpec, Preprocess
 
-__all__ = ["fast_path_stage", "feature_stage", "trained_stage"]
+__all__ = [
+    "TRAINED_FROM",
+    "Setting",
+    "fast_path_stage",
+    "feature_stage",
+    "options_of",
+    "train_in_child",
+    "trained_stage",
+]
+
+TRAINED_FROM = ("check", "backbone", "prepare", "fastpath")
+"""Stages that every training reads."""
 
 PARITY_SAMPLES = 8
 """Pictures that travel with a checkpoint so that an export can prove itself."""
@@ -29,8 +43,25 @@ MALLOC = {
 """glibc gives large blocks back to the system after each use; training asks for the same ones every step."""
 
 
-def feature_stage(spec: BuildSpec) -> Stage:
-    """Fit a linear head on the features of the train role."""
+@dataclass(frozen=True)
+class Setting:
+    """Where a training runs.
+
+    Attributes
+    ----------
+    root : where the pictures are: augmentation crops from the originals.
+    scratch : where a killed training finds its last epoch again.
+    host : what this machine is. threads : of the training; they change the bits, so they are part of the key.
+    """
+
+    root: Path
+    scratch: Path
+    host: Mapping[str, str]
+    threads: int
+
+
+def feature_stage(spec: BuildSpec, name: str = "train") -> Stage:
+    """Fit a linear head on the features of the train role; ``name`` is another one where it is not all of a method."""
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         from edgetl.transfer import checkpoint
@@ -61,15 +92,16 @@ def feature_stage(spec: BuildSpec) -> Stage:
         return {
             "summary": f"{spec.model}, feature method, about {a_class} labels a class · select {said}",
             "select_accuracy": accuracy,
+            "cv_accuracy": max(head.scores.values(), default=None),
             "strength": head.strength,
         }
 
     tools = {**backbone.versions(spec), **backbone.versions_of("scikit-learn")}
     options = {**backbone.identity(spec), "seed": spec.seed, "method": "feature"}
-    return Stage("train", 1, ("check", "backbone", "prepare", "features"), options, tools, run)
+    return Stage(name, 2, ("check", "backbone", "prepare", "features"), options, tools, run)
 
 
-def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> Stage:
+def fast_path_stage(spec: BuildSpec, setting: Setting) -> Stage:
     """Time one training step in each arithmetic and layout; a stage, so that a resumed build keeps the choice."""
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
@@ -78,7 +110,7 @@ def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> S
         timed = msgspec.structs.replace(spec, weights="none", image_size=size)
         told = isolate.call(
             "edgetl.transfer.fastpath:choose_json",
-            {"spec": msgspec.to_builtins(timed), "classes": 2, "threads": threads},
+            {"spec": msgspec.to_builtins(timed), "classes": 2, "threads": setting.threads},
             env=MALLOC,
             on_tick=ctx.advance,
         )
@@ -87,59 +119,100 @@ def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> S
         )
         return {"summary": f"{told['said']} (a step: {seconds})", "choice": told["choice"]}
 
-    options = {"model": spec.model, "batch_size": spec.batch_size, "threads": threads, "host": dict(host)}
+    options = {
+        "model": spec.model,
+        "batch_size": spec.batch_size,
+        "threads": setting.threads,
+        "host": dict(setting.host),
+    }
     return Stage("fastpath", 2, ("backbone",), options, backbone.versions(spec), run)
 
 
-def trained_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, str], threads: int) -> Stage:
+def trained_stage(spec: BuildSpec, setting: Setting, why: str = "") -> Stage:
     """Train by the method of the request, in a child process whose allocator is set for it.
 
     Parameters
     ----------
-    root : where the pictures are: augmentation crops from the originals.
-    scratch : where a killed training finds its last epoch again.
-    threads : of the training; they change the bits, so they are part of the key.
+    why : this method was picked; empty where the user named it.
+
+    Raises
+    ------
+    EnvironmentLacks : a library that the method takes is not installed.
     """
     method = METHODS[spec.method]
+    for library in method.libraries:
+        _check_installed(spec.method, library)
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
-        record = _record(spec, inputs, spec.method)
-        np.save(out / "samples.npy", _samples(inputs))
-        told = isolate.call(
-            "edgetl.transfer.trainer:run_json",
-            {
-                "spec": msgspec.to_builtins(spec),
-                "record": msgspec.to_builtins(record),
-                "path": inputs["fastpath"].record["choice"],
-                "dataset": str(inputs["check"].path / DATASET),
-                "root": str(root.resolve()),
-                "prepared": str(inputs["prepare"].path),
-                "given": {name: str(inputs[name].path) for name in method.needs},
-                "out": str(out),
-                "state": str(scratch / digest.of_json(stage.key_parts(inputs))),
-                "threads": threads,
-            },
-            env=MALLOC,
-            on_tick=ctx.advance,
-        )
+        state = setting.scratch / digest.of_json(stage.key_parts(inputs))
+        told = train_in_child(spec, inputs, out, state, setting, ctx)
         best = told["best"]
         return {
             "summary": f"{spec.model}, {method.spoken}, {told['epochs']} epochs, best {best['epoch']} · "
-            f"select {100 * best['accuracy']:.1f} %",
+            f"select {100 * best['accuracy']:.1f} %{f' · {why}' if why else ''}",
             "select_accuracy": best["accuracy"],
+            "training": {"picked": spec.method, "why": why} if why else {},
+            "notes": told["notes"],
         }
 
-    options = {
-        **backbone.identity(spec),
-        **{name: getattr(spec, name) for name in method.reads},
-        "method": spec.method,
-        "threads": threads,
-        "host": dict(host),
-    }
+    options = {**options_of(spec, setting), **({"why": why} if why else {})}
     tools = {**backbone.versions(spec), **backbone.versions_of(*method.libraries)}
-    needs = ("check", "backbone", "prepare", "fastpath", *method.needs)
-    stage = Stage("train", 1, needs, options, tools, run)
+    stage = Stage("train", 2, (*TRAINED_FROM, *method.needs), options, tools, run)
     return stage
+
+
+def options_of(spec: BuildSpec, setting: Setting) -> dict[str, Any]:
+    """What of a request and of this host shapes what a training comes to."""
+    return {
+        **backbone.identity(spec),
+        **{name: getattr(spec, name) for name in METHODS[spec.method].reads},
+        "method": spec.method,
+        "threads": setting.threads,
+        "host": dict(setting.host),
+    }
+
+
+def train_in_child(
+    spec: BuildSpec,
+    inputs: Mapping[str, Artifact],
+    out: Path,
+    state: Path,
+    setting: Setting,
+    ctx: Context,
+) -> dict[str, Any]:
+    """Write the checkpoint of a training into ``out``; epochs, the best of them, and notes.
+
+    Parameters
+    ----------
+    inputs : artifacts of ``TRAINED_FROM`` and of what the method needs. state : where a killed one finds its epochs.
+    """
+    np.save(out / "samples.npy", _samples(inputs))
+    told: dict[str, Any] = isolate.call(
+        "edgetl.transfer.trainer:run_json",
+        {
+            "spec": msgspec.to_builtins(spec),
+            "record": msgspec.to_builtins(_record(spec, inputs, spec.method)),
+            "path": inputs["fastpath"].record["choice"],
+            "dataset": str(inputs["check"].path / DATASET),
+            "root": str(setting.root.resolve()),
+            "prepared": str(inputs["prepare"].path),
+            "given": {name: str(inputs[name].path) for name in METHODS[spec.method].needs},
+            "out": str(out),
+            "state": str(state),
+            "threads": setting.threads,
+        },
+        env=MALLOC,
+        on_tick=ctx.advance,
+    )
+    return told
+
+
+def _check_installed(method: str, library: str) -> None:
+    if importlib.util.find_spec(library) is None:
+        raise EnvironmentLacks(
+            f"--method {method} takes {library}, which is not installed",
+            hint=f"pip install 'edgetl[{method}]'",
+        )
 
 
 def _record(spec: BuildSpec, inputs: Mapping[str, Artifact], method: str) -> Any:

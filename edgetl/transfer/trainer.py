@@ -32,11 +32,12 @@ PATIENCE = 6
 """Epochs without a better one after which training stops."""
 WARM_UP = 0.1
 STATE = "state.pt"
+DIVERGED = "a lower --lr, or check --mean and --std"
 
 
 @dataclass
 class Progress:
-    """Where a training is: the epochs done, what each measured, and the best."""
+    """Where a training is: the epochs done, what each measured, the best, and what ended it early, if something did."""
 
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Progress:
     best_accuracy: float = -1.0
     best_loss: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
+    diverged: str = ""
 
     def better(self, accuracy: float, loss: float) -> bool:
         """A higher accuracy on the select images, or the same with a lower loss."""
@@ -88,11 +90,24 @@ class Trainer:
         self._scaler = torch.amp.GradScaler("cuda", enabled=path.autocast == "float16")
 
     def train(self) -> tuple[Net, Progress]:
-        """Run to the last epoch, or until nothing gets better; the plain network of the best epoch."""
+        """Run to the last epoch, or until nothing gets better; the plain network of the best epoch.
+
+        Raises
+        ------
+        GateFailed : a loss is not finite in the first epoch; later, the best epoch before it is kept.
+        """
         done = self._resume()
         while done.epoch < self._epochs and done.epoch - done.best_epoch < PATIENCE:
-            loss = self._epoch(done.epoch)
-            accuracy, held_loss = self._evaluate()
+            try:
+                loss = self._epoch(done.epoch)
+                accuracy, held_loss = self._evaluate()
+            except GateFailed as error:
+                if not done.best:
+                    raise
+                done.diverged = (
+                    f"{error.problem}; epoch {done.best_epoch}, the best before it, is kept: {error.hint}"
+                )
+                break
             done.epoch += 1
             done.history.append(
                 {"epoch": done.epoch, "loss": loss, "accuracy": accuracy, "select_loss": held_loss}
@@ -123,7 +138,7 @@ class Trainer:
             if not torch.isfinite(loss):
                 raise GateFailed(
                     f"the loss is {loss.item()} in epoch {number + 1}, step {step + 1}: training diverged",
-                    hint="a lower --lr, or check --mean and --std",
+                    hint=DIVERGED,
                 )
             self._scaler.scale(loss).backward()
             self._scaler.step(self._optimizer)
@@ -145,6 +160,8 @@ class Trainer:
             logits = self._net(self._path.place(normalise(part, self._preprocess)))
             right += int((logits.argmax(1) == targets).sum())
             loss += float(torch.nn.functional.cross_entropy(logits, targets, reduction="sum"))
+        if not math.isfinite(loss):
+            raise GateFailed(f"the loss on the select images is {loss}: training diverged", hint=DIVERGED)
         return right / len(labels), loss / len(labels)
 
     def _save(self, done: Progress) -> None:
@@ -212,7 +229,7 @@ def run_json(
     ]
     held = (np.load(f"{prepared}/select.npy", mmap_mode="r"), np.load(f"{prepared}/select.labels.npy"))
     if not len(held[1]):
-        raise InputError("no picture is left to select on", hint="--method full stops by them: add some")
+        raise InputError("no picture is left to select on", hint="training stops by them: add some")
     if min(request.batch_size, len(samples)) < 2:
         raise InputError("a training step takes at least two pictures", hint="--batch-size 32")
     net = backbone.create(request, len(facts.classes)).net
@@ -225,9 +242,12 @@ def run_json(
         flip=request.flip,
         seed=request.seed,
     )
+    method = choice.of(
+        request, facts.preprocess.height, {name: Path(folder) for name, folder in given.items()}
+    )
     trainer = Trainer(
         net,
-        choice.of(request, {name: Path(folder) for name, folder in given.items()}),
+        method,
         batches,
         held,
         facts.preprocess,
@@ -240,4 +260,6 @@ def run_json(
     whole = msgspec.structs.replace(facts, history=done.history, choices={"fast_path": str(fast)})
     checkpoint.save(net, whole, checkpoint.samples(Path(out)), Path(out))
     shutil.rmtree(state, ignore_errors=True)
-    return {"epochs": done.epoch, "best": {"epoch": done.best_epoch, "accuracy": done.best_accuracy}}
+    best = {"epoch": done.best_epoch, "accuracy": done.best_accuracy, "loss": done.best_loss}
+    notes = [*method.notes, *([done.diverged] if done.diverged else [])]
+    return {"epochs": done.epoch, "best": best, "notes": notes}

@@ -5,18 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from edgetl.transfer import probe
+from edgetl.transfer.methods.discriminative import Discriminative
 from edgetl.transfer.methods.full import Full
+from edgetl.transfer.methods.known import PROBE
+from edgetl.transfer.methods.lora import Lora
+from edgetl.transfer.methods.norm import Norm
 from edgetl.transfer.methods.seam import Method
 from edgetl.types import BuildSpec
 
 __all__ = ["of"]
 
 
-def of(spec: BuildSpec, given: Mapping[str, Path]) -> Method:
+def of(spec: BuildSpec, size: int, given: Mapping[str, Path]) -> Method:
     """The method of ``spec.method``, with what the request says of its rates.
 
     Parameters
     ----------
+    size : side of the pictures, in pixels.
     given : folders of the stages that ``known.METHODS`` says it needs, by name.
     """
-    return Full(spec.lr)
+    if spec.method == "full":
+        return Full(spec.lr)
+    start = probe.read(given[PROBE])
+    if spec.method == "lora":
+        return Lora(spec.lr, spec.rank, size, start)
+    if spec.method == "norm":
+        return Norm(spec.lr, start)
+    return Discriminative(spec.lr, size, start)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from edgetl.transfer.backbone import Net
 
-__all__ = ["Full"]
+__all__ = ["Full", "grouped"]
 
 HEAD_RATE = 2e-3
 BODY_SHARE = 0.1
@@ -26,18 +27,15 @@ class Full:
     rate : learning rate of the head; ``None`` takes 2e-3.
     """
 
+    notes: tuple[str, ...] = ()
+
     def __init__(self, rate: float | None) -> None:
         self._rate = HEAD_RATE if rate is None else rate
 
     def prepare(self, net: Net) -> list[dict[str, Any]]:
         """Two groups: the body at a tenth of the head's rate. Biases and norms are not decayed."""
-        groups: list[dict[str, Any]] = []
-        for part, rate in ((net.body, self._rate * BODY_SHARE), (net.head, self._rate)):
-            weights = [p for p in part.parameters() if p.dim() > 1]
-            others = [p for p in part.parameters() if p.dim() <= 1]
-            groups.append({"params": weights, "lr": rate, "weight_decay": DECAY})
-            groups.append({"params": others, "lr": rate, "weight_decay": 0.0})
-        return [group for group in groups if group["params"]]
+        body, head = net.body.parameters(), net.head.parameters()
+        return [*grouped(body, self._rate * BODY_SHARE), *grouped(head, self._rate)]
 
     def start(self, net: Net, epoch: int) -> None:
         """Everything trains."""
@@ -50,3 +48,10 @@ class Full:
     def finish(self, net: Net) -> Net:
         """Nothing was added."""
         return net
+
+
+def grouped(parameters: Iterable[nn.Parameter], rate: float, decay: float = DECAY) -> list[dict[str, Any]]:
+    """Groups of one learning rate: matrices and kernels are decayed, biases and norms are not; none is empty."""
+    every = list(parameters)
+    parts = (([p for p in every if p.dim() > 1], decay), ([p for p in every if p.dim() <= 1], 0.0))
+    return [{"params": found, "lr": rate, "weight_decay": decayed} for found, decayed in parts if found]

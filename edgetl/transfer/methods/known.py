@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["METHODS", "Known", "menu"]
+__all__ = ["METHODS", "PROBE", "Known", "menu"]
 
 COMMON = ("epochs", "batch_size", "lr", "flip", "seed")
 """What every training reads of a request."""
@@ -30,9 +30,33 @@ class Known:
     libraries: tuple[str, ...] = ()
 
 
+PROBE = "probe"
+"""The stage that fits a head on frozen features, which other methods start from."""
 METHODS: Mapping[str, Known] = {
+    "auto": Known(
+        "picks by the number of labels and by measuring, and says why",
+        "chosen by measuring",
+        needs=(PROBE,),
+    ),
     "feature": Known("trains a head on frozen features", "feature method"),
     "full": Known("trains all weights", "all weights"),
+    "discriminative": Known(
+        "trains deep layers gently and late, from feature's head on",
+        "rates by depth",
+        needs=(PROBE,),
+    ),
+    "norm": Known(
+        "trains norms, biases and the head",
+        "norms, biases and head",
+        needs=(PROBE,),
+    ),
+    "lora": Known(
+        "trains low-rank updates, which are merged",
+        "low-rank updates",
+        reads=(*COMMON, "rank"),
+        needs=(PROBE,),
+        libraries=("peft",),
+    ),
 }
 
 

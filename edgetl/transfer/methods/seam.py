@@ -12,7 +12,14 @@ __all__ = ["Method"]
 
 
 class Method(Protocol):
-    """A way to transfer a backbone; the loop, checkpoints, early stop, precision and resume are the trainer's."""
+    """A way to transfer a backbone; the loop, checkpoints, early stop, precision and resume are the trainer's.
+
+    Attributes
+    ----------
+    notes : what the user should know, once it is prepared.
+    """
+
+    notes: tuple[str, ...]
 
     def prepare(self, net: Net) -> list[dict[str, Any]]:
         """Make the network ready; the parameter groups to train, each with its ``lr``.
