@@ -1,0 +1,95 @@
+"""What it brought to adapt a network to another place, in figures and in words."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from edgetl.candidate import spoken
+from edgetl.types import Record
+from edgetl.verify.accuracy import PairedResult
+
+__all__ = ["Adaptation", "judge"]
+
+Verdict = Literal["gain", "unproven", "negative", "unknown"]
+NAMES = {"adabn": "AdaBN", "coral": "Deep CORAL", "dann": "DANN", "tent": "TENT"}
+
+
+class Adaptation(Record, frozen=True, kw_only=True):
+    """A network before and after, by compiled engines.
+
+    Attributes
+    ----------
+    method : how it was adapted. frames : what it was adapted to.
+    gain : f32 before against f32 after, on labelled target frames that nothing was adapted to; its ``drop_pt`` is what was
+        lost. ``None`` where no frame has a label.
+    precision : f32 after against what ships, on the same frames.
+    changed : share of target frames whose answer changed. same_shipped : share that what ships answers as f32 does.
+    source : f32 before against f32 after, on the test images of the labelled data.
+    verdict : ``gain`` and ``negative`` are proven by the interval; ``unproven`` is neither; ``unknown`` without labels.
+    """
+
+    method: str
+    frames: int
+    shipped: str
+    source: PairedResult
+    changed: float
+    same_shipped: float
+    gain: PairedResult | None = None
+    precision: PairedResult | None = None
+    verdict: Verdict = "unknown"
+    sentence: str = ""
+    lines: tuple[str, ...] = ()
+
+
+def judge(found: Adaptation) -> Adaptation:
+    """The same with its verdict, the sentence of it, and the lines below that sentence."""
+    verdict = _verdict(found.gain)
+    return msgspec.structs.replace(
+        found, verdict=verdict, sentence=_sentence(found, verdict), lines=tuple(_lines(found, verdict))
+    )
+
+
+def _verdict(gain: PairedResult | None) -> Verdict:
+    if gain is None:
+        return "unknown"
+    low, high = gain.drop_ci95_pt
+    if high < 0:
+        return "gain"
+    return "negative" if low > 0 else "unproven"
+
+
+def _sentence(found: Adaptation, verdict: Verdict) -> str:
+    gain, name = found.gain, NAMES[found.method]
+    if gain is None:
+        return f"{name}: {100 * found.changed:.0f} % of the answers on target frames changed; without labels nobody can say for the better"
+    low, high = (-bound for bound in reversed(gain.drop_ci95_pt))
+    told = (
+        f"target {100 * gain.reference_accuracy:.1f} % before, {100 * gain.candidate_accuracy:.1f} % after: "
+        f"{-gain.drop_pt:+.1f} points, 95 % interval [{low:+.1f}, {high:+.1f}], {gain.n} frames"
+    )
+    if verdict == "negative":
+        return f"{name} made it worse (negative adaptation): {told}"
+    return f"{name}: {told}" + ("; too few to tell it from nothing" if verdict == "unproven" else "")
+
+
+def _lines(found: Adaptation, verdict: Verdict) -> list[str]:
+    lines = []
+    if found.precision is not None and found.shipped != "f32":
+        held = found.precision
+        low, high = held.drop_ci95_pt
+        lines.append(
+            f"{spoken(found.shipped)} on the target {100 * held.candidate_accuracy:.1f} %: {held.drop_pt:+.1f} points lost "
+            f"against f32, 95 % interval [{low:+.1f}, {high:+.1f}]"
+        )
+    elif found.shipped != "f32":
+        lines.append(f"{spoken(found.shipped)} answers as f32 on {100 * found.same_shipped:.1f} % of the target frames")
+    source = found.source
+    lines.append(
+        f"the labelled data's test images: {100 * source.reference_accuracy:.1f} % before, "
+        f"{100 * source.candidate_accuracy:.1f} % after (f32); this engine is for the target"
+    )
+    if verdict == "negative":
+        lines.append("without --adapt the engine would be better there; or try another --adapt-method")
+    return lines
