@@ -17,7 +17,7 @@ __all__ = ["check", "choice", "deviation", "drop_budget", "latency_budget", "spe
 LEAST = {"epochs": 1, "batch_size": 1, "calib_samples": 1, "instances": 1, "seed": 0, "rank": 1}
 LONGEST_NAME = 100
 SECONDS = {"s": 1, "m": 60, "h": 3600}
-TEXTS = ("data", "devices_file", "weights", "batch", "out")
+TEXTS = ("data", "adapt", "devices_file", "weights", "batch", "out")
 
 
 def spec_of(**options: Any) -> BuildSpec:

@@ -21,13 +21,16 @@ from edgetl.home import cache_folder
 from edgetl.pipeline import Context, Progress, Silent, Stage
 from edgetl.report import result as results
 from edgetl.stages import (
+    adapt,
     backbone,
     bench,
     calibrate,
     check,
+    domain,
     explain,
     export,
     fuse,
+    gain,
     halve,
     learning,
     package,
@@ -140,34 +143,11 @@ def show_plan(spec: BuildSpec, *, cache: Path | None = None) -> list[dict[str, A
     for row in pipeline.plan(recipe.stages, store):
         if row.key is not None and not row.cached and not waiting:
             waiting = row.stage
-        changed = _changes(store.newest(row.stage), row.parts) if row.parts and not row.cached else []
+        changed = pipeline.changes(store.newest(row.stage), row.parts) if row.parts and not row.cached else []
         rows.append(
             {"stage": row.stage, "key": row.key, "cached": row.cached, "after": waiting, "changed": changed}
         )
     return rows
-
-
-def _changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
-    """One line for each part of a key that differs from the newest stored run of the stage."""
-    if old is None:
-        return ["never ran"]
-    lines = []
-    for part in ("version", "options", "tools", "inputs"):
-        before, after = old.get(part), msgspec.to_builtins(new[part])
-        if before == after:
-            continue
-        if not isinstance(after, dict) or not isinstance(before, dict):
-            lines.append(f"{part}: {before} -> {after}")
-            continue
-        for key in sorted({*before, *after}):
-            if before.get(key) != after.get(key):
-                lines.append(f"{part}.{key}: {_short(before.get(key))} -> {_short(after.get(key))}")
-    return lines or ["unchanged, but its entry is gone or damaged"]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _forced(spec: BuildSpec, stages: tuple[Stage, ...]) -> frozenset[str]:
@@ -205,6 +185,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     """
     asked.check(spec)
     asked.choice(spec.method, METHODS, "--method")
+    adapt.check(spec)
     asked.choice(spec.precision, devices.PRECISIONS, "--precision")
     asked.choice(spec.calib_method, calibrate.METHODS, "--calib-method")
     asked.choice(spec.calib_select, calibrate.SELECTIONS, "--calib-select")
@@ -225,9 +206,12 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     recipe = Recipe(spec, profile, (), candidates, pending, source, token)
     precision = _precision(recipe)
     setting = train.Setting(root, store.root / "training", host, _threads())
-    labels = dataset.labels_to_train_on()
-    stages = [check.stage(dataset, root), *_model_stages(recipe, batch, runs_on, setting, labels)]
+    learned = _learning_stages(recipe, runs_on, setting, dataset)
+    adapted = adapt.stages(spec, dataset, setting, learned)
+    stages = [check.stage(dataset, root), *learned, *adapted, *_export_stages(recipe, batch)]
     stages += _engine_stages(recipe, runs_on, host, precision)
+    if adapted:
+        stages.append(gain.stage(candidates, runs_on, host, batch, cast_first=_cast_first(profile)))
     return replace(recipe, stages=tuple(stages))
 
 
@@ -243,24 +227,33 @@ def _precision(recipe: Recipe) -> str:
     return precision
 
 
-def _model_stages(
+def _learning_stages(
     recipe: Recipe,
-    batch: int | Literal["dynamic"],
     runs_on: DeviceProfile,
     setting: train.Setting,
-    labels: Sequence[int],
+    dataset: layout.Dataset,
 ) -> list[Stage]:
-    """From the backbone to the exported model."""
-    spec, cast_first = recipe.spec, recipe.profile.backend == "tensorrt"
+    """From the backbone to the checkpoint."""
+    spec = recipe.spec
     with_features = learning.reads_features(spec)
-    stages = [
-        backbone.stage(spec, with_features=with_features, cast_first=cast_first),
+    return [
+        backbone.stage(spec, with_features=with_features, cast_first=_cast_first(recipe.profile)),
         prepare.stage(setting.root),
+        *learning.stages(spec, setting, runs_on, dataset.labels_to_train_on()),
     ]
-    stages += learning.stages(spec, setting, runs_on, labels)
-    in_parts = export.in_parts(spec.method, batch)
+
+
+def _export_stages(recipe: Recipe, batch: int | Literal["dynamic"]) -> list[Stage]:
+    spec, cast_first = recipe.spec, _cast_first(recipe.profile)
+    in_parts = spec.adapt is None and export.in_parts(spec.method, batch)
     fused = [fuse.stage("export")] if spec.fused_head else []
-    return [*stages, export.stage(batch, from_backbone=in_parts, cast_first=cast_first), *fused]
+    trained = "train" if spec.adapt is None else adapt.NAME
+    return [export.stage(batch, from_backbone=in_parts, cast_first=cast_first, trained=trained), *fused]
+
+
+def _cast_first(profile: DeviceProfile) -> bool:
+    """Whether pixels go into a Cast at once (``export.export_classifier``)."""
+    return profile.backend == "tensorrt"
 
 
 def _engine_stages(
@@ -337,6 +330,7 @@ def _int8_stages(
 ) -> list[Stage]:
     """From the exported model to the quantized one that is compiled."""
     narrow, method = devices.narrow_weights(profile), spec.calib_method
+    shown = "prepare" if spec.adapt is None else domain.NAME
     typed = [halve.stage(refine.final(), runs_on, host)] if profile.backend == "tensorrt" else []
     if spec.fused_head:
         typed += [fuse.stage(refine.final()), fuse.stage("halve")]
@@ -346,7 +340,8 @@ def _int8_stages(
             method,
             spec.seed,
             select=spec.calib_select,
-            with_features=spec.method == "feature",
+            with_features=spec.method == "feature" and spec.adapt is None,
+            pictures_from=shown,
         ),
         quantize.stage(profile.scheme, method, reduce_range=narrow),
         *refine.stages(
@@ -358,7 +353,8 @@ def _int8_stages(
             max_drop=max_drop,
             time_budget=spec.time_budget,
             seed=spec.seed,
-            tuning=refine.Tuning(batch_of(spec.batch), spec.method, spec.flip, _threads()),
+            tuning=adapt.tuning(spec, batch_of(spec.batch), _threads()),
+            pictures_from=shown,
         ),
         *typed,
     ]

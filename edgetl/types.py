@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 __all__ = [
+    "ADAPTATIONS",
     "PERCENTILES",
     "ROLES",
     "BuildSpec",
@@ -23,6 +24,8 @@ __all__ = [
 
 Role = Literal["train", "select", "test"]
 ROLES: tuple[Role, ...] = ("train", "select", "test")
+ADAPTATIONS = {"adabn": "AdaBN", "coral": "Deep CORAL", "dann": "DANN", "tent": "TENT"}
+"""Ways to fit a trained network to frames of another place, and what the field calls them."""
 Percentile = Literal["p50", "p90", "p99"]
 PERCENTILES: tuple[Percentile, ...] = ("p50", "p90", "p99")
 
@@ -152,6 +155,8 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     weights : ``DEFAULT``, a file, or ``none``.
     method : how the model is transferred, one of ``edgetl.transfer.methods.known.METHODS``.
     rank : of the updates of ``lora``.
+    adapt : folder of frames of the place that the engine is for; ``None`` adapts to nothing.
+    adapt_method : one of ``ADAPTATIONS``.
     mean, std : normalisation, where white is 1.0; ``None`` takes it from the weights, then the model.
     image_size : side of the engine's input in pixels; ``None`` takes the model's own.
     crop : centre square kept, as a fraction of the short side; ``None`` takes the model's own.
@@ -181,6 +186,8 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     weights: str = "DEFAULT"
     method: str = "feature"
     rank: int = 8
+    adapt: str | None = None
+    adapt_method: str = "adabn"
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     image_size: int | None = None

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import options, progress, remote
+from edgetl.cli import options, options_adapt, progress, remote
 from edgetl.cli.answer import end
 from edgetl.home import cache_folder
 
@@ -33,6 +33,8 @@ def build(
     weights: options.Weights = "DEFAULT",
     method: options.Method = "feature",
     rank: options.Rank = 8,
+    adapt: options_adapt.Adapt = None,
+    adapt_method: options_adapt.AdaptMethod = "adabn",
     max_drop: options.MaxDrop = None,
     max_latency: options.MaxLatency = None,
     backend: Annotated[
@@ -127,6 +129,8 @@ def build(
         weights=weights,
         method=method,
         rank=rank,
+        adapt=adapt,
+        adapt_method=adapt_method,
         mean=options.triple(mean, "--mean"),
         std=options.triple(std, "--std"),
         image_size=imgsz,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgetl.cli import options, progress
+from edgetl.cli import options, options_adapt, progress
 from edgetl.cli.answer import give
 from edgetl.home import cache_folder
 from edgetl.words import counted
@@ -69,6 +69,8 @@ def train(
     weights: options.Weights = "DEFAULT",
     method: options.Method = "feature",
     rank: options.Rank = 8,
+    adapt: options_adapt.Adapt = None,
+    adapt_method: options_adapt.AdaptMethod = "adabn",
     mean: options.Mean = None,
     std: options.Std = None,
     imgsz: options.ImageSize = None,
@@ -93,6 +95,8 @@ def train(
         weights=weights,
         method=method,
         rank=rank,
+        adapt=adapt,
+        adapt_method=adapt_method,
         mean=options.triple(mean, "--mean"),
         std=options.triple(std, "--std"),
         image_size=imgsz,

@@ -71,10 +71,14 @@ def scan(place: Path, source: Dataset, *, seed: int) -> Frames:
     if not place.exists():
         raise InputError(f"no such folder of target frames: {place}", hint="--adapt DIR with pictures in it")
     if not place.is_dir():
-        raise InputError(f"{place} is a file, --adapt takes a folder of frames", hint=f"--adapt {place.parent}")
+        raise InputError(
+            f"{place} is a file, --adapt takes a folder of frames", hint=f"--adapt {place.parent}"
+        )
     files = pictures_in(place)
     if not files:
-        raise InputError(f"{place} has no pictures to adapt to", hint="--adapt DIR with JPEG, PNG or WebP files")
+        raise InputError(
+            f"{place} has no pictures to adapt to", hint="--adapt DIR with JPEG, PNG or WebP files"
+        )
     index = {name: number for number, name in enumerate(source.classes)}
     frames = [
         Frame(
@@ -193,4 +197,3 @@ def shape_warning(source: tuple[float, float], target: tuple[float, float]) -> s
         f"target frames are {target[1]:g} x {target[0]:g}, the labelled pictures {source[1]:g} x {source[0]:g}: "
         f"{', and '.join(odd)}"
     )
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,14 +16,14 @@ from edgetl.errors import InputError
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, domain
 from edgetl.stages.check import DATASET
+from edgetl.stages.ladder import Tuning
 from edgetl.stages.train import MALLOC
-from edgetl.types import BuildSpec
+from edgetl.transfer.methods.known import METHODS
+from edgetl.types import ADAPTATIONS, BuildSpec
 
-__all__ = ["METHODS", "NAME", "SPOKEN", "check", "stages"]
+__all__ = ["NAME", "check", "stages", "tuning"]
 
 NAME = "adapt"
-SPOKEN = {"adabn": "AdaBN", "coral": "Deep CORAL", "dann": "DANN", "tent": "TENT"}
-METHODS = tuple(SPOKEN)
 TRAINED = ("coral", "dann")
 """These train the body on with the labelled pictures; the others take the network and the frames alone."""
 
@@ -35,7 +35,7 @@ def check(spec: BuildSpec) -> None:
     ------
     InputError : names what fits.
     """
-    choice(spec.adapt_method, METHODS, "--adapt-method")
+    choice(spec.adapt_method, ADAPTATIONS, "--adapt-method")
     if spec.adapt is not None and spec.adapt_method in TRAINED and spec.method == "feature":
         raise InputError(
             f"--adapt-method {spec.adapt_method} trains the body, and --method feature keeps it frozen",
@@ -67,6 +67,8 @@ def _stage(
     spec: BuildSpec, place: Path, root: Path, scratch: Path, host: Mapping[str, str], threads: int
 ) -> Stage:
     trains = spec.adapt_method in TRAINED
+    base = METHODS[spec.method]
+    also = base.needs if trains else ()
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         told = isolate.call(
@@ -81,6 +83,7 @@ def _stage(
                 "domain": str(inputs[domain.NAME].path),
                 "frames_root": str(place.resolve()),
                 "frames": domain.adapted_to(inputs[domain.NAME]),
+                "given": {name: str(inputs[name].path) for name in also},
                 "out": str(out),
                 "state": str(scratch / digest.of_json(stage.key_parts(inputs))),
                 "threads": threads,
@@ -90,20 +93,32 @@ def _stage(
         )
         count = inputs[domain.NAME].record["frames"]
         return {
-            "summary": f"{SPOKEN[spec.adapt_method]} on {count} target frames{_told(told['history'])}",
+            "summary": f"{ADAPTATIONS[spec.adapt_method]} on {count} target frames{_told(told['history'])}",
             "method": spec.adapt_method,
             "frames": count,
             "history": told["history"],
         }
 
-    options: dict[str, Any] = {"method": spec.adapt_method, "seed": spec.seed, "threads": threads, "host": dict(host)}
+    options: dict[str, Any] = {
+        "method": spec.adapt_method,
+        "seed": spec.seed,
+        "threads": threads,
+        "host": dict(host),
+    }
     needs: tuple[str, ...] = ("check", "prepare", "train", domain.NAME)
     if trains:
-        wanted = ("method", "epochs", "batch_size", "lr", "flip")
-        options["training"] = {name: getattr(spec, name) for name in wanted}
-        needs = (*needs, "fastpath")
-    stage = Stage(NAME, 1, needs, options, backbone.versions(spec), run)
+        options["training"] = {name: getattr(spec, name) for name in ("method", *base.reads)}
+        needs = (*needs, "fastpath", *also)
+    tools = {**backbone.versions(spec), **(backbone.versions_of(*base.libraries) if trains else {})}
+    stage = Stage(NAME, 1, needs, options, tools, run)
     return stage
+
+
+def tuning(spec: BuildSpec, batch: int | Literal["dynamic"], threads: int) -> Tuning:
+    """How the ladder trains the checkpoint on that is exported; an adapted body is not exported in parts."""
+    if spec.adapt is None:
+        return Tuning(batch, spec.method, spec.flip, threads)
+    return Tuning(batch, f"{spec.method}, adapted", spec.flip, threads, trained=NAME)
 
 
 def _told(history: list[dict[str, Any]]) -> str:

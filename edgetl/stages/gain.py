@@ -32,8 +32,8 @@ def stage(
     candidates: Sequence[str],
     profile: DeviceProfile,
     host: Mapping[str, str],
-    *,
     batch: int | Literal["dynamic"],
+    *,
     cast_first: bool,
 ) -> Stage:
     """Hold the adapted network's engines against the f32 engine of the network as it was trained.
@@ -64,7 +64,9 @@ def stage(
             total,
         )
         source = paired(
-            prepare.labels(inputs["prepare"], "test"), source_before, verify.logits(inputs["verify:f32"], "test")
+            prepare.labels(inputs["prepare"], "test"),
+            source_before,
+            verify.logits(inputs["verify:f32"], "test"),
         )
         told = _measured(frames, role, before, after, last)
         found = judge(

@@ -115,12 +115,14 @@ class Tuning:
     ----------
     batch, method : of the export, and of the training before.
     flip : a mirrored picture is a picture. threads : of the training; they change its bits.
+    trained : the stage that left the checkpoint.
     """
 
     batch: int | Literal["dynamic"]
     method: str
     flip: bool
     threads: int
+    trained: str = "train"
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ class Setting:
     profile : that engines are compiled for here, in int8.
     method : how the quantize stage made ranges. max_drop : budget in points of top-1.
     tuning : ``None`` where there is no checkpoint.
+    pictures_from : the stage that left the ``train`` pictures: those that INT8 is fitted to.
     """
 
     profile: DeviceProfile
@@ -140,6 +143,11 @@ class Setting:
     max_drop: float
     seed: int
     tuning: Tuning | None = None
+    pictures_from: str = "prepare"
+
+    def arrays(self, role: Role) -> str:
+        """The stage that left the pictures of a role; those that judge have labels, and are always the source's."""
+        return self.pictures_from if role == "train" else "prepare"
 
 
 @dataclass(frozen=True)
@@ -261,11 +269,11 @@ class Ladder:
 
     def pictures(self, role: Role) -> Array:
         """What the network reads, (N, ...)."""
-        return prepare.images(self.inputs["prepare"], role)
+        return prepare.images(self.inputs[self.setting.arrays(role)], role)
 
     def labels(self, role: Role) -> Array:
         """Class indices, (N,)."""
-        return prepare.labels(self.inputs["prepare"], role)
+        return prepare.labels(self.inputs[self.setting.arrays(role)], role)
 
     def recalibrate(self, model: Path) -> Variant:
         """Another float model, observed on the pictures that the exported one was calibrated with."""

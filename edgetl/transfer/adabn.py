@@ -1,7 +1,7 @@
 """AdaBN: the statistics of batch normalisation are taken again on the frames of the place that an engine is for.
 
-Li et al. 2016 (arXiv:1603.04779), algorithm 1: for each channel of each normalisation, mean and variance over all target
-samples take the place of the source's. Weights stay, and no label is read.
+Li et al. 2016 (arXiv:1603.04779), algorithm 1: in each channel of each normalisation, mean and variance over all
+target samples take the place of the source's. Weights stay, and no label is read.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ BATCH = 64
 class _Moments:
     """Mean and sum of squared deviations of one normalisation's input, by channel, merged batch by batch.
 
-    Chan et al. 1983, "Algorithms for computing the sample variance", equation 2.1: exact over all frames, where an average of
-    batches' variances would miss what lies between them.
+    Exact over all frames (Chan et al. 1983, "Algorithms for computing the sample variance", equation 2.1), where an
+    average of the batches' variances would miss what lies between them.
     """
 
     def __init__(self, layer: _BatchNorm) -> None:

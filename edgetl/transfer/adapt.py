@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,14 @@ def aligned(
     preprocess: Preprocess,
     path: FastPath,
     state: Path,
+    given: Mapping[str, Path],
 ) -> tuple[Net, list[dict[str, Any]]]:
     """Train a network on with its method and the alignment of ``spec``; the last epoch's network, and each epoch.
 
     Parameters
     ----------
     frames : paths below ``frames_root``. state : where a killed training finds its last whole epoch.
+    given : folders of what the method reads besides.
     """
     size = min(spec.batch_size, len(source.paths), len(frames))
     batches = _batches(source.root, source.paths, source.labels, preprocess, spec, size)
@@ -70,7 +72,7 @@ def aligned(
         return path.place(normalise(pictures, preprocess))
 
     torch.manual_seed(spec.seed)  # of what the alignment adds
-    method = Aligned(choice.of(spec), alignment, targets, place, epochs=epochs, steps=len(batches))
+    method = Aligned(choice.of(spec, given), alignment, targets, place, epochs=epochs, steps=len(batches))
     trainer = Trainer(
         net,
         method,
@@ -136,6 +138,7 @@ def run_json(
     domain: str,
     frames_root: str,
     frames: list[str],
+    given: dict[str, str],
     out: str,
     state: str,
     threads: int,
@@ -164,6 +167,7 @@ def run_json(
             record.preprocess,
             msgspec.convert(path, FastPath),
             Path(state),
+            {name: Path(folder) for name, folder in given.items()},
         )
     arrays = np.load(f"{domain}/train.npy", mmap_mode="r")
     history += with_statistics(net, request, arrays, record.preprocess)

@@ -60,7 +60,9 @@ def sharpen(
         for batch in batches:
             loss = entropy(net(batch))
             if not torch.isfinite(loss):
-                raise GateFailed("the network answers NaN or infinity on target frames", hint="--adapt-method adabn")
+                raise GateFailed(
+                    "the network answers NaN or infinity on target frames", hint="--adapt-method adabn"
+                )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

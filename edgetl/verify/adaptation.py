@@ -7,13 +7,12 @@ from typing import Literal
 import msgspec
 
 from edgetl.candidate import spoken
-from edgetl.types import Record
+from edgetl.types import ADAPTATIONS, Record
 from edgetl.verify.accuracy import PairedResult
 
 __all__ = ["Adaptation", "judge"]
 
 Verdict = Literal["gain", "unproven", "negative", "unknown"]
-NAMES = {"adabn": "AdaBN", "coral": "Deep CORAL", "dann": "DANN", "tent": "TENT"}
 
 
 class Adaptation(Record, frozen=True, kw_only=True):
@@ -22,8 +21,8 @@ class Adaptation(Record, frozen=True, kw_only=True):
     Attributes
     ----------
     method : how it was adapted. frames : what it was adapted to.
-    gain : f32 before against f32 after, on labelled target frames that nothing was adapted to; its ``drop_pt`` is what was
-        lost. ``None`` where no frame has a label.
+    gain : f32 before against f32 after, on labelled target frames that nothing was adapted to; its ``drop_pt`` is
+        what was lost. ``None`` where no frame has a label.
     precision : f32 after against what ships, on the same frames.
     changed : share of target frames whose answer changed. same_shipped : share that what ships answers as f32 does.
     source : f32 before against f32 after, on the test images of the labelled data.
@@ -61,9 +60,12 @@ def _verdict(gain: PairedResult | None) -> Verdict:
 
 
 def _sentence(found: Adaptation, verdict: Verdict) -> str:
-    gain, name = found.gain, NAMES[found.method]
+    gain, name = found.gain, ADAPTATIONS[found.method]
     if gain is None:
-        return f"{name}: {100 * found.changed:.0f} % of the answers on target frames changed; without labels nobody can say for the better"
+        return (
+            f"{name}: {100 * found.changed:.0f} % of the answers on target frames changed; "
+            "without labels nobody can say whether for the better"
+        )
     low, high = (-bound for bound in reversed(gain.drop_ci95_pt))
     told = (
         f"target {100 * gain.reference_accuracy:.1f} % before, {100 * gain.candidate_accuracy:.1f} % after: "
@@ -80,11 +82,13 @@ def _lines(found: Adaptation, verdict: Verdict) -> list[str]:
         held = found.precision
         low, high = held.drop_ci95_pt
         lines.append(
-            f"{spoken(found.shipped)} on the target {100 * held.candidate_accuracy:.1f} %: {held.drop_pt:+.1f} points lost "
-            f"against f32, 95 % interval [{low:+.1f}, {high:+.1f}]"
+            f"{spoken(found.shipped)} on the target {100 * held.candidate_accuracy:.1f} %: "
+            f"{held.drop_pt:+.1f} points lost against f32, 95 % interval [{low:+.1f}, {high:+.1f}]"
         )
     elif found.shipped != "f32":
-        lines.append(f"{spoken(found.shipped)} answers as f32 on {100 * found.same_shipped:.1f} % of the target frames")
+        lines.append(
+            f"{spoken(found.shipped)} answers as f32 on {100 * found.same_shipped:.1f} % of the target frames"
+        )
     source = found.source
     lines.append(
         f"the labelled data's test images: {100 * source.reference_accuracy:.1f} % before, "
