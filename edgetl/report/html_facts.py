@@ -99,6 +99,24 @@ class Use(msgspec.Struct, frozen=True):
     power_source: str = ""
 
 
+class Paired(msgspec.Struct, frozen=True):
+    """Two engines on the same images; shares from 0 to 1."""
+
+    n: int
+    reference_accuracy: float
+    candidate_accuracy: float
+
+
+class Adaptation(msgspec.Struct, frozen=True):
+    """What it brought to fit the network to target frames; ``None`` where no frame had a label."""
+
+    sentence: str
+    lines: tuple[str, ...]
+    source: Paired
+    gain: Paired | None = None
+    precision: Paired | None = None
+
+
 class Results(msgspec.Struct, frozen=True):
     """What a page shows of ``results.json``; the rest is passed over."""
 
@@ -111,6 +129,7 @@ class Results(msgspec.Struct, frozen=True):
     context: dict[str, Any] | None = None
     candidates: dict[str, Candidate] = {}
     use: dict[str, Use] = {}
+    adaptation: Adaptation | None = None
 
 
 class _Samples(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -188,7 +189,17 @@ def _facts(
         caller_commit=_commit(),
         weights_licence=(card.licence or None) if card and spec.weights == "DEFAULT" else None,
         pending=bundle.Pending(reason=pending["reason"], next=tuple(pending["next"])) if pending else None,
+        adapted=_adapted(outcome.data.get("adaptation")),
         files={},
+    )
+
+
+def _adapted(told: Mapping[str, Any] | None) -> bundle.Adapted | None:
+    if told is None:
+        return None
+    return bundle.Adapted(
+        **{name: told[name] for name in ("method", "frames", "digest", "gain_pt", "gain_ci95_pt")},
+        n=0 if told["gain"] is None else told["gain"]["n"],
     )
 
 

@@ -24,6 +24,7 @@ class Adaptation(Record, frozen=True, kw_only=True):
     gain : f32 before against f32 after, on labelled target frames that nothing was adapted to; its ``drop_pt`` is
         what was lost. ``None`` where no frame has a label.
     precision : f32 after against what ships, on the same frames.
+    gain_pt, gain_ci95_pt : of ``gain``, in points of top-1 that were won.
     changed : share of target frames whose answer changed. same_shipped : share that what ships answers as f32 does.
     source : f32 before against f32 after, on the test images of the labelled data.
     verdict : ``gain`` and ``negative`` are proven by the interval; ``unproven`` is neither; ``unknown`` without labels.
@@ -37,6 +38,8 @@ class Adaptation(Record, frozen=True, kw_only=True):
     same_shipped: float
     gain: PairedResult | None = None
     precision: PairedResult | None = None
+    gain_pt: float | None = None
+    gain_ci95_pt: tuple[float, float] | None = None
     verdict: Verdict = "unknown"
     sentence: str = ""
     lines: tuple[str, ...] = ()
@@ -44,39 +47,40 @@ class Adaptation(Record, frozen=True, kw_only=True):
 
 def judge(found: Adaptation) -> Adaptation:
     """The same with its verdict, the sentence of it, and the lines below that sentence."""
-    verdict = _verdict(found.gain)
-    return msgspec.structs.replace(
-        found, verdict=verdict, sentence=_sentence(found, verdict), lines=tuple(_lines(found, verdict))
-    )
+    if found.gain is not None:
+        low, high = found.gain.drop_ci95_pt
+        found = msgspec.structs.replace(found, gain_pt=0.0 - found.gain.drop_pt, gain_ci95_pt=(-high, -low))
+    found = msgspec.structs.replace(found, verdict=_verdict(found.gain_ci95_pt))
+    return msgspec.structs.replace(found, sentence=_sentence(found), lines=tuple(_lines(found)))
 
 
-def _verdict(gain: PairedResult | None) -> Verdict:
-    if gain is None:
+def _verdict(won: tuple[float, float] | None) -> Verdict:
+    if won is None:
         return "unknown"
-    low, high = gain.drop_ci95_pt
-    if high < 0:
+    low, high = won
+    if low > 0:
         return "gain"
-    return "negative" if low > 0 else "unproven"
+    return "negative" if high < 0 else "unproven"
 
 
-def _sentence(found: Adaptation, verdict: Verdict) -> str:
+def _sentence(found: Adaptation) -> str:
     gain, name = found.gain, ADAPTATIONS[found.method]
-    if gain is None:
+    if gain is None or found.gain_ci95_pt is None:
         return (
             f"{name}: {100 * found.changed:.0f} % of the answers on target frames changed; "
             "without labels nobody can say whether for the better"
         )
-    low, high = (-bound for bound in reversed(gain.drop_ci95_pt))
+    low, high = found.gain_ci95_pt
     told = (
         f"target {100 * gain.reference_accuracy:.1f} % before, {100 * gain.candidate_accuracy:.1f} % after: "
-        f"{-gain.drop_pt:+.1f} points, 95 % interval [{low:+.1f}, {high:+.1f}], {gain.n} frames"
+        f"{found.gain_pt:+.1f} points, 95 % interval [{low:+.1f}, {high:+.1f}], {gain.n} frames"
     )
-    if verdict == "negative":
+    if found.verdict == "negative":
         return f"{name} made it worse (negative adaptation): {told}"
-    return f"{name}: {told}" + ("; too few to tell it from nothing" if verdict == "unproven" else "")
+    return f"{name}: {told}" + ("; too few to tell it from nothing" if found.verdict == "unproven" else "")
 
 
-def _lines(found: Adaptation, verdict: Verdict) -> list[str]:
+def _lines(found: Adaptation) -> list[str]:
     lines = []
     if found.precision is not None and found.shipped != "f32":
         held = found.precision
@@ -91,9 +95,9 @@ def _lines(found: Adaptation, verdict: Verdict) -> list[str]:
         )
     source = found.source
     lines.append(
-        f"the labelled data's test images: {100 * source.reference_accuracy:.1f} % before, "
-        f"{100 * source.candidate_accuracy:.1f} % after (f32); this engine is for the target"
+        f"the table is of the labelled data's test images: {100 * source.reference_accuracy:.1f} % before, "
+        f"{100 * source.candidate_accuracy:.1f} % after; this engine is for the target"
     )
-    if verdict == "negative":
+    if found.verdict == "negative":
         lines.append("without --adapt the engine would be better there; or try another --adapt-method")
     return lines
