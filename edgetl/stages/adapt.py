@@ -24,6 +24,7 @@ from edgetl.types import ADAPTATIONS, BuildSpec
 __all__ = ["NAME", "check", "stages", "tuning"]
 
 NAME = "adapt"
+DEFAULT = next(iter(ADAPTATIONS))
 TRAINED = ("coral", "dann")
 """These train the body on with the labelled pictures; the others take the network and the frames alone."""
 
@@ -36,7 +37,14 @@ def check(spec: BuildSpec) -> None:
     InputError : names what fits.
     """
     choice(spec.adapt_method, ADAPTATIONS, "--adapt-method")
-    if spec.adapt is not None and spec.adapt_method in TRAINED and spec.method == "feature":
+    if spec.adapt is None:
+        if spec.adapt_method != DEFAULT:
+            raise InputError(
+                f"--adapt-method {spec.adapt_method} has nothing to adapt to",
+                hint="--adapt DIR with frames of the place that the engine is for",
+            )
+        return
+    if spec.adapt_method in TRAINED and spec.method == "feature":
         raise InputError(
             f"--adapt-method {spec.adapt_method} trains the body, and --method feature keeps it frozen",
             hint="--method full; or --adapt-method adabn, which takes new statistics and trains nothing",

@@ -79,11 +79,13 @@ def norms(net: nn.Module, model: str) -> list[_BatchNorm]:
     """
     found = _norms(net)
     if not found:
-        kinds = sorted({type(m).__name__ for m in net.modules() if "Norm" in type(m).__name__})
+        kinds = sorted(
+            {type(m).__name__ for m in net.modules() if type(m).__name__.rstrip("123d").endswith("Norm")}
+        )
         has = f"it has {', '.join(kinds)}, which keep" if kinds else "it has no normalisation that keeps"
         raise InputError(
             f"{model} has no batch normalisation: {has} no statistics that could be taken on target frames",
-            hint="--adapt-method coral or dann fits it; or a model with BatchNorm, such as mobilenet_v2 or resnet18",
+            hint="--method full --adapt-method coral (or dann) fits it; or a model with BatchNorm (mobilenet_v2)",
         )
     return found
 
