@@ -6,10 +6,10 @@ from edgetl import stats
 from edgetl.candidate import spoken
 from edgetl.report import pictures_accuracy
 from edgetl.report.html_facts import Adaptation, Facts, Paired
-from edgetl.report.html_parts import Section
+from edgetl.report.html_parts import Card, Section, interval_text
 from edgetl.report.pictures_accuracy import Share
 
-__all__ = ["sections"]
+__all__ = ["cards", "sections"]
 
 
 def sections(facts: Facts) -> list[Section]:
@@ -17,9 +17,20 @@ def sections(facts: Facts) -> list[Section]:
     found = facts.results.adaptation
     if found is None:
         return []
-    note = "bars are 95 % intervals of each alone; the sentence below has that of the difference"
+    note = "source: the labelled data's test images; bars are 95 % intervals of each, the sentence has the difference's"
     drawn = pictures_accuracy.shares(_rows(found, facts.shipped), _title(found), "top-1, %", note)
     return [Section("adaptation", "On the target", [drawn], [found.sentence, *found.lines])]
+
+
+def cards(facts: Facts) -> list[Card]:
+    """Accuracy on the target of what ships, where frames had labels."""
+    found = facts.results.adaptation
+    held = None if found is None else found.precision
+    if held is None:
+        return []
+    right = held.candidate_accuracy
+    interval = interval_text(stats.wilson(round(right * held.n), held.n), held.n)
+    return [Card(f"{100 * right:.1f} %", "top-1 on the target", interval)]
 
 
 def _rows(found: Adaptation, shipped: str) -> list[Share]:
@@ -29,7 +40,7 @@ def _rows(found: Adaptation, shipped: str) -> list[Share]:
     if found.precision is not None and shipped != "f32":
         right, n = found.precision.candidate_accuracy, found.precision.n
         rows.append((f"target, {spoken(shipped)}", right, stats.wilson(round(right * n), n), True))
-    return rows + _pair("labelled data", found.source)
+    return rows + _pair("source", found.source)
 
 
 def _pair(where: str, pair: Paired) -> list[Share]:

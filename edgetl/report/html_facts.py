@@ -18,9 +18,11 @@ from edgetl.types import LayerInfo, Mistake
 
 __all__ = [
     "Accuracy",
+    "Adaptation",
     "Budget",
     "Candidate",
     "Facts",
+    "Paired",
     "Percentiles",
     "Recall",
     "Results",

@@ -170,7 +170,7 @@ def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[s
     notes += list(artifacts["check"].record["warnings"])
     notes += list(artifacts["train"].record.get("notes", ()))
     if "domain" in artifacts:
-        notes += list(artifacts["domain"].record["warnings"])
+        notes += [*artifacts["domain"].record["warnings"], *artifacts["adapt"].record["notes"]]
     if "calibrate" in artifacts:
         notes += list(artifacts["calibrate"].record["warnings"])
     return notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +14,9 @@ from edgetl.data import frames as target
 from edgetl.data.layout import Dataset
 from edgetl.errors import InputError
 from edgetl.pipeline import Artifact, Context, Stage
-from edgetl.stages import backbone, domain
+from edgetl.stages import backbone, domain, train
 from edgetl.stages.check import DATASET
 from edgetl.stages.ladder import Tuning
-from edgetl.stages.train import MALLOC
-from edgetl.transfer.methods.known import METHODS
 from edgetl.types import ADAPTATIONS, BuildSpec
 
 __all__ = ["NAME", "check", "stages", "tuning"]
@@ -26,39 +24,32 @@ __all__ = ["NAME", "check", "stages", "tuning"]
 NAME = "adapt"
 DEFAULT = next(iter(ADAPTATIONS))
 TRAINED = ("coral", "dann")
-"""These train the body on with the labelled pictures; the others take the network and the frames alone."""
+"""These train all weights on with the labelled pictures; the others take the network and the frames alone."""
+READ = ("epochs", "batch_size", "lr", "flip")
+"""What such a training reads of a request, beside the seed."""
 
 
 def check(spec: BuildSpec) -> None:
-    """Refuse a request whose methods do not go together.
+    """Refuse a way of adapting that is not known, or has nothing to adapt to.
 
     Raises
     ------
-    InputError : names what fits.
+    InputError : names those there are.
     """
     choice(spec.adapt_method, ADAPTATIONS, "--adapt-method")
-    if spec.adapt is None:
-        if spec.adapt_method != DEFAULT:
-            raise InputError(
-                f"--adapt-method {spec.adapt_method} has nothing to adapt to",
-                hint="--adapt DIR with frames of the place that the engine is for",
-            )
-        return
-    if spec.adapt_method in TRAINED and spec.method == "feature":
+    if spec.adapt is None and spec.adapt_method != DEFAULT:
         raise InputError(
-            f"--adapt-method {spec.adapt_method} trains the body, and --method feature keeps it frozen",
-            hint="--method full; or --adapt-method adabn, which takes new statistics and trains nothing",
+            f"--adapt-method {spec.adapt_method} has nothing to adapt to",
+            hint="--adapt DIR with frames of the place that the engine is for",
         )
 
 
-def stages(
-    spec: BuildSpec, source: Dataset, root: Path, scratch: Path, host: Mapping[str, str], threads: int
-) -> list[Stage]:
+def stages(spec: BuildSpec, source: Dataset, setting: train.Setting, before: Sequence[Stage]) -> list[Stage]:
     """The stages behind ``train`` that ``--adapt`` adds; none without it.
 
     Parameters
     ----------
-    source, root : the labelled pictures. scratch : where a killed training finds its last epoch again.
+    source : the labelled pictures. before : the stages up to ``train``.
 
     Raises
     ------
@@ -68,15 +59,14 @@ def stages(
         return []
     place = Path(spec.adapt)
     frames = target.scan(place, source, seed=spec.seed)
-    return [domain.stage(frames, place, source, root), _stage(spec, place, root, scratch, host, threads)]
+    made = [domain.stage(frames, place, source, setting.root), _stage(spec, place, setting)]
+    if spec.adapt_method in TRAINED and not any(stage.name == "fastpath" for stage in before):
+        made.insert(0, train.fast_path_stage(spec, setting))
+    return made
 
 
-def _stage(
-    spec: BuildSpec, place: Path, root: Path, scratch: Path, host: Mapping[str, str], threads: int
-) -> Stage:
+def _stage(spec: BuildSpec, place: Path, setting: train.Setting) -> Stage:
     trains = spec.adapt_method in TRAINED
-    base = METHODS[spec.method]
-    also = base.needs if trains else ()
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         told = isolate.call(
@@ -86,17 +76,16 @@ def _stage(
                 "trained": str(inputs["train"].path),
                 "path": inputs["fastpath"].record["choice"] if trains else {},
                 "dataset": str(inputs["check"].path / DATASET),
-                "root": str(root.resolve()),
+                "root": str(setting.root.resolve()),
                 "prepared": str(inputs["prepare"].path),
                 "domain": str(inputs[domain.NAME].path),
                 "frames_root": str(place.resolve()),
                 "frames": domain.adapted_to(inputs[domain.NAME]),
-                "given": {name: str(inputs[name].path) for name in also},
                 "out": str(out),
-                "state": str(scratch / digest.of_json(stage.key_parts(inputs))),
-                "threads": threads,
+                "state": str(setting.scratch / digest.of_json(stage.key_parts(inputs))),
+                "threads": setting.threads,
             },
-            env=MALLOC,
+            env=train.MALLOC,
             on_tick=ctx.advance,
         )
         count = inputs[domain.NAME].record["frames"]
@@ -105,20 +94,20 @@ def _stage(
             "method": spec.adapt_method,
             "frames": count,
             "history": told["history"],
+            "notes": told["notes"],
         }
 
     options: dict[str, Any] = {
         "method": spec.adapt_method,
         "seed": spec.seed,
-        "threads": threads,
-        "host": dict(host),
+        "threads": setting.threads,
+        "host": dict(setting.host),
     }
     needs: tuple[str, ...] = ("check", "prepare", "train", domain.NAME)
     if trains:
-        options["training"] = {name: getattr(spec, name) for name in ("method", *base.reads)}
-        needs = (*needs, "fastpath", *also)
-    tools = {**backbone.versions(spec), **(backbone.versions_of(*base.libraries) if trains else {})}
-    stage = Stage(NAME, 1, needs, options, tools, run)
+        options["training"] = {name: getattr(spec, name) for name in READ}
+        needs = (*needs, "fastpath")
+    stage = Stage(NAME, 1, needs, options, backbone.versions(spec), run)
     return stage
 
 
@@ -135,4 +124,4 @@ def _told(history: list[dict[str, Any]]) -> str:
         return ""
     if "entropy" in history[0]:
         return f" · entropy {history[0]['entropy']:.2f} to {history[-1]['entropy']:.2f} nats"
-    return f", {len(history)} epochs with the labelled pictures"
+    return f", {len(history)} epochs of all weights with the labelled pictures"

@@ -85,7 +85,7 @@ def norms(net: nn.Module, model: str) -> list[_BatchNorm]:
         has = f"it has {', '.join(kinds)}, which keep" if kinds else "it has no normalisation that keeps"
         raise InputError(
             f"{model} has no batch normalisation: {has} no statistics that could be taken on target frames",
-            hint="--method full --adapt-method coral (or dann) fits it; or a model with BatchNorm (mobilenet_v2)",
+            hint="--adapt-method coral or dann fits it; or a model with BatchNorm, such as mobilenet_v2 or resnet18",
         )
     return found
 

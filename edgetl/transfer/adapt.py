@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from edgetl.transfer import adabn, checkpoint, tent
 from edgetl.transfer.augment import Batches, normalise
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.fastpath import FastPath
-from edgetl.transfer.methods import choice
 from edgetl.transfer.methods.align import Aligned, Alignment
 from edgetl.transfer.methods.coral import Coral
 from edgetl.transfer.methods.dann import Dann
-from edgetl.transfer.trainer import Trainer
+from edgetl.transfer.methods.full import Full
+from edgetl.transfer.trainer import Progress, Trainer
 from edgetl.types import BuildSpec, Preprocess
 
 __all__ = ["ALIGNMENTS", "Labelled", "aligned", "run_json", "with_statistics"]
@@ -53,14 +53,14 @@ def aligned(
     preprocess: Preprocess,
     path: FastPath,
     state: Path,
-    given: Mapping[str, Path],
-) -> tuple[Net, list[dict[str, Any]]]:
-    """Train a network on with its method and the alignment of ``spec``; the last epoch's network, and each epoch.
+) -> tuple[Net, Progress]:
+    """Train all weights on, with the alignment of ``spec``; the last epoch's network, and what each epoch measured.
+
+    However the network was trained before: a body that stays as it is cannot be aligned.
 
     Parameters
     ----------
     frames : paths below ``frames_root``. state : where a killed training finds its last whole epoch.
-    given : folders of what the method reads besides.
     """
     size = min(spec.batch_size, len(source.paths), len(frames))
     batches = _batches(source.root, source.paths, source.labels, preprocess, spec, size)
@@ -72,7 +72,7 @@ def aligned(
         return path.place(normalise(pictures, preprocess))
 
     torch.manual_seed(spec.seed)  # of what the alignment adds
-    method = Aligned(choice.of(spec, given), alignment, targets, place, epochs=epochs, steps=len(batches))
+    method = Aligned(Full(spec.lr), alignment, targets, place, epochs=epochs, steps=len(batches))
     trainer = Trainer(
         net,
         method,
@@ -85,8 +85,7 @@ def aligned(
         state=state,
         keep_last=True,
     )
-    net, done = trainer.train()
-    return net, done.history
+    return trainer.train()
 
 
 def _batches(
@@ -138,7 +137,6 @@ def run_json(
     domain: str,
     frames_root: str,
     frames: list[str],
-    given: dict[str, str],
     out: str,
     state: str,
     threads: int,
@@ -156,9 +154,10 @@ def run_json(
     request = msgspec.convert(spec, BuildSpec)
     net, record = checkpoint.load(Path(trained))
     history: list[dict[str, Any]] = []
+    notes: list[str] = []
     if request.adapt_method in ALIGNMENTS:
         source = _source(Path(dataset), Path(root), Path(prepared))
-        net, history = aligned(
+        net, done = aligned(
             net,
             request,
             source,
@@ -167,8 +166,8 @@ def run_json(
             record.preprocess,
             msgspec.convert(path, FastPath),
             Path(state),
-            {name: Path(folder) for name, folder in given.items()},
         )
+        history, notes = done.history, [done.diverged] if done.diverged else []
     arrays = np.load(f"{domain}/train.npy", mmap_mode="r")
     history += with_statistics(net, request, arrays, record.preprocess)
     whole = msgspec.structs.replace(
@@ -178,7 +177,7 @@ def run_json(
     )
     checkpoint.save(net, whole, checkpoint.samples(Path(trained)), Path(out))
     shutil.rmtree(state, ignore_errors=True)
-    return {"history": history}
+    return {"history": history, "notes": notes}
 
 
 def _source(dataset: Path, root: Path, prepared: Path) -> Labelled:
