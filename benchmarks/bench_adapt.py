@@ -1,7 +1,7 @@
 """What adaptation to another place brings where no label is at hand there (E5): CIFAR-10 pictures in fog, and at night.
 
 Each seed draws labelled pictures and, among the others, frames without labels, puts the frames into that place, trains
-ResNet-20 on the labelled ones by ``--method full``, and adapts it by each of the product's ways. The test file, put into
+ResNet-20 on the labelled ones by ``--method full``, and adapts it by each of the ways. The test file, put into
 that place with other noise, judges; nothing saw it before. Seeds that are done are kept: the same command goes on.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,15 +22,14 @@ from edgetl.pipeline import Context, Progress, Silent, Stage
 from edgetl.report import result as results
 from edgetl.stages import (
     adapt,
+    adapted,
     backbone,
     bench,
     calibrate,
     check,
-    domain,
     explain,
     export,
     fuse,
-    gain,
     halve,
     learning,
     package,
@@ -143,11 +142,34 @@ def show_plan(spec: BuildSpec, *, cache: Path | None = None) -> list[dict[str, A
     for row in pipeline.plan(recipe.stages, store):
         if row.key is not None and not row.cached and not waiting:
             waiting = row.stage
-        changed = pipeline.changes(store.newest(row.stage), row.parts) if row.parts and not row.cached else []
+        changed = _changes(store.newest(row.stage), row.parts) if row.parts and not row.cached else []
         rows.append(
             {"stage": row.stage, "key": row.key, "cached": row.cached, "after": waiting, "changed": changed}
         )
     return rows
+
+
+def _changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
+    """One line for each part of a key that differs from the newest stored run of the stage."""
+    if old is None:
+        return ["never ran"]
+    lines = []
+    for part in ("version", "options", "tools", "inputs"):
+        before, after = old.get(part), msgspec.to_builtins(new[part])
+        if before == after:
+            continue
+        if not isinstance(after, dict) or not isinstance(before, dict):
+            lines.append(f"{part}: {before} -> {after}")
+            continue
+        for key in sorted({*before, *after}):
+            if before.get(key) != after.get(key):
+                lines.append(f"{part}.{key}: {_short(before.get(key))} -> {_short(after.get(key))}")
+    return lines or ["unchanged, but its entry is gone or damaged"]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _forced(spec: BuildSpec, stages: tuple[Stage, ...]) -> frozenset[str]:
@@ -206,12 +228,11 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     recipe = Recipe(spec, profile, (), candidates, pending, source, token)
     precision = _precision(recipe)
     setting = train.Setting(root, store.root / "training", host, _threads())
-    learned = _learning_stages(recipe, runs_on, setting, dataset)
-    adapted = adapt.stages(spec, dataset, setting, learned)
-    stages = [check.stage(dataset, root), *learned, *adapted, *_export_stages(recipe, batch)]
+    labels = dataset.labels_to_train_on()
+    stages = [check.stage(dataset, root), *_model_stages(recipe, batch, runs_on, setting, labels)]
     stages += _engine_stages(recipe, runs_on, host, precision)
-    if adapted:
-        stages.append(gain.stage(candidates, runs_on, host, batch, cast_first=_cast_first(profile)))
+    if spec.adapt is not None:
+        stages = adapted.weave(stages, spec, dataset, setting, runs_on, candidates)
     return replace(recipe, stages=tuple(stages))
 
 
@@ -227,33 +248,24 @@ def _precision(recipe: Recipe) -> str:
     return precision
 
 
-def _learning_stages(
+def _model_stages(
     recipe: Recipe,
+    batch: int | Literal["dynamic"],
     runs_on: DeviceProfile,
     setting: train.Setting,
-    dataset: layout.Dataset,
+    labels: Sequence[int],
 ) -> list[Stage]:
-    """From the backbone to the checkpoint."""
-    spec = recipe.spec
+    """From the backbone to the exported model."""
+    spec, cast_first = recipe.spec, recipe.profile.backend == "tensorrt"
     with_features = learning.reads_features(spec)
-    return [
-        backbone.stage(spec, with_features=with_features, cast_first=_cast_first(recipe.profile)),
+    stages = [
+        backbone.stage(spec, with_features=with_features, cast_first=cast_first),
         prepare.stage(setting.root),
-        *learning.stages(spec, setting, runs_on, dataset.labels_to_train_on()),
     ]
-
-
-def _export_stages(recipe: Recipe, batch: int | Literal["dynamic"]) -> list[Stage]:
-    spec, cast_first = recipe.spec, _cast_first(recipe.profile)
-    in_parts = spec.adapt is None and export.in_parts(spec.method, batch)
+    stages += learning.stages(spec, setting, runs_on, labels)
+    in_parts = export.in_parts(adapt.method_of(spec), batch)
     fused = [fuse.stage("export")] if spec.fused_head else []
-    trained = "train" if spec.adapt is None else adapt.NAME
-    return [export.stage(batch, from_backbone=in_parts, cast_first=cast_first, trained=trained), *fused]
-
-
-def _cast_first(profile: DeviceProfile) -> bool:
-    """Whether pixels go into a Cast at once (``export.export_classifier``)."""
-    return profile.backend == "tensorrt"
+    return [*stages, export.stage(batch, from_backbone=in_parts, cast_first=cast_first), *fused]
 
 
 def _engine_stages(
@@ -330,7 +342,6 @@ def _int8_stages(
 ) -> list[Stage]:
     """From the exported model to the quantized one that is compiled."""
     narrow, method = devices.narrow_weights(profile), spec.calib_method
-    shown = "prepare" if spec.adapt is None else domain.NAME
     typed = [halve.stage(refine.final(), runs_on, host)] if profile.backend == "tensorrt" else []
     if spec.fused_head:
         typed += [fuse.stage(refine.final()), fuse.stage("halve")]
@@ -340,8 +351,7 @@ def _int8_stages(
             method,
             spec.seed,
             select=spec.calib_select,
-            with_features=spec.method == "feature" and spec.adapt is None,
-            pictures_from=shown,
+            with_features=adapt.method_of(spec) == "feature",
         ),
         quantize.stage(profile.scheme, method, reduce_range=narrow),
         *refine.stages(
@@ -353,8 +363,7 @@ def _int8_stages(
             max_drop=max_drop,
             time_budget=spec.time_budget,
             seed=spec.seed,
-            tuning=adapt.tuning(spec, batch_of(spec.batch), _threads()),
-            pictures_from=shown,
+            tuning=refine.Tuning(batch_of(spec.batch), adapt.method_of(spec), spec.flip, _threads()),
         ),
         *typed,
     ]

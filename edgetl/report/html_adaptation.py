@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from edgetl import stats
-from edgetl.candidate import spoken
 from edgetl.report import pictures_accuracy
 from edgetl.report.html_facts import Adaptation, Facts, Paired
-from edgetl.report.html_parts import Card, Section, interval_text
+from edgetl.report.html_parts import Section
 from edgetl.report.pictures_accuracy import Share
 
-__all__ = ["cards", "sections"]
+__all__ = ["sections", "where"]
 
 
 def sections(facts: Facts) -> list[Section]:
@@ -18,35 +17,32 @@ def sections(facts: Facts) -> list[Section]:
     if found is None:
         return []
     note = "source: the labelled data's test images; bars are 95 % intervals of each, the sentence has the difference's"
-    drawn = pictures_accuracy.shares(_rows(found, facts.shipped), _title(found), "top-1, %", note)
+    drawn = pictures_accuracy.shares(_rows(found), _title(found), "top-1, %", note)
     return [Section("adaptation", "On the target", [drawn], [found.sentence, *found.lines])]
 
 
-def cards(facts: Facts) -> list[Card]:
-    """Accuracy on the target of what ships, where frames had labels."""
+def where(facts: Facts) -> str:
+    """What the accuracy of the bundle is of, after the word for accuracy; empty where it was fitted to nothing."""
     found = facts.results.adaptation
-    held = None if found is None else found.precision
-    if held is None:
-        return []
-    right = held.candidate_accuracy
-    interval = interval_text(stats.wilson(round(right * held.n), held.n), held.n)
-    return [Card(f"{100 * right:.1f} %", "top-1 on the target", interval)]
+    if found is None:
+        return ""
+    return " on the target" if found.gain is not None else " on the source; the target's is not known"
 
 
-def _rows(found: Adaptation, shipped: str) -> list[Share]:
-    rows = []
-    if found.gain is not None:
-        rows += _pair("target", found.gain)
-    if found.precision is not None and shipped != "f32":
-        right, n = found.precision.candidate_accuracy, found.precision.n
-        rows.append((f"target, {spoken(shipped)}", right, stats.wilson(round(right * n), n), True))
-    return rows + _pair("source", found.source)
+def _rows(found: Adaptation) -> list[Share]:
+    target = [] if found.gain is None else _pair("target", found.gain)
+    return target + _pair("source", found.source)
 
 
 def _pair(where: str, pair: Paired) -> list[Share]:
     told = (("before", pair.reference_accuracy), ("after", pair.candidate_accuracy))
     return [
-        (f"{where}, {when}", right, stats.wilson(round(right * pair.n), pair.n), False)
+        (
+            f"{where}, {when}",
+            right,
+            stats.wilson(round(right * pair.n), pair.n),
+            (where, when) == ("target", "after"),
+        )
         for when, right in told
     ]
 

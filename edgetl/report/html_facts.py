@@ -116,7 +116,6 @@ class Adaptation(msgspec.Struct, frozen=True):
     lines: tuple[str, ...]
     source: Paired
     gain: Paired | None = None
-    precision: Paired | None = None
 
 
 class Results(msgspec.Struct, frozen=True):

@@ -22,9 +22,8 @@ def cards(facts: Facts) -> list[Card]:
         interval = facts.interval(accuracy.shipped)
         detail = interval_text(interval, accuracy.n) if interval else ""
         label = "top-1 of a reference" if accuracy.reference_only else "top-1"
-        fitted = html_adaptation.cards(facts)
-        label += " where it was trained, not where it goes" if facts.results.adaptation else ""
-        found += [*fitted, Card(f"{100 * accuracy.shipped:.1f} %", label, detail)]
+        label += html_adaptation.where(facts)
+        found.append(Card(f"{100 * accuracy.shipped:.1f} %", label, detail))
     found.append(
         Card(ms(latency.p50), "p50 of one inference", f"p90 {ms(latency.p90)} · p99 {ms(latency.p99)}")
     )

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from edgetl import digest, isolate
 from edgetl.asked import choice
-from edgetl.data import frames as target
-from edgetl.data.layout import Dataset
 from edgetl.errors import InputError
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, domain, train
 from edgetl.stages.check import DATASET
-from edgetl.stages.ladder import Tuning
 from edgetl.types import ADAPTATIONS, BuildSpec
 
-__all__ = ["NAME", "check", "stages", "tuning"]
+__all__ = ["NAME", "TRAINED", "check", "method_of", "stage"]
 
 NAME = "adapt"
 DEFAULT = next(iter(ADAPTATIONS))
@@ -44,28 +41,13 @@ def check(spec: BuildSpec) -> None:
         )
 
 
-def stages(spec: BuildSpec, source: Dataset, setting: train.Setting, before: Sequence[Stage]) -> list[Stage]:
-    """The stages behind ``train`` that ``--adapt`` adds; none without it.
-
-    Parameters
-    ----------
-    source : the labelled pictures. before : the stages up to ``train``.
-
-    Raises
-    ------
-    InputError : the folder of frames is not usable.
-    """
-    if spec.adapt is None:
-        return []
-    place = Path(spec.adapt)
-    frames = target.scan(place, source, seed=spec.seed)
-    made = [domain.stage(frames, place, source, setting.root), _stage(spec, place, setting)]
-    if spec.adapt_method in TRAINED and not any(stage.name == "fastpath" for stage in before):
-        made.insert(0, train.fast_path_stage(spec, setting))
-    return made
+def method_of(spec: BuildSpec) -> str:
+    """What left the network that is exported: the method, or ``adapt``, after which no body is the backbone's."""
+    return spec.method if spec.adapt is None else NAME
 
 
-def _stage(spec: BuildSpec, place: Path, setting: train.Setting) -> Stage:
+def stage(spec: BuildSpec, place: Path, setting: train.Setting) -> Stage:
+    """Fit the checkpoint of ``train`` to the frames of ``domain``, which lie in ``place``."""
     trains = spec.adapt_method in TRAINED
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
@@ -82,7 +64,7 @@ def _stage(spec: BuildSpec, place: Path, setting: train.Setting) -> Stage:
                 "frames_root": str(place.resolve()),
                 "frames": domain.adapted_to(inputs[domain.NAME]),
                 "out": str(out),
-                "state": str(setting.scratch / digest.of_json(stage.key_parts(inputs))),
+                "state": str(setting.scratch / digest.of_json(made.key_parts(inputs))),
                 "threads": setting.threads,
             },
             env=train.MALLOC,
@@ -107,15 +89,8 @@ def _stage(spec: BuildSpec, place: Path, setting: train.Setting) -> Stage:
     if trains:
         options["training"] = {name: getattr(spec, name) for name in READ}
         needs = (*needs, "fastpath")
-    stage = Stage(NAME, 1, needs, options, backbone.versions(spec), run)
-    return stage
-
-
-def tuning(spec: BuildSpec, batch: int | Literal["dynamic"], threads: int) -> Tuning:
-    """How the ladder trains the checkpoint on that is exported; an adapted body is not exported in parts."""
-    if spec.adapt is None:
-        return Tuning(batch, spec.method, spec.flip, threads)
-    return Tuning(batch, f"{spec.method}, adapted", spec.flip, threads, trained=NAME)
+    made = Stage(NAME, 1, needs, options, backbone.versions(spec), run)
+    return made
 
 
 def _told(history: list[dict[str, Any]]) -> str:

@@ -25,13 +25,7 @@ SELECTIONS = sampling.SELECTIONS
 
 
 def stage(
-    samples: int,
-    method: str,
-    seed: int,
-    *,
-    select: str = "stratified",
-    with_features: bool = False,
-    pictures_from: str = "prepare",
+    samples: int, method: str, seed: int, *, select: str = "stratified", with_features: bool = False
 ) -> Stage:
     """Observe up to ``samples`` images of the train role.
 
@@ -40,43 +34,38 @@ def stage(
     select : ``stratified`` draws evenly over the classes; ``coverage`` takes those that leave no other far off in the
         space of features.
     with_features : there is a ``features`` stage to take them from; else the model's own are computed.
-    pictures_from : the stage that left the images, such as the target frames of an adapted network.
     """
     choosing = select == "coverage"
     ready = choosing and with_features
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
-        shown = inputs[pictures_from]
-        pictures = prepare.images(shown, "train")
+        pictures = prepare.images(inputs["prepare"], "train")
         model = inputs["export"].path / "model.onnx"
         if ready:
             drawn = sampling.coverage(np.load(inputs["features"].path / "train.npy", mmap_mode="r"), samples)
         elif choosing:
             drawn = sampling.coverage(penultimate(model, _singly(pictures, range(len(pictures)))), samples)
         else:
-            drawn = sampling.stratified(prepare.labels(shown, "train"), samples, seed)
+            drawn = sampling.stratified(prepare.labels(inputs["prepare"], "train"), samples, seed)
         stats = observe.observe(
             model, _singly(pictures, drawn), total=len(drawn), on_progress=ctx.advance, method=method
         )
         identity = statistics.identity(
-            model, shown.record["preprocess"], shown.digest, drawn.tolist(), method
+            model, inputs["prepare"].record["preprocess"], inputs["prepare"].digest, drawn.tolist(), method
         )
         statistics.save(stats, identity, out)
         found = review(stats)
+        shown = inputs["prepare"].record.get("train_is", "train split")
         return {
-            "summary": f"{counted(len(drawn), 'image')}, {_called(pictures_from)} · {found.summary()}",
+            "summary": f"{counted(len(drawn), 'image')}, {shown} · {found.summary()}",
             **msgspec.to_builtins(found),
             "method": method,
             "select": select,
         }
 
     options = {"samples": samples, "method": method, "seed": seed, "select": select}
-    reads = ("export", pictures_from, *(("features",) if ready else ()))
+    reads = ("export", "prepare", *(("features",) if ready else ()))
     return Stage("calibrate", 10, reads, options, observe.tools(), run)
-
-
-def _called(pictures_from: str) -> str:
-    return "train split" if pictures_from == "prepare" else "target frames"
 
 
 def _singly(pictures: npt.NDArray[Any], drawn: Iterable[int]) -> Iterator[npt.NDArray[Any]]:

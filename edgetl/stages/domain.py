@@ -19,10 +19,10 @@ from edgetl.runtime import preprocess as rule
 from edgetl.types import Preprocess
 from edgetl.words import counted
 
-__all__ = ["NAME", "adapted_to", "stage"]
+__all__ = ["NAME", "adapted_to", "measured", "stage"]
 
 NAME = "domain"
-LISTED = "frames.json"
+LISTED, MEASURED = "frames.json", "measured.json"
 SHOWN = 20
 
 
@@ -48,6 +48,7 @@ def stage(frames: Frames, root: Path, source: Dataset, source_root: Path) -> Sta
         np.save(out / "train.labels.npy", np.zeros(len(adapt), np.int64))
         np.save(out / "test.labels.npy", np.array([frame.label for frame in measure], np.int64))
         (out / LISTED).write_bytes(digest.canonical_json([frame.path for frame in adapt]))
+        (out / MEASURED).write_bytes(digest.canonical_json(measure))
         odd = target.shape_warning(target.typical_shape(source_root, source), target.middle(taken.shapes))
         return {
             "summary": _told(len(adapt), len(measure), len(taken.faults)),
@@ -67,6 +68,12 @@ def adapted_to(domain: Artifact) -> list[str]:
     """Paths of the frames that are adapted to, below the folder."""
     paths: list[str] = msgspec.json.decode((domain.path / LISTED).read_bytes())
     return paths
+
+
+def measured(domain: Artifact) -> list[Frame]:
+    """The labelled frames that nothing was adapted to, in the order of the ``test`` arrays."""
+    found: list[Frame] = msgspec.json.decode((domain.path / MEASURED).read_bytes(), type=list[Frame])
+    return found
 
 
 class _Taken:

@@ -17,9 +17,7 @@ __all__ = ["PARITY_IMAGES", "in_parts", "stage"]
 PARITY_IMAGES = 32
 
 
-def stage(
-    batch: int | Literal["dynamic"], *, from_backbone: bool, cast_first: bool = False, trained: str = "train"
-) -> Stage:
+def stage(batch: int | Literal["dynamic"], *, from_backbone: bool, cast_first: bool = False) -> Stage:
     """``model.onnx`` of the checkpoint.
 
     Parameters
@@ -27,14 +25,13 @@ def stage(
     from_backbone : the body was exported already and only its head is new: the head is put behind it, which saves a
         second run of the exporter. Parity is measured on the whole graph either way.
     cast_first : as TensorRT wants its pixels (``export.export_classifier``).
-    trained : the stage that left the checkpoint.
     """
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         from edgetl import export as exporter
         from edgetl.transfer import checkpoint
 
-        net, record = checkpoint.load(inputs[trained].path)
+        net, record = checkpoint.load(inputs["train"].path)
         model = out / "model.onnx"
         if from_backbone:
             head = np.load(inputs["train"].path / "head.npz")
@@ -63,7 +60,7 @@ def stage(
             "size_bytes": model.stat().st_size,
         }
 
-    needs = (trained, "prepare", *(("backbone",) if from_backbone else ()))
+    needs = ("train", "prepare", "backbone") if from_backbone else ("train", "prepare")
     options = {"batch": batch, **({"cast_first": True} if cast_first else {})}
     return Stage("export", 2, needs, options, versions_of("torch", "onnx", "onnxscript"), run)
 

@@ -115,14 +115,12 @@ class Tuning:
     ----------
     batch, method : of the export, and of the training before.
     flip : a mirrored picture is a picture. threads : of the training; they change its bits.
-    trained : the stage that left the checkpoint.
     """
 
     batch: int | Literal["dynamic"]
     method: str
     flip: bool
     threads: int
-    trained: str = "train"
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,6 @@ class Setting:
     profile : that engines are compiled for here, in int8.
     method : how the quantize stage made ranges. max_drop : budget in points of top-1.
     tuning : ``None`` where there is no checkpoint.
-    pictures_from : the stage that left the ``train`` pictures: those that INT8 is fitted to.
     """
 
     profile: DeviceProfile
@@ -143,11 +140,6 @@ class Setting:
     max_drop: float
     seed: int
     tuning: Tuning | None = None
-    pictures_from: str = "prepare"
-
-    def arrays(self, role: Role) -> str:
-        """The stage that left the pictures of a role; those that judge have labels, and are always the source's."""
-        return self.pictures_from if role == "train" else "prepare"
 
 
 @dataclass(frozen=True)
@@ -269,11 +261,11 @@ class Ladder:
 
     def pictures(self, role: Role) -> Array:
         """What the network reads, (N, ...)."""
-        return prepare.images(self.inputs[self.setting.arrays(role)], role)
+        return prepare.images(self.inputs["prepare"], role)
 
     def labels(self, role: Role) -> Array:
         """Class indices, (N,)."""
-        return prepare.labels(self.inputs[self.setting.arrays(role)], role)
+        return prepare.labels(self.inputs["prepare"], role)
 
     def recalibrate(self, model: Path) -> Variant:
         """Another float model, observed on the pictures that the exported one was calibrated with."""

@@ -25,7 +25,7 @@ from edgetl.quantize import fused_reference
 from edgetl.report.result import Outcome
 from edgetl.runtime import archive, bundle
 from edgetl.runtime.prediction import PROBABILITIES, as_logits
-from edgetl.stages import bench, explain, fuse, prepare, refine, search, verify
+from edgetl.stages import bench, explain, fuse, judge, prepare, refine, search, verify
 from edgetl.types import BuildSpec
 
 __all__ = ["Written", "check_place", "write"]
@@ -147,7 +147,7 @@ def _write_golden(file: Path, artifacts: Mapping[str, Artifact], shipped: str, f
     ----------
     fused : the model of an engine that is still to be built, with a head that no engine here runs.
     """
-    pictures = prepare.images(artifacts["prepare"], "test")
+    pictures = prepare.images(artifacts.get(judge.NAME, artifacts["prepare"]), "test")
     rows = np.unique(np.linspace(0, len(pictures) - 1, min(GOLDEN_IMAGES, len(pictures))).astype(int))
     inputs = np.ascontiguousarray(pictures[rows])
     logits = verify.logits(artifacts[f"verify:{shipped}"], "test")[rows]
@@ -172,6 +172,7 @@ def _facts(
     card = models.find(spec.model)
     pending = outcome.data.get("pending")
     checked = artifacts["check"].record
+    tested = artifacts[judge.NAME].record["role_digests"] if judge.NAME in artifacts else {}
     return bundle.Manifest(
         schema=bundle.SCHEMA,
         name=name,
@@ -184,7 +185,7 @@ def _facts(
         method=spec.method,
         training=dict(outcome.data["training"]),
         seed=spec.seed,
-        data={"all": checked["data_digest"], **checked["role_digests"]},
+        data={"all": checked["data_digest"], **checked["role_digests"], **tested},
         versions=_versions(),
         caller_commit=_commit(),
         weights_licence=(card.licence or None) if card and spec.weights == "DEFAULT" else None,

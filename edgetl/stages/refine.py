@@ -41,7 +41,6 @@ def stages(
     time_budget: float,
     seed: int,
     tuning: Tuning | None = None,
-    pictures_from: str = "prepare",
 ) -> list[Stage]:
     """One stage a rung, after ``quantize`` and ``verify:f32``.
 
@@ -50,8 +49,7 @@ def stages(
     profile : that the engine is compiled for here. scheme, method, reduce_range : of the quantize stage.
     max_drop : budget in points of top-1.
     time_budget : seconds for all rungs that run; no part of a key, for a rung that was cut is not reused.
-    tuning : there is a stage with a checkpoint, and how it is trained on.
-    pictures_from : the stage that left what the calibrate stage observed.
+    tuning : there is a ``train`` stage with a checkpoint, and how it is trained on.
     """
     setting = Setting(
         msgspec.structs.replace(profile, precision="int8"),
@@ -60,7 +58,6 @@ def stages(
         max_drop,
         seed,
         tuning,
-        pictures_from,
     )
     options: dict[str, Any] = {
         "host": dict(host),
@@ -77,10 +74,9 @@ def stages(
     before = "quantize"
     for rung in RUNGS:
         needs: tuple[str, ...] = ("export", "prepare", "calibrate", "verify:f32", before)
-        needs += () if pictures_from == "prepare" else (pictures_from,)
         run = _stage_function(rung, before, setting, deadline)
         if rung == "tune" and tuning is not None:
-            needs, options = (*needs, tuning.trained), {**options, "tuning": asdict(tuning)}
+            needs, options = (*needs, "train"), {**options, "tuning": asdict(tuning)}
             tools = {**tools, **versions_of("torch", "onnxscript")}
         made.append(Stage(f"refine:{rung}", 5, needs, options, tools, run))
         before = f"refine:{rung}"

@@ -39,8 +39,8 @@ def try_tuning(ladder: Ladder) -> str:
     done, steps = isolate.call(
         "edgetl.transfer.qat:run_json",
         {
-            "trained": str(ladder.inputs[setting.tuning.trained].path),
-            "prepared": str(ladder.inputs[setting.arrays("train")].path),
+            "trained": str(ladder.inputs["train"].path),
+            "prepared": str(ladder.inputs["prepare"].path),
             "out": str(tuned),
             "integers": integers,
             "flip": setting.tuning.flip,

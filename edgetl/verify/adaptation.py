@@ -23,10 +23,9 @@ class Adaptation(Record, frozen=True, kw_only=True):
     method : how it was adapted. frames : what it was adapted to.
     gain : f32 before against f32 after, on labelled target frames that nothing was adapted to; its ``drop_pt`` is
         what was lost. ``None`` where no frame has a label.
-    precision : f32 after against what ships, on the same frames.
     gain_pt, gain_ci95_pt : of ``gain``, in points of top-1 that were won.
     changed : share of target frames whose answer changed. same_shipped : share that what ships answers as f32 does.
-    source : f32 before against f32 after, on the test images of the labelled data.
+    source : f32 before against what ships, on the test images of the labelled data.
     verdict : ``gain`` and ``negative`` are proven by the interval; ``unproven`` is neither; ``unknown`` without labels.
     """
 
@@ -37,7 +36,6 @@ class Adaptation(Record, frozen=True, kw_only=True):
     changed: float
     same_shipped: float
     gain: PairedResult | None = None
-    precision: PairedResult | None = None
     gain_pt: float | None = None
     gain_ci95_pt: tuple[float, float] | None = None
     verdict: Verdict = "unknown"
@@ -82,22 +80,14 @@ def _sentence(found: Adaptation) -> str:
 
 def _lines(found: Adaptation) -> list[str]:
     lines = []
-    if found.precision is not None and found.shipped != "f32":
-        held = found.precision
-        low, high = held.drop_ci95_pt
-        lines.append(
-            f"{spoken(found.shipped)} on the target {100 * held.candidate_accuracy:.1f} %: "
-            f"{held.drop_pt:+.1f} points lost against f32, 95 % interval [{low:+.1f}, {high:+.1f}]"
-        )
-    elif found.shipped != "f32":
-        lines.append(
-            f"{spoken(found.shipped)} answers as f32 on {100 * found.same_shipped:.1f} % of the target frames"
-        )
-    source = found.source
-    lines.append(
-        f"the table is of the labelled data's test images: {100 * source.reference_accuracy:.1f} % before, "
-        f"{100 * source.candidate_accuracy:.1f} % after; this engine is for the target"
+    if found.shipped != "f32":
+        same = 100 * found.same_shipped
+        lines.append(f"{spoken(found.shipped)} answers as f32 on {same:.1f} % of the target frames")
+    told = (
+        f"the labelled data's test images: {100 * found.source.reference_accuracy:.1f} % before, "
+        f"{100 * found.source.candidate_accuracy:.1f} % now; this engine is for the target"
     )
+    lines.append(told if found.gain is not None else f"accuracy is on {told}")
     if found.verdict == "negative":
         lines.append("without --adapt the engine would be better there; or try another --adapt-method")
     return lines
