@@ -34,9 +34,10 @@ NAME = "resnet20_cifar10"
 SEEDS = 5
 PLACES = {"fog": "fog", "night": "low_light"}
 SEVERITY = 4
-LABELLED, SELECT = 800, 100
+LABELLED, SELECT = 640, 100
 """Pictures that train, and that choose the epoch; all others of the train file are frames of the place."""
-EPOCHS = 8
+EPOCHS, ALIGNING = 6, 5
+"""Of the training, and of the alignments behind it."""
 LEAST = 5.0
 """Points that the best way has to bring."""
 RESAMPLES = 4000
@@ -108,7 +109,7 @@ def adapted(net: Net, spec: BuildSpec, source: Labelled, folder: Path, frames: A
     return made
 
 
-def one_seed(data: Path, seed: int, epochs: int, frames: int | None = None) -> Right:
+def one_seed(data: Path, seed: int, epochs: tuple[int, int], frames: int | None = None) -> Right:
     """What each way recognises in each place."""
     pictures, labels = _cifar.pictures(data / "cls_cifar10/train.npz")
     tested, answers = _cifar.pictures(data / "cls_cifar10/test.npz")
@@ -122,14 +123,13 @@ def one_seed(data: Path, seed: int, epochs: int, frames: int | None = None) -> R
         source = Labelled(
             root, written(root, pictures[rows]), labels[rows].tolist(), (pictures[held], labels[held])
         )
-        spec = BuildSpec(data="", seed=seed, epochs=epochs)
-        net = trained(weights, source, spec, home / "state")
+        net = trained(weights, source, BuildSpec(data="", seed=seed, epochs=epochs[0]), home / "state")
         for place in PLACES:
             seen, judged = put(pictures[others[:frames]], place, seed), put(tested, place, 1000 + seed)
             written(home / place, seen)
             found[f"{place}/before"] = recognised(net, judged, answers)
             for way in ADAPTATIONS:
-                asked = BuildSpec(data="", seed=seed, epochs=epochs, adapt_method=way)
+                asked = BuildSpec(data="", seed=seed, epochs=epochs[1], adapt_method=way)
                 made = adapted(net, asked, source, home / place, seen, home / f"state-{place}-{way}")
                 found[f"{place}/{way}"] = recognised(made, judged, answers)
                 gain = len(found[f"{place}/{way}"]) - len(found[f"{place}/before"])
@@ -188,12 +188,12 @@ def main() -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     count = len(_cifar.pictures(data / "cls_cifar10/test.npz")[1])
     if options.quick:
-        done = {"0": one_seed(data, 0, epochs=1, frames=64)}
+        done = {"0": one_seed(data, 0, epochs=(1, 1), frames=64)}
     else:
         done = json.loads(KEPT.read_text()) if KEPT.exists() else {}
         for seed in range(SEEDS):
             if str(seed) not in done:
-                done[str(seed)] = one_seed(data, seed, EPOCHS)
+                done[str(seed)] = one_seed(data, seed, (EPOCHS, ALIGNING))
                 KEPT.write_text(json.dumps(done))
     results = Results("adapt", quick=options.quick, also=("torch", "torchvision"))
     seeds = [done[str(seed)] for seed in range(1 if options.quick else SEEDS)]
