@@ -185,6 +185,7 @@ def main() -> None:
     data = shared_data()
     if data is None:
         raise SystemExit("set EDGETL_SHARED to the folder above data/")
+    torch.set_num_threads(1)  # small layers: a second thread mostly waits, and its number would change bits
     torch.use_deterministic_algorithms(True, warn_only=True)
     count = len(_cifar.pictures(data / "cls_cifar10/test.npz")[1])
     if options.quick:
