@@ -60,6 +60,7 @@ def test_plan_says_that_another_budget_does_not_retrain(built: Built, edgetl: Ed
     again = {row["stage"] for row in plan.data["stages"] if not row["cached"]}
     assert {stage.partition(":")[0] for stage in again} <= {
         "refine",
+        "search",
         "compile",
         "explain",
         "verify",
