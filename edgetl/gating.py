@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -64,7 +65,8 @@ def compare(
 
     Raises
     ------
-    InputError : not one baseline a candidate, or a file that is no measurement. BundleError : a byte differs.
+    InputError : not one baseline a candidate, no time to measure in, or a file that is no measurement.
+    BundleError : a byte differs.
     NotComparable : device, shape, threads or, of a stored baseline, host differ. EnvironmentLacks : an engine is
         pending, energy has no source, or the disk refuses.
     """
@@ -73,6 +75,8 @@ def compare(
             f"{len(candidates)} candidates and {len(baselines)} baselines: every candidate takes one",
             hint="edgetl gate A B --baseline A0 --baseline B0",
         )
+    if not 0 < rule.seconds < math.inf:
+        raise InputError(f"--time-budget {rule.seconds:g} s is not a time above 0", hint="--time-budget 5m")
     limits.check(bounds)
     with out_of_space(out):
         out.mkdir(parents=True, exist_ok=True)

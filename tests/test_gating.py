@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -199,6 +200,16 @@ def test_each_candidate_takes_a_baseline(place: Path, tmp_path: Path) -> None:
         gating.compare(
             [place, place], [place], Rule(), Limits(), out=tmp_path, progress=Silent(), draw=Machine()
         )
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan])
+def test_a_gate_without_time_is_refused_before_anything_is_written(
+    place: Path, tmp_path: Path, seconds: float
+) -> None:
+    rule, out = Rule(seconds=seconds), tmp_path / "gate"
+    with pytest.raises(InputError, match="not a time above 0"):
+        gating.compare([place], [place], rule, Limits(), out=out, progress=Silent(), draw=Machine())
+    assert not out.exists()
 
 
 def test_several_models_have_a_verdict_and_a_picture_each(place: Path, tmp_path: Path) -> None:
