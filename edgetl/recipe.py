@@ -216,7 +216,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     if spec.fused_head:
         target.check_fused(profile, pending=pending is not None)
     source = demo.write(store.root / "demo") if spec.data == "demo" else Path(spec.data)
-    dataset = layout.scan(source, seed=spec.seed)
+    dataset = layout.scan(source, seed=spec.seed, reading=spec.reading())
     root = layout.source_root(source)
     host = devices.host_fingerprint()
     candidates = target.candidates(profile, target.other_backends(spec, profile), pending=pending is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Literal
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 __all__ = [
     "PERCENTILES",
     "ROLES",
+    "USUAL",
     "BuildSpec",
     "Engine",
     "LatencyBudget",
@@ -16,6 +18,7 @@ __all__ = [
     "Mistake",
     "Percentile",
     "Preprocess",
+    "Reading",
     "Record",
     "Role",
     "TensorSpec",
@@ -69,6 +72,35 @@ class Preprocess(Record, frozen=True, kw_only=True):
         scale = tuple(1.0 / (255.0 * s) for s in self.std)
         shift = tuple(-m / s for m, s in zip(self.mean, self.std))
         return scale, shift
+
+
+class Reading(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """How labelled pictures are read from their source, so that a later command reads them in the same way.
+
+    Attributes
+    ----------
+    path_column, label_column, role_column : of a table; ``None`` takes the first of the usual names.
+    group_by : column of a table, or ``regex:PATTERN`` with one group, searched in each path: pictures with one value
+        of it stay in one role. ``None``: each picture stands for itself.
+    """
+
+    path_column: str | None = None
+    label_column: str | None = None
+    role_column: str | None = None
+    group_by: str | None = None
+
+    def as_options(self) -> str:
+        """What asks for it on a command line, with a blank before each option.
+
+        >>> Reading(label_column="grade").as_options()
+        ' --label-column grade'
+        """
+        told = msgspec.to_builtins(self)
+        return "".join(f" --{name.replace('_', '-')} {shlex.quote(value)}" for name, value in told.items())
+
+
+USUAL = Reading()
+"""Tables by the usual names, and every picture for itself."""
 
 
 class LayerInfo(Record, frozen=True, kw_only=True):
@@ -147,6 +179,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     Attributes
     ----------
     data : image folder, CSV file, or ``demo``.
+    path_column, label_column, role_column, group_by : how it is read (``Reading``).
     device : name of a device profile; ``devices_file`` adds profiles of the user's own.
     model : torchvision name, ``timm/NAME``, ``tiny`` or ``package.module:factory``.
     weights : ``DEFAULT``, a file, or ``none``.
@@ -174,6 +207,10 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     """
 
     data: str
+    path_column: str | None = None
+    label_column: str | None = None
+    role_column: str | None = None
+    group_by: str | None = None
     device: str = "local"
     devices_file: str | None = None
     model: str = "mobilenet_v2"
@@ -208,3 +245,12 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     instances: int = 12
     fused_head: bool = False
     hosts: tuple[str, ...] = ()
+
+    def reading(self) -> Reading:
+        """How the data is read."""
+        return Reading(
+            path_column=self.path_column,
+            label_column=self.label_column,
+            role_column=self.role_column,
+            group_by=self.group_by,
+        )

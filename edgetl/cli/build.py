@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import options, progress, remote
+from edgetl.cli import data_options, options, progress, remote
 from edgetl.cli.answer import end
 from edgetl.home import cache_folder
 
@@ -28,6 +28,10 @@ Build a verified engine from labelled pictures.
 
 def build(
     data: options.Data,
+    path_column: data_options.PathColumn = None,
+    label_column: data_options.LabelColumn = None,
+    role_column: data_options.RoleColumn = None,
+    group_by: data_options.GroupBy = None,
     device: options.Device = "local",
     model: options.Model = "mobilenet_v2",
     weights: options.Weights = "DEFAULT",
@@ -120,6 +124,10 @@ def build(
 
     spec = BuildSpec(
         data=data,
+        path_column=path_column,
+        label_column=label_column,
+        role_column=role_column,
+        group_by=group_by,
         device=device,
         devices_file=str(devices) if devices else None,
         model=model,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import options, progress
+from edgetl.cli import data_options, options, progress
 from edgetl.cli.answer import Told, give
 from edgetl.errors import InputError
 from edgetl.home import cache_folder
@@ -82,6 +82,10 @@ def verify(
             help="Measure the accuracy again on the test images of this data.",
         ),
     ] = None,
+    path_column: data_options.PathColumn = None,
+    label_column: data_options.LabelColumn = None,
+    role_column: data_options.RoleColumn = None,
+    group_by: data_options.GroupBy = None,
     max_drop: options.MaxDrop = None,
     diagnose: Annotated[
         bool,
@@ -92,8 +96,12 @@ def verify(
     strict: options.Strict = False,
     as_json: options.Json = False,
 ) -> None:
-    """Prove a bundle: digests, golden vectors and, with --data, the accuracy of the compiled engine."""
+    """Prove a bundle: digests, golden vectors and, with --data, the accuracy of the compiled engine.
+
+    The columns and the grouping are those of the build where none are given.
+    """
     from edgetl import bundles
+    from edgetl.types import Reading
 
     found = bundles.verify(
         bundle,
@@ -103,6 +111,9 @@ def verify(
         strict=strict,
         demo_folder=cache_folder() / "demo",
         on_note=lambda text: None if as_json else print(text, file=sys.stderr),
+        reading=Reading(
+            path_column=path_column, label_column=label_column, role_column=role_column, group_by=group_by
+        ),
     )
     give(found, as_json=as_json)
 

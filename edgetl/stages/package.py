@@ -183,6 +183,7 @@ def _facts(
         method=spec.method,
         seed=spec.seed,
         data={"all": checked["data_digest"], **checked["role_digests"]},
+        reading=spec.reading(),
         versions=_versions(),
         caller_commit=_commit(),
         weights_licence=(card.licence or None) if card and spec.weights == "DEFAULT" else None,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgetl import digest, isolate
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, prepare
-from edgetl.stages.check import DATASET
+from edgetl.stages.check import DATASET, groups_of
 from edgetl.types import BuildSpec, Preprocess
 
 __all__ = ["fast_path_stage", "feature_stage", "full_stage"]
@@ -39,7 +39,8 @@ def feature_stage(spec: BuildSpec) -> Stage:
         classes = inputs["check"].record["classes"]
         train = np.load(inputs["features"].path / "train.npy")
         targets = prepare.labels(inputs["prepare"], "train")
-        head = feature.fit_head(train, targets, len(classes), spec.seed)
+        groups = groups_of(inputs["check"], "train")
+        head = feature.fit_head(train, targets, len(classes), spec.seed, groups=groups)
         held = np.load(inputs["features"].path / "select.npy")
         right = (held @ head.weight.T + head.bias).argmax(axis=1) == prepare.labels(
             inputs["prepare"], "select"
