@@ -30,7 +30,7 @@ from edgetl.runtime import Bundle, Predictor, archive, load, open_bundle
 from edgetl.runtime import preprocess as rule
 from edgetl.stages.explain import int8_share
 from edgetl.types import USUAL, LatencyBudget, LayerInfo, Preprocess, Reading
-from edgetl.verify import budget
+from edgetl.verify import budget, decision
 from edgetl.verify import diagnose as diagnosis
 from edgetl.verify.accuracy import logits_of, logits_of_model, paired, per_class_recall
 
@@ -160,15 +160,21 @@ def _accuracy(
         "at_build": before["shipped"],
         "per_class_recall": recall.rows,
     }
+    told = decision.measured(bundle, labels, reference, shipped, same)
+    found["accuracy"] |= told.data
     lines += [
         f"  accuracy   {100 * result.candidate_accuracy:.1f} % on {result.n} images, "
         f"f32 {100 * result.reference_accuracy:.1f} %, at the build {100 * before['shipped']:.1f} %",
         f"             {verdict.sentence}",
         f"             {recall.sentence}",
+        *told.lines,
     ]
-    failure = _verdict_failure(verdict, result.candidate_accuracy, before["shipped"], result.n, strict, same)
+    failure = (
+        _verdict_failure(verdict, result.candidate_accuracy, before["shipped"], result.n, strict, same)
+        or told.failure
+    )
     if diagnose:
-        told = diagnosis.diagnose(
+        named = diagnosis.diagnose(
             lambda images, normalisation: _f32_logits(bundle, images, normalisation),
             pictures,
             labels,
@@ -176,13 +182,13 @@ def _accuracy(
             classes=bundle.labels,
             at_build=before["fp32"],
         )
-        found["diagnosis"] = msgspec.to_builtins(told)
-        lines += told.lines()
-        if told.mistake is not None or (failure is not None and verdict.verdict != "over"):
-            failure = GateFailed(told.sentence, hint=told.hint)
+        found["diagnosis"] = msgspec.to_builtins(named)
+        lines += named.lines()
+        if named.mistake is not None or (failure is not None and verdict.verdict != "over"):
+            failure = GateFailed(named.sentence, hint=named.hint)
         elif failure is not None:  # the float model has it right, so it is no wrong input
             lines.append(
-                f"             f32 answers {100 * told.accuracy:.1f} %: it is the precision that loses"
+                f"             f32 answers {100 * named.accuracy:.1f} %: it is the precision that loses"
             )
             failure = GateFailed(
                 verdict.sentence,

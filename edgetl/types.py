@@ -16,6 +16,8 @@ __all__ = [
     "LatencyBudget",
     "LayerInfo",
     "Mistake",
+    "Objective",
+    "OperatingPoint",
     "Percentile",
     "Preprocess",
     "Reading",
@@ -140,6 +142,38 @@ class Mistake(Record, frozen=True, kw_only=True):
     true_probability: float
 
 
+class Objective(Record, frozen=True, kw_only=True):
+    """What a threshold between two classes is chosen for; ``at`` is the least recall or precision, else ``None``."""
+
+    metric: Literal["recall", "precision", "f1", "balanced-accuracy"]
+    at: float | None = None
+
+    def __str__(self) -> str:
+        """As it is asked for.
+
+        >>> str(Objective(metric="recall", at=0.95))
+        'recall@0.95'
+        """
+        return self.metric if self.at is None else f"{self.metric}@{self.at:g}"
+
+
+class OperatingPoint(Record, frozen=True, kw_only=True):
+    """From which probability on an engine of two classes answers the positive one.
+
+    Attributes
+    ----------
+    positive : the class. threshold : its least probability, above 0 and up to 1.
+    objective : what it was chosen for, as ``--optimize`` has it.
+    images, positives : select images that it was chosen on, and how many of them are of that class.
+    """
+
+    positive: str
+    threshold: float
+    objective: str
+    images: int
+    positives: int
+
+
 class Engine(Record, frozen=True, kw_only=True):
     """A compiled network for one device: files in a folder, with this record beside them as ``engine.json``.
 
@@ -188,6 +222,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     image_size : side of the engine's input in pixels; ``None`` takes the model's own.
     crop : centre square kept, as a fraction of the short side; ``None`` takes the model's own.
     batch : batch size of the engine, or ``dynamic``.
+    imbalance : what training does about classes of unequal size: ``auto``, ``weights``, ``sampling`` or ``none``.
     max_drop : accuracy budget in points of top-1; ``None`` takes the profile's, infinity lifts it.
     max_latency : latency budget of the engine alone; ``None`` takes those of the profile.
     backend : ``None`` is the profile's; ``auto`` lets the fastest of those that run here win; or a name.
@@ -196,6 +231,9 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     calib_samples : images from the train role to calibrate with.
     calib_select : how those are chosen: ``stratified`` or ``coverage``.
     calib_method : how ranges are made from statistics.
+    optimize : what the decision threshold of two classes is chosen for: ``recall@R``, ``precision@P``, ``f1`` or
+        ``balanced-accuracy``; ``None`` answers the likelier class.
+    positive : the class that it is about; ``None`` takes the one with fewer pictures to train on.
     strict : a drop that is within the budget but not proven ends with exit code 3.
     require_engine : a pending engine is an error.
     offline : no download, ever.
@@ -224,6 +262,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     batch_size: int = 32
     lr: float | None = None
     flip: bool = True
+    imbalance: str = "auto"
     batch: str = "1"
     max_drop: float | None = None
     max_latency: LatencyBudget | None = None
@@ -234,6 +273,8 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     calib_select: str = "stratified"
     calib_method: str = "default"
     seed: int = 0
+    optimize: str | None = None
+    positive: str | None = None
     strict: bool = False
     require_engine: bool = False
     offline: bool = False

@@ -64,6 +64,7 @@ def build(
     batch_size: options.BatchSize = 32,
     lr: options.LearningRate = None,
     flip: options.Flip = True,
+    imbalance: data_options.Imbalance = "auto",
     batch: options.Batch = "1",
     calib_samples: options.CalibSamples = 300,
     calib_select: options.CalibSelect = "stratified",
@@ -82,6 +83,8 @@ def build(
             "--instances", min=2, metavar="N", help="Fresh engine instances the latency comparison draws."
         ),
     ] = 12,
+    optimize: data_options.Optimize = None,
+    positive: data_options.Positive = None,
     strict: options.Strict = False,
     require_engine: Annotated[
         bool, typer.Option("--require-engine", help="Exit 5 where the engine can only be built elsewhere.")
@@ -141,6 +144,7 @@ def build(
         batch_size=batch_size,
         lr=lr,
         flip=flip,
+        imbalance=imbalance,
         batch=batch,
         max_drop=options.drop_budget(max_drop),
         max_latency=None if max_latency is None else asked.latency_budget(max_latency),
@@ -151,6 +155,8 @@ def build(
         calib_select=calib_select,
         calib_method=calib_method,
         seed=seed,
+        optimize=optimize,
+        positive=positive,
         strict=strict,
         require_engine=require_engine,
         offline=offline,

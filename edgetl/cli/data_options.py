@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["GroupBy", "LabelColumn", "PathColumn", "RoleColumn"]
+__all__ = ["GroupBy", "Imbalance", "LabelColumn", "Optimize", "PathColumn", "Positive", "RoleColumn"]
 
 PathColumn = Annotated[
     str | None,
@@ -39,5 +39,31 @@ GroupBy = Annotated[
         metavar="COLUMN|regex:PATTERN",
         help="Pictures that share this stay in one role: a CSV's column, or what a pattern's one group finds in each "
         "path, such as 'regex:(patient\\d+)_'.",
+    ),
+]
+Imbalance = Annotated[
+    str,
+    typer.Option(
+        "--imbalance",
+        metavar="auto|weights|sampling|none",
+        help="What training does about classes of unequal size: weights in the loss, or as many pictures of each; auto "
+        "weighs from 3 to 1 on.",
+    ),
+]
+Optimize = Annotated[
+    str | None,
+    typer.Option(
+        "--optimize",
+        metavar="recall@R|precision@P|f1|balanced-accuracy",
+        help="Of two classes: choose the decision threshold on the select images, by the engine that ships, and carry "
+        "it in the bundle (default: the likelier class).",
+    ),
+]
+Positive = Annotated[
+    str | None,
+    typer.Option(
+        "--positive",
+        metavar="CLASS",
+        help="The class that --optimize is about (default: the one with fewer pictures to train on).",
     ),
 ]

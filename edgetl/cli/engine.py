@@ -32,12 +32,15 @@ def predict(
     as_json: options.Json = False,
 ) -> None:
     """Classify pictures with a bundle; needs neither torch nor onnx."""
+    import msgspec
+
     from edgetl import runtime
     from edgetl.data.layout import pictures_in
 
     files = [file for place in pictures for file in pictures_in(place)]
     found, refused = [], []
     with runtime.load(bundle) as predictor:
+        point = predictor.bundle.manifest.operating_point
         for file in files:
             try:
                 found.append((file, predictor.predict(file, top_k=top_k)))
@@ -56,10 +59,13 @@ def predict(
             for file, answer in found
         ]
         rows += [{"path": str(file), "error": error.problem} for file, error in refused]
-        print(json.dumps({"results": rows}, ensure_ascii=False))
+        told = {"results": rows} | ({"operating_point": msgspec.to_builtins(point)} if point else {})
+        print(json.dumps(told, ensure_ascii=False))
         raise Told(InputError.exit_code if refused else 0)
+    if point is not None:
+        print(f"{point.positive} from {100 * point.threshold:.1f} % on ({point.objective})", file=sys.stderr)
     for file, answer in found:
-        others = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top_k[1:])
+        others = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top_k if label != answer.label)
         print(
             f"{file}: {answer.label} {100 * answer.probability:.1f} %" + (f"   ({others})" if others else "")
         )

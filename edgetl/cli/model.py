@@ -88,6 +88,7 @@ def train(
     batch_size: options.BatchSize = 32,
     lr: options.LearningRate = None,
     flip: options.Flip = True,
+    imbalance: data_options.Imbalance = "auto",
     seed: options.Seed = 0,
     offline: options.Offline = False,
     out: options.Out = Path("checkpoint"),
@@ -115,6 +116,7 @@ def train(
         batch_size=batch_size,
         lr=lr,
         flip=flip,
+        imbalance=imbalance,
         seed=seed,
         offline=offline,
     )

@@ -33,6 +33,7 @@ class Batches:
     ----------
     root : where the pictures are. paths, labels : of the train role.
     flip : mirror half of them.
+    odds : of drawing a picture of each class, which may then come more than once an epoch; empty: each comes once.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Batches:
         batch_size: int,
         flip: bool,
         seed: int,
+        odds: Sequence[float] = (),
     ) -> None:
         self._root = root
         self._paths = list(paths)
@@ -53,6 +55,8 @@ class Batches:
         self._size = batch_size
         self._flip = flip
         self._seed = seed
+        drawn = np.array([odds[label] for label in labels] if odds else [1.0] * len(self._paths))
+        self._odds = drawn / drawn.sum() if odds else None
         self._kept: dict[int, Image] = {}
         self._bytes = 0
         self._jitter = v2.ColorJitter(brightness=JITTER, contrast=JITTER, saturation=JITTER)
@@ -65,7 +69,8 @@ class Batches:
 
         A last batch that is not full is left out: batch norm over a handful of pictures is noise.
         """
-        order = np.random.default_rng([self._seed, number]).permutation(len(self._paths))
+        rng, count = np.random.default_rng([self._seed, number]), len(self._paths)
+        order = rng.permutation(count) if self._odds is None else rng.choice(count, count, p=self._odds)
         full = [order[start * self._size : (start + 1) * self._size] for start in range(len(self))]
         with ThreadPoolExecutor(WORKERS) as pool:
             jobs = [pool.submit(self._picture, number, int(index)) for index in full[0]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = ["Head", "fit_head"]
 
 Array = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
+Weights = dict[int, float] | None
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Candidates for scikit-learn's C on standardised features."""
@@ -53,7 +54,13 @@ class Head:
 
 
 def fit_head(
-    features: Array, labels: Indices, classes: int, seed: int, *, groups: Indices | None = None
+    features: Array,
+    labels: Indices,
+    classes: int,
+    seed: int,
+    *,
+    groups: Indices | None = None,
+    weights: Sequence[float] = (),
 ) -> Head:
     """Fit a multinomial logistic regression; its strength is chosen by cross-validation.
 
@@ -61,6 +68,7 @@ def fit_head(
     ----------
     features : float32 (N, D). labels : int64 (N,), every class present.
     groups : int64 (N,), pictures that no fold parts; ``None`` where each stands for itself.
+    weights : of each class in the loss; with them the strength is chosen by balanced accuracy. Empty: all alike.
 
     Returns
     -------
@@ -80,8 +88,9 @@ def fit_head(
     typical = float(np.sqrt(np.square(spread).mean()))
     spread = np.maximum(spread, LEAST_SPREAD * typical if typical > 0 else 1.0)
     standard = ((features - mean) / spread).astype(np.float32)
-    strength, scores = _choose(standard, labels, seed, groups)
-    model = _fitted(standard, labels, strength)
+    weighed = dict(enumerate(weights)) or None
+    strength, scores = _choose(standard, labels, seed, groups, weighed)
+    model = _fitted(standard, labels, strength, weighed)
     weight = np.asarray(model.coef_, np.float64)
     bias = np.asarray(model.intercept_, np.float64)
     if (
@@ -94,7 +103,7 @@ def fit_head(
 
 
 def _choose(
-    standard: Array, labels: Indices, seed: int, groups: Indices | None
+    standard: Array, labels: Indices, seed: int, groups: Indices | None, weights: Weights
 ) -> tuple[float, dict[str, float]]:
     """The strength with the best mean accuracy over folds; the weaker one on a tie."""
     if len(labels) > MOST_FOR_CHOICE:
@@ -104,11 +113,12 @@ def _choose(
     split = _folds(labels, groups, seed)
     if len(split) < 2:
         return STRENGTHS[len(STRENGTHS) // 2], {}
-    scores = {}
+    scores, judge = {}, "accuracy" if weights is None else "balanced_accuracy"
     with _fitting():
         for strength in STRENGTHS:
-            model = LogisticRegression(C=strength, max_iter=ITERATIONS)
-            scores[strength] = float(cross_val_score(model, standard, labels, cv=split).mean())
+            model = LogisticRegression(C=strength, max_iter=ITERATIONS, class_weight=weights)
+            found = cross_val_score(model, standard, labels, cv=split, scoring=judge)
+            scores[strength] = float(found.mean())
     best = max(STRENGTHS, key=lambda c: (scores[c], -c))
     return best, {f"{c:g}": round(score, 4) for c, score in scores.items()}
 
@@ -127,9 +137,10 @@ def _folds(labels: Indices, groups: Indices | None, seed: int) -> list[tuple[Ind
     return [(fit, held) for fit, held in found if len(np.unique(labels[fit])) == len(present)]
 
 
-def _fitted(standard: Array, labels: Indices, strength: float) -> Any:
+def _fitted(standard: Array, labels: Indices, strength: float, weights: Weights) -> Any:
     with _fitting():
-        return LogisticRegression(C=strength, max_iter=ITERATIONS).fit(standard, labels)
+        model = LogisticRegression(C=strength, max_iter=ITERATIONS, class_weight=weights)
+        return model.fit(standard, labels)
 
 
 @contextmanager
