@@ -222,6 +222,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     image_size : side of the engine's input in pixels; ``None`` takes the model's own.
     crop : centre square kept, as a fraction of the short side; ``None`` takes the model's own.
     batch : batch size of the engine, or ``dynamic``.
+    augment : how training pictures are varied: ``none``, ``light``, ``default`` or ``strong``.
     imbalance : what training does about classes of unequal size: ``auto``, ``weights``, ``sampling`` or ``none``.
     max_drop : accuracy budget in points of top-1; ``None`` takes the profile's, infinity lifts it.
     max_latency : latency budget of the engine alone; ``None`` takes those of the profile.
@@ -262,6 +263,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     batch_size: int = 32
     lr: float | None = None
     flip: bool = True
+    augment: str = "default"
     imbalance: str = "auto"
     batch: str = "1"
     max_drop: float | None = None

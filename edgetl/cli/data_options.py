@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["GroupBy", "Imbalance", "LabelColumn", "Optimize", "PathColumn", "Positive", "RoleColumn"]
+__all__ = [
+    "Augment",
+    "GroupBy",
+    "Imbalance",
+    "LabelColumn",
+    "Optimize",
+    "PathColumn",
+    "Positive",
+    "RoleColumn",
+]
 
 PathColumn = Annotated[
     str | None,
@@ -39,6 +48,15 @@ GroupBy = Annotated[
         metavar="COLUMN|regex:PATTERN",
         help="Pictures that share this stay in one role: a CSV's column, or what a pattern's one group finds in each "
         "path, such as 'regex:(patient\\d+)_'.",
+    ),
+]
+Augment = Annotated[
+    str,
+    typer.Option(
+        "--augment",
+        metavar="none|light|default|strong",
+        help="How pictures are varied in training: light cuts and mirrors, default also moves colours, strong is "
+        "RandAugment, erasing, mixup and cutmix.",
     ),
 ]
 Imbalance = Annotated[

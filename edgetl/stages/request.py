@@ -8,6 +8,7 @@ from edgetl import asked, devices
 from edgetl.data import imbalance
 from edgetl.errors import InputError
 from edgetl.stages import calibrate
+from edgetl.transfer.policy import POLICIES
 from edgetl.types import BuildSpec
 
 __all__ = ["check", "check_classes"]
@@ -24,6 +25,12 @@ def check(spec: BuildSpec) -> None:
     asked.choice(spec.calib_method, calibrate.METHODS, "--calib-method")
     asked.choice(spec.calib_select, calibrate.SELECTIONS, "--calib-select")
     asked.choice(spec.imbalance, imbalance.WAYS, "--imbalance")
+    asked.choice(spec.augment, POLICIES, "--augment")
+    if spec.method == "feature" and spec.augment in ("light", "strong"):
+        raise InputError(
+            f"--augment {spec.augment} varies the pictures of each epoch, and --method feature reads each picture once",
+            hint="--method full",
+        )
     if spec.method == "feature" and spec.imbalance == "sampling":
         raise InputError(
             "--imbalance sampling draws the pictures of each step, and --method feature takes no steps",

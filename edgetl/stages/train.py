@@ -15,6 +15,7 @@ from edgetl.data.imbalance import decide
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, prepare
 from edgetl.stages.check import DATASET, groups_of
+from edgetl.transfer.policy import policy_of
 from edgetl.types import BuildSpec, Preprocess
 
 __all__ = ["fast_path_stage", "feature_stage", "full_stage"]
@@ -66,7 +67,7 @@ def feature_stage(spec: BuildSpec) -> Stage:
             "summary": f"{spec.model}, feature method, about {a_class} labels a class{balance.said()} · select {said}",
             "select_accuracy": accuracy,
             "strength": head.strength,
-            "training": {"imbalance": msgspec.to_builtins(balance)},
+            "training": {"augment": None, "imbalance": msgspec.to_builtins(balance)},
             "notes": balance.notes(),
         }
 
@@ -115,7 +116,7 @@ def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, st
         "epochs": spec.epochs,
         "batch_size": spec.batch_size,
         "lr": spec.lr,
-        "flip": spec.flip,
+        "augment": msgspec.to_builtins(policy_of(spec.augment, flip=spec.flip)),
         "seed": spec.seed,
         "method": "full",
         "imbalance": spec.imbalance,
@@ -125,7 +126,7 @@ def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, st
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         targets = prepare.labels(inputs["prepare"], "train")
         balance = decide(spec.imbalance, np.bincount(targets).tolist())
-        training = {"imbalance": msgspec.to_builtins(balance)}
+        training = {"augment": wanted["augment"], "imbalance": msgspec.to_builtins(balance)}
         record = msgspec.structs.replace(_record(spec, inputs, "full"), choices=training)
         np.save(out / "samples.npy", _samples(inputs))
         told = isolate.call(
@@ -147,7 +148,7 @@ def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, st
         best = told["best"]
         return {
             "summary": f"{spec.model}, all weights, {told['epochs']} epochs, best {best['epoch']}"
-            f"{balance.said()} · select {100 * best['accuracy']:.1f} %",
+            f"{balance.said()} · augment {spec.augment} · select {100 * best['accuracy']:.1f} %",
             "select_accuracy": best["accuracy"],
             "training": training,
             "notes": balance.notes(),

@@ -19,12 +19,13 @@ from edgetl.data.imbalance import decide
 from edgetl.data.layout import Dataset
 from edgetl.errors import GateFailed, InputError
 from edgetl.transfer import backbone, checkpoint
-from edgetl.transfer.augment import Batches, normalise
+from edgetl.transfer.augment import Augmenter, Batches, normalise
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.checkpoint import Checkpoint
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods import choice
 from edgetl.transfer.methods.seam import Method
+from edgetl.transfer.policy import policy_of
 from edgetl.types import BuildSpec, Preprocess
 
 __all__ = ["Progress", "Trainer", "run_json"]
@@ -230,9 +231,8 @@ def run_json(
         Path(root),
         [s.path for s in samples],
         [s.label for s in samples],
-        facts.preprocess,
+        Augmenter(policy_of(request.augment, flip=request.flip), facts.preprocess, len(facts.classes)),
         batch_size=min(request.batch_size, len(samples)),
-        flip=request.flip,
         seed=request.seed,
         odds=balance.weights if balance.way == "sampling" else (),
     )

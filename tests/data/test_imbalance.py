@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetl.data.imbalance import decide
-from edgetl.transfer.augment import Batches
+from edgetl.transfer.augment import Augmenter, Batches
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.methods.feature import fit_head
 from edgetl.transfer.methods.full import Full
+from edgetl.transfer.policy import POLICIES
 from edgetl.types import Preprocess
 from tests.data.pictures import folders
 
@@ -74,7 +75,8 @@ def test_balanced_sampling_shows_all_classes_alike(tmp_path: Path) -> None:
     odds = decide("sampling", [40, 8]).weights
 
     def shown(odds: tuple[float, ...]) -> Counter[int]:
-        batches = Batches(root, paths, labels, RULE, batch_size=16, flip=False, seed=0, odds=odds)
+        augmenter = Augmenter(POLICIES["none"], RULE, 2)
+        batches = Batches(root, paths, labels, augmenter, batch_size=16, seed=0, odds=odds)
         return Counter(int(label) for n in range(6) for _, of in batches.epoch(n) for label in of)
 
     assert shown(())[1] == pytest.approx(6 * 8, abs=1)

@@ -158,7 +158,8 @@ def test_the_full_method_reads_no_test_image(
     found = made(tmp_path, root, monkeypatch)
     (tmp_path / "out").mkdir()
     np.save(tmp_path / "out/samples.npy", np.zeros((1, 32, 32, 3), np.uint8))
-    spec = msgspec.structs.replace(SPEC, method="full", imbalance=way)
+    augment = "strong" if way == "weights" else "none"  # shares of classes are weighted, too
+    spec = msgspec.structs.replace(SPEC, method="full", imbalance=way, augment=augment)
     record = train._record(spec, found, "full")
     told = trainer.run_json(
         msgspec.to_builtins(spec),
@@ -181,6 +182,8 @@ def test_the_full_method_reads_no_test_image(
         ({"optimize": "recall@0.9"}, ["a", "b", "c"], "between two classes, the data has 3"),
         ({"optimize": "f1", "positive": "malignent"}, ["benign", "malignant"], "Did you mean 'malignant'?"),
         ({"positive": "a"}, ["a", "b"], "names the class that --optimize is about"),
+        ({"augment": "storng", "method": "full"}, ["a", "b"], "Did you mean 'strong'?"),
+        ({"augment": "strong"}, ["a", "b"], "--method feature reads each picture once"),
         ({"imbalance": "weight"}, ["a", "b"], "Did you mean 'weights'?"),
         ({"imbalance": "sampling"}, ["a", "b"], "--method feature takes no steps"),
     ],
