@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from edgetl import asked
 from edgetl.candidate import spoken
@@ -78,7 +80,7 @@ def stage(
             | _metrics(inputs, shipped, classes, positive or decided.get("positive"))
             | decided.get("accuracy", {}),
             "operating_point": decided.get("point"),
-            "notes": decided.get("notes", []),
+            "notes": [*_dependent(check.groups_of(inputs[classes_from], "test")), *decided.get("notes", [])],
             "worst_images": _worst(inputs, shipped, classes_from),
         }
 
@@ -134,6 +136,16 @@ def _by_class(inputs: Mapping[str, Artifact], shipped: str, classes: Sequence[st
         "worst_class": recall.sentence,
         "confusion": confusion(labels, answers),
     }
+
+
+def _dependent(groups: npt.NDArray[np.int64] | None) -> list[str]:
+    """Pictures of one group are alike, so that they tell less than as many of different ones."""
+    if groups is None or len(np.unique(groups)) == len(groups):
+        return []
+    return [
+        f"the {len(groups)} test images are of {len(np.unique(groups))} groups: intervals take images for independent, "
+        "and are narrower than they should be"
+    ]
 
 
 def _metrics(

@@ -146,7 +146,8 @@ class Batches:
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches (N, 3, H, W) from 0 to 255 and classes (N,) or shares of them.
 
-        The next one is prepared while one is used. A last batch that is not full is left out: batch norm over a handful of pictures is noise.
+        The next one is prepared while one is used. A last batch that is not full is left out: batch norm over a
+        handful of pictures is noise.
         """
         keyed = self._order(number)
         full = [keyed[start * self._size : (start + 1) * self._size] for start in range(len(self))]

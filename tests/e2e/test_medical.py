@@ -1,4 +1,4 @@
-"""Skin lesions from a table to a verified engine: grouped, decided by a threshold, and refused where a lesion is parted."""
+"""Skin lesions from a table to a verified engine: grouped, with a threshold, and refused where a lesion is parted."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def test_lesions_stay_whole_and_the_engine_decides_by_its_threshold(
         ),
     )
     assert built.code == 0, built.out + built.err
+    assert any("groups: intervals take images for independent" in note for note in built.data["notes"])
     point = built.data["operating_point"]
     assert point["positive"] == "malignant"
     assert point["objective"] == "recall@0.8"
