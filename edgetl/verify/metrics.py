@@ -199,7 +199,7 @@ def _edge(beyond: Callable[[float], bool], outside: float, inside: float) -> flo
 def average_precision(positive: npt.NDArray[np.bool_], scores: Floats) -> Estimate:
     """Mean precision over the steps of recall, without interpolation, as scikit-learn's ``average_precision_score``.
 
-    The interval is binomial with as many trials as positives (Boyd, Eng & Page 2013, ECML PKDD, section 3.2), in
+    The interval is binomial with as many trials as positives (Boyd, Eng & Page 2013, ECML PKDD), in
     Wilson's form, which has width at 0 and 1.
 
     Parameters
