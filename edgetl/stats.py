@@ -15,6 +15,7 @@ import numpy.typing as npt
 from edgetl import ranks
 
 __all__ = [
+    "all_needed",
     "hodges_lehmann",
     "holm",
     "images_needed",
@@ -33,14 +34,14 @@ _HALVINGS = 60
 """Bisections: the width 2 of [-1, 1] shrinks below the spacing of doubles."""
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+def wilson(successes: float, n: int, level: float = 0.95) -> Interval:
     """Score interval of a proportion.
 
     Wilson 1927, J. Am. Stat. Assoc. 22:209-212, as in Brown, Cai & DasGupta 2001 (Stat. Sci. 16:101-133).
 
     Parameters
     ----------
-    successes : how many of ``n``, 0 to ``n``.
+    successes : how many of ``n``, 0 to ``n``; fractions are taken too.
     level : coverage, between 0 and 1.
 
     Returns
@@ -64,6 +65,15 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     lower = 0.0 if successes == 0 else (centre - half) / scale
     upper = 1.0 if successes == n else (centre + half) / scale
     return lower, upper
+
+
+def all_needed(share: float, level: float = 0.95) -> int:
+    """How many trials, all successes, show a proportion of at least ``share``, below 1: where Wilson's interval begins.
+
+    >>> all_needed(0.95)
+    73
+    """
+    return math.ceil(_z(level) ** 2 * share / (1 - share))
 
 
 def tango(losses: float, gains: float, n: float, level: float = 0.95) -> Interval:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import options, progress
+from edgetl.cli import data_options, options, progress
 from edgetl.cli.answer import Told, give
 from edgetl.errors import InputError
 from edgetl.home import cache_folder
@@ -32,12 +32,15 @@ def predict(
     as_json: options.Json = False,
 ) -> None:
     """Classify pictures with a bundle; needs neither torch nor onnx."""
+    import msgspec
+
     from edgetl import runtime
     from edgetl.data.layout import pictures_in
 
     files = [file for place in pictures for file in pictures_in(place)]
     found, refused = [], []
     with runtime.load(bundle) as predictor:
+        point = predictor.bundle.manifest.operating_point
         for file in files:
             try:
                 found.append((file, predictor.predict(file, top_k=top_k)))
@@ -56,10 +59,13 @@ def predict(
             for file, answer in found
         ]
         rows += [{"path": str(file), "error": error.problem} for file, error in refused]
-        print(json.dumps({"results": rows}, ensure_ascii=False))
+        told = {"results": rows} | ({"operating_point": msgspec.to_builtins(point)} if point else {})
+        print(json.dumps(told, ensure_ascii=False))
         raise Told(InputError.exit_code if refused else 0)
+    if point is not None:
+        print(f"{point.positive} from {100 * point.threshold:.1f} % on ({point.objective})", file=sys.stderr)
     for file, answer in found:
-        others = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top_k[1:])
+        others = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top_k if label != answer.label)
         print(
             f"{file}: {answer.label} {100 * answer.probability:.1f} %" + (f"   ({others})" if others else "")
         )
@@ -82,6 +88,10 @@ def verify(
             help="Measure the accuracy again on the test images of this data.",
         ),
     ] = None,
+    path_column: data_options.PathColumn = None,
+    label_column: data_options.LabelColumn = None,
+    role_column: data_options.RoleColumn = None,
+    group_by: data_options.GroupBy = None,
     max_drop: options.MaxDrop = None,
     diagnose: Annotated[
         bool,
@@ -92,8 +102,12 @@ def verify(
     strict: options.Strict = False,
     as_json: options.Json = False,
 ) -> None:
-    """Prove a bundle: digests, golden vectors and, with --data, the accuracy of the compiled engine."""
+    """Prove a bundle: digests, golden vectors and, with --data, the accuracy of the compiled engine.
+
+    The columns and the grouping are those of the build where none are given.
+    """
     from edgetl import bundles
+    from edgetl.types import Reading
 
     found = bundles.verify(
         bundle,
@@ -103,6 +117,9 @@ def verify(
         strict=strict,
         demo_folder=cache_folder() / "demo",
         on_note=lambda text: None if as_json else print(text, file=sys.stderr),
+        reading=Reading(
+            path_column=path_column, label_column=label_column, role_column=role_column, group_by=group_by
+        ),
     )
     give(found, as_json=as_json)
 

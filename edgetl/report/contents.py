@@ -25,6 +25,7 @@ def lines(bundle: Bundle) -> list[str]:
         f"  input      uint8 (N, {used.height}, {used.width}, 3) {used.color}, "
         f"mean {used.mean}, std {used.std} inside",
         f"  classes    {len(bundle.labels)}: {names}",
+        *_decision(bundle),
         f"  built with {tools}",
         "",
         *(
@@ -33,6 +34,14 @@ def lines(bundle: Bundle) -> list[str]:
         ),
         "",
     ]
+
+
+def _decision(bundle: Bundle) -> list[str]:
+    point = bundle.manifest.operating_point
+    if point is None:
+        return []
+    on = f"{point.objective} on {point.images} select images, {point.positives} positive"
+    return [f"  threshold  {point.positive!r} from {point.threshold:.3f} on ({on})"]
 
 
 def layer_lines(

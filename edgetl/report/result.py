@@ -66,6 +66,7 @@ def assemble(
         "task": "classify",
         "model": spec.model,
         "method": spec.method,
+        "training": artifacts["train"].record["training"],
         "shipped": {
             "candidate": shipped,
             "precision": precision_of(shipped),
@@ -73,6 +74,7 @@ def assemble(
             "reason": chosen["reason"],
         },
         "accuracy": {**chosen["accuracy"], "reference_only": pending is not None},
+        "operating_point": chosen["operating_point"],
         "worst_images": chosen["worst_images"],
         "outputs": [
             {
@@ -159,6 +161,8 @@ def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[s
         notes.append(WAITING_NOTE)
     notes += list(artifacts["backbone"].record.get("notes", ()))
     notes += list(artifacts["check"].record["warnings"])
+    notes += list(artifacts["train"].record.get("notes", ()))
+    notes += list(artifacts["select"].record["notes"])
     if "calibrate" in artifacts:
         notes += list(artifacts["calibrate"].record["warnings"])
     return notes

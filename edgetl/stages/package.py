@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from edgetl import digest, models
@@ -25,7 +26,7 @@ from edgetl.report.result import Outcome
 from edgetl.runtime import archive, bundle
 from edgetl.runtime.prediction import PROBABILITIES, as_logits
 from edgetl.stages import bench, explain, fuse, prepare, refine, search, verify
-from edgetl.types import BuildSpec
+from edgetl.types import BuildSpec, OperatingPoint
 
 __all__ = ["Written", "check_place", "write"]
 
@@ -181,14 +182,22 @@ def _facts(
         task="classify",
         model=spec.model,
         method=spec.method,
+        training=dict(outcome.data["training"]),
         seed=spec.seed,
         data={"all": checked["data_digest"], **checked["role_digests"]},
+        reading=spec.reading(),
         versions=_versions(),
         caller_commit=_commit(),
         weights_licence=(card.licence or None) if card and spec.weights == "DEFAULT" else None,
+        operating_point=_operating_point(outcome),
         pending=bundle.Pending(reason=pending["reason"], next=tuple(pending["next"])) if pending else None,
         files={},
     )
+
+
+def _operating_point(outcome: Outcome) -> OperatingPoint | None:
+    found = outcome.data.get("operating_point")
+    return None if found is None else msgspec.convert(found, OperatingPoint)
 
 
 def _versions() -> dict[str, str]:

@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl import digest, isolate
+from edgetl.data.imbalance import decide
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, prepare
-from edgetl.stages.check import DATASET
+from edgetl.stages.check import DATASET, groups_of
+from edgetl.transfer.policy import policy_of
 from edgetl.types import BuildSpec, Preprocess
 
 __all__ = ["fast_path_stage", "feature_stage", "full_stage"]
@@ -39,7 +41,11 @@ def feature_stage(spec: BuildSpec) -> Stage:
         classes = inputs["check"].record["classes"]
         train = np.load(inputs["features"].path / "train.npy")
         targets = prepare.labels(inputs["prepare"], "train")
-        head = feature.fit_head(train, targets, len(classes), spec.seed)
+        groups = groups_of(inputs["check"], "train")
+        balance = decide(spec.imbalance, np.bincount(targets).tolist())
+        head = feature.fit_head(
+            train, targets, len(classes), spec.seed, groups=groups, weights=balance.weights
+        )
         held = np.load(inputs["features"].path / "select.npy")
         right = (held @ head.weight.T + head.bias).argmax(axis=1) == prepare.labels(
             inputs["prepare"], "select"
@@ -51,21 +57,28 @@ def feature_stage(spec: BuildSpec) -> Stage:
         record = msgspec.structs.replace(
             record,
             history=[{"select_accuracy": accuracy, "cv_accuracy": head.scores}],
-            choices={"C": head.strength},
+            choices={"C": head.strength, "imbalance": msgspec.to_builtins(balance)},
         )
         checkpoint.save(net, record, _samples(inputs), out)
         np.savez(out / "head.npz", weight=head.weight, bias=head.bias)
         a_class = len(targets) // len(classes)
         said = "n/a" if accuracy is None else f"{100 * accuracy:.1f} %"
         return {
-            "summary": f"{spec.model}, feature method, about {a_class} labels a class · select {said}",
+            "summary": f"{spec.model}, feature method, about {a_class} labels a class{balance.said()} · select {said}",
             "select_accuracy": accuracy,
             "strength": head.strength,
+            "training": {"augment": None, "imbalance": msgspec.to_builtins(balance)},
+            "notes": balance.notes(),
         }
 
     tools = {**backbone.versions(spec), **backbone.versions_of("scikit-learn")}
-    options = {**backbone.identity(spec), "seed": spec.seed, "method": "feature"}
-    return Stage("train", 1, ("check", "backbone", "prepare", "features"), options, tools, run)
+    options = {
+        **backbone.identity(spec),
+        "seed": spec.seed,
+        "method": "feature",
+        "imbalance": spec.imbalance,
+    }
+    return Stage("train", 2, ("check", "backbone", "prepare", "features"), options, tools, run)
 
 
 def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> Stage:
@@ -103,14 +116,18 @@ def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, st
         "epochs": spec.epochs,
         "batch_size": spec.batch_size,
         "lr": spec.lr,
-        "flip": spec.flip,
+        "augment": msgspec.to_builtins(policy_of(spec.augment, flip=spec.flip)),
         "seed": spec.seed,
         "method": "full",
+        "imbalance": spec.imbalance,
         "threads": threads,
     }
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
-        record = _record(spec, inputs, "full")
+        targets = prepare.labels(inputs["prepare"], "train")
+        balance = decide(spec.imbalance, np.bincount(targets).tolist())
+        training = {"augment": wanted["augment"], "imbalance": msgspec.to_builtins(balance)}
+        record = msgspec.structs.replace(_record(spec, inputs, "full"), choices=training)
         np.save(out / "samples.npy", _samples(inputs))
         told = isolate.call(
             "edgetl.transfer.trainer:run_json",
@@ -130,14 +147,16 @@ def full_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, st
         )
         best = told["best"]
         return {
-            "summary": f"{spec.model}, all weights, {told['epochs']} epochs, best {best['epoch']} · "
-            f"select {100 * best['accuracy']:.1f} %",
+            "summary": f"{spec.model}, all weights, {told['epochs']} epochs, best {best['epoch']}"
+            f"{balance.said()} · augment {spec.augment} · select {100 * best['accuracy']:.1f} %",
             "select_accuracy": best["accuracy"],
+            "training": training,
+            "notes": balance.notes(),
         }
 
     options = {**backbone.identity(spec), **wanted, "host": dict(host)}
     needs = ("check", "backbone", "prepare", "fastpath")
-    stage = Stage("train", 1, needs, options, backbone.versions(spec), run)
+    stage = Stage("train", 2, needs, options, backbone.versions(spec), run)
     return stage
 
 

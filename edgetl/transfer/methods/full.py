@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
-from torch.nn import functional
 
 from edgetl.transfer.backbone import Net
+from edgetl.transfer.methods.losses import cross_entropy
 
 __all__ = ["Full"]
 
@@ -24,10 +24,12 @@ class Full:
     Parameters
     ----------
     rate : learning rate of the head; ``None`` takes 2e-3.
+    weights : of each class in the loss, float32 (classes,); ``None``: all alike.
     """
 
-    def __init__(self, rate: float | None) -> None:
+    def __init__(self, rate: float | None, weights: Tensor | None = None) -> None:
         self._rate = HEAD_RATE if rate is None else rate
+        self._weights = weights
 
     def prepare(self, net: Net) -> list[dict[str, Any]]:
         """Two groups: the body at a tenth of the head's rate. Biases and norms are not decayed."""
@@ -44,8 +46,8 @@ class Full:
         net.train()
 
     def step(self, net: Net, pictures: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy with label smoothing (Szegedy et al. 2016, section 7)."""
-        return functional.cross_entropy(net(pictures), targets, label_smoothing=SMOOTHING)
+        """Cross-entropy with label smoothing."""
+        return cross_entropy(net(pictures), targets, self._weights, SMOOTHING)
 
     def finish(self, net: Net) -> Net:
         """Nothing was added."""
