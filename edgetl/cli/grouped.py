@@ -18,6 +18,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "data": {"check": "unreadable pictures, duplicates, leakage between roles"},
     "model": {
         "models": "the backbones that can be named, their cost and size",
+        "advise": "which backbone is worth training, and its latency",
         "train": "fine-tune a backbone; writes a checkpoint",
         "export": "a checkpoint to ONNX with its preprocessing inside",
         "calibrate": "observe a float model on pictures; writes statistics",
