@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from edgetl.errors import GateFailed
 
-__all__ = ["Head", "fit_head"]
+__all__ = ["Head", "fit_head", "out_of_fold"]
 
 Array = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -84,9 +84,7 @@ def fit_head(
             f"the backbone answers NaN or infinity on picture {row} of train",
             hint="check the weights and --mean, --std",
         )
-    mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-    typical = float(np.sqrt(np.square(spread).mean()))
-    spread = np.maximum(spread, LEAST_SPREAD * typical if typical > 0 else 1.0)
+    mean, spread = _moments(features)
     standard = ((features - mean) / spread).astype(np.float32)
     weighed = dict(enumerate(weights)) or None
     strength, scores = _choose(standard, labels, seed, groups, weighed)
@@ -100,6 +98,40 @@ def fit_head(
     weight = weight / spread
     bias = bias - weight @ mean
     return Head(weight.astype(np.float32), bias.astype(np.float32), strength, scores)
+
+
+def out_of_fold(
+    features: Array, labels: Indices, seed: int, *, groups: Indices | None = None
+) -> tuple[Indices, npt.NDArray[np.float64]]:
+    """What a head says of pictures that it was not fitted to, its strength as ``fit_head`` chooses it.
+
+    Parameters
+    ----------
+    features, labels, groups : as of ``fit_head``.
+
+    Returns
+    -------
+    Classes, int64 (N,), and the natural logarithm of the label's probability, float64 (N,): -1 and minus infinity of
+    pictures that no fold holds out, as where a class has one picture.
+    """
+    mean, spread = _moments(features)
+    standard = ((features - mean) / spread).astype(np.float32)
+    strength, _ = _choose(standard, labels, seed, groups, None)
+    said, told = np.full(len(labels), -1, np.int64), np.full(len(labels), -np.inf)
+    for fit, held in _folds(labels, groups, seed):
+        model = _fitted(standard[fit], labels[fit], strength, None)
+        with _fitting():
+            logs = model.predict_log_proba(standard[held])
+        said[held] = model.classes_[logs.argmax(axis=1)]
+        told[held] = logs[np.arange(len(held)), np.searchsorted(model.classes_, labels[held])]
+    return said, told
+
+
+def _moments(features: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and spread of each feature, a small spread raised to what ``LEAST_SPREAD`` says."""
+    mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+    typical = float(np.sqrt(np.square(spread).mean()))
+    return mean, np.maximum(spread, LEAST_SPREAD * typical if typical > 0 else 1.0)
 
 
 def _choose(
