@@ -7,13 +7,14 @@ The host's part of a launch, which ``kernels/include/edgetl_head_plan.h`` has in
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgetl.errors import EnvironmentLacks
 from edgetl.ops.head import LAUNCH_FAILED, OK, HeadArgs, HeadFunctions
 
-__all__ = ["Plan", "driver_lacks", "functions", "key_of", "plan_of"]
+__all__ = ["Plan", "driver_lacks", "entries_of", "functions", "key_of", "plan_of"]
 
 LIBRARY = "libcuda.so.1"
 THREADS, WARPS, MAX_SLICE, TILE, PACK, WEIGHT_PACK_BYTES = 512, 16, 256, 4, 4, 16
@@ -47,6 +48,20 @@ def key_of(tile: int, weight_dtype: int) -> str:
     return f"{tile} {('float32', 'float16')[weight_dtype]}"
 
 
+def entries_of(names: Iterable[str]) -> dict[str, str]:
+    """Mangled names of the kernels of ``fused_head.cu``, by ``key_of``.
+
+    >>> entries_of(["_ZN6edgetl4head12_GLOBAL__N__10fused_headILi1ENS0_4HalfEEEv16edgetl_head_argsNS0_4PlanE"])
+    {'1 float16': '_ZN6edgetl4head12_GLOBAL__N__10fused_headILi1ENS0_4HalfEEEv16edgetl_head_argsNS0_4PlanE'}
+    """
+    found = {}
+    for name in names:
+        matched = re.search(r"10fused_headILi(\d+)E(f|NS0_4HalfE)E", name)
+        if matched:
+            found[key_of(int(matched[1]), int(matched[2] != "f"))] = name
+    return found
+
+
 def plan_of(args: HeadArgs) -> Plan:
     """How the work of a launch is split, and where its parts are."""
     plan = Plan()
@@ -71,9 +86,7 @@ def plan_of(args: HeadArgs) -> Plan:
     return plan
 
 
-def functions(
-    image: bytes, entries: Mapping[str, str], *, toolkit: str, cuda: Any = None
-) -> HeadFunctions:
+def functions(image: bytes, entries: Mapping[str, str], *, toolkit: str, cuda: Any = None) -> HeadFunctions:
     """The head's functions over a cubin, in the context that is current.
 
     Parameters

@@ -17,7 +17,7 @@ from edgetl import digest
 from edgetl.errors import BundleError, EnvironmentLacks
 from edgetl.ops import cubin
 from edgetl.ops.head import HeadFunctions
-from edgetl.ops.library import ABI
+from edgetl.ops.library import ABI, PLUGIN
 from edgetl.types import Record
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "head_of",
     "machine_of",
     "read",
+    "told",
     "trusted",
 ]
 
@@ -144,6 +145,16 @@ def read(folder: Path) -> Shipped | None:
             schema=found.schema,
         )
     return found
+
+
+def told(brought: Shipped) -> list[str]:
+    """A line for each file that was brought, then for each that was not."""
+    lines = []
+    if brought.head is not None:
+        lines.append(f"{CUBIN} for compute capability {brought.capability}, by nvcc {brought.head.toolkit}")
+    if brought.plugin is not None:
+        lines.append(f"{PLUGIN} for {brought.plugin.machine}, {brought.plugin.origin}")
+    return lines + [f"{name} is not in the bundle: {why}" for name, why in brought.lacks.items()]
 
 
 def trusted(folder: Path, name: str, expected: str) -> Path:

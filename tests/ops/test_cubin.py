@@ -83,7 +83,9 @@ def test_a_launch_names_its_kernel_and_gives_it_arguments_and_plan(
     case = random_case(np.random.default_rng(batch), (batch, 24, 3, 3), 50, weights=weights)
     cuda = HostCuda(library)
     loaded = cubin.functions(IMAGE, ENTRIES, toolkit="12.6.68", cuda=cuda)
-    head = FusedHead(loaded, device, Lent(device, case.weights), Lent(device, np.asarray(case.bias)), stream=0x77)
+    head = FusedHead(
+        loaded, device, Lent(device, case.weights), Lent(device, np.asarray(case.bias)), stream=0x77
+    )
     answer = room(device, batch, 50)
     head.bind(Lent(device, case.features), answer)()
     wanted = reference(case.features, case.weights, case.bias)
@@ -115,7 +117,9 @@ def test_a_launch_that_cuda_refuses_is_an_error_with_its_code(device: HostDevice
         ({"version": 11080}, "it is of CUDA 12.6.68, and this driver serves CUDA 11.8"),
     ],
 )
-def test_a_driver_that_does_not_take_it_lacks_something(library: Library, codes: dict[str, Any], words: str) -> None:
+def test_a_driver_that_does_not_take_it_lacks_something(
+    library: Library, codes: dict[str, Any], words: str
+) -> None:
     with pytest.raises(EnvironmentLacks, match=words) as caught:
         cubin.functions(IMAGE, ENTRIES, toolkit="12.6.68", cuda=HostCuda(library, **codes))
     assert caught.value.exit_code == 5
