@@ -30,6 +30,7 @@ from edgetl.stages import (
     features,
     fuse,
     halve,
+    kernels,
     package,
     prepare,
     quantize,
@@ -226,7 +227,9 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     recipe = Recipe(spec, profile, (), candidates, pending, source, token)
     precision = _precision(recipe)
     training = store.root / "training"
-    stages = [check.stage(dataset, root), *_model_stages(recipe, batch, runs_on, host, root, training)]
+    brought = [kernels.stage(profile, target.machine_of(profile))] if spec.fused_head and pending else []
+    models_of = _model_stages(recipe, batch, runs_on, host, root, training)
+    stages = [check.stage(dataset, root), *brought, *models_of]
     stages += _engine_stages(recipe, runs_on, host, precision)
     return replace(recipe, stages=tuple(stages))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgetl.backends.tensorrt import plugin
+from edgetl.ops import shipped
 from edgetl.report.summary import bytes_text
 from edgetl.runtime import Bundle
 from edgetl.types import LayerInfo
@@ -33,6 +35,7 @@ def lines(bundle: Bundle) -> list[str]:
             for name, entry in manifest.files.items()
         ),
         "",
+        *_kernel_lines(bundle),
     ]
 
 
@@ -42,6 +45,15 @@ def _decision(bundle: Bundle) -> list[str]:
         return []
     on = f"{point.objective} on {point.images} select images, {point.positives} positive"
     return [f"  threshold  {point.positive!r} from {point.threshold:.3f} on ({on})"]
+
+
+def _kernel_lines(bundle: Bundle) -> list[str]:
+    """What the bundle brings for a device without a compiler, and what the fused head of its engine runs in."""
+    brought = shipped.read(bundle.folder / shipped.FOLDER)
+    told = [] if brought is None else shipped.told(brought)
+    if bundle.manifest.pending is None and plugin.ORIGIN in bundle.engine.config:
+        told.append(f"the engine's {plugin.LIBRARY}: {bundle.engine.config[plugin.ORIGIN]}")
+    return [f"  kernels    {line}" for line in told]
 
 
 def layer_lines(

@@ -127,8 +127,9 @@ def test_build_for_a_jetson_ends_at_the_quantized_model_and_says_what_is_left(ed
 
 
 def test_a_fused_head_stands_beside_the_plain_models_and_its_reference_is_what_the_engine_is_held_to(
-    edgetl: Edgetl, tmp_path: Path
+    edgetl: Edgetl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path / "no-cuda"))
     arguments = list(BUILD)
     arguments[arguments.index("intel-cpu")] = "jetson"
     told = edgetl(*arguments, "--fused-head", "--json")
@@ -140,6 +141,13 @@ def test_a_fused_head_stands_beside_the_plain_models_and_its_reference_is_what_t
     assert told.data["outputs"][0]["name"] == "probabilities"
     assert set(told.data["fused_head"]) == {name.replace(".onnx", ".fused.onnx") for name in plain}
     assert all(one["rewriting"] < 1e-2 for one in told.data["fused_head"].values())
+    assert set(told.data["kernels"]["lacks"]) == {"fused_head.cubin", "libedgetl_plugin.so"}
+    assert any(
+        "libedgetl_plugin.so: edgetl compile builds it" in step for step in told.data["pending"]["next"]
+    )
+    shown = edgetl("inspect", bundle).out
+    assert "kernels/kernels.json" in shown
+    assert "fused_head.cubin is not in the bundle: no nvcc in" in shown
     with np.load(bundle / "golden.npz") as golden:
         np.testing.assert_allclose(np.exp(golden["logits"]).sum(axis=1), 1, rtol=1e-4)
         assert np.mean(golden["logits"].argmax(axis=1) == golden["logits_f32"].argmax(axis=1)) > 0.7
