@@ -39,7 +39,7 @@ DARK = "low_light"
 class Question:
     """What to put on the images: corruptions and severities in order, at most so many images, and a seed."""
 
-    corruptions: tuple[str, ...]
+    names: tuple[str, ...]
     severities: tuple[int, ...] = corruptions.SEVERITIES
     max_images: int = MAX_IMAGES
     seed: int = 0
@@ -47,7 +47,7 @@ class Question:
     @property
     def conditions(self) -> list[tuple[str, int]]:
         """Every corruption at every severity."""
-        return [(name, severity) for name in self.corruptions for severity in self.severities]
+        return [(name, severity) for name in self.names for severity in self.severities]
 
 
 @dataclass(frozen=True)
@@ -153,13 +153,13 @@ def judge(reference: Bools, candidate: Bools, asked: Question, subject: Subject)
     reference, candidate : as ``answers`` returns them.
     """
     count = reference.shape[1]
-    wrong = 1.0 - np.stack([reference, candidate])  # (2, 1 + conditions, n)
+    wrong = 1 - np.stack([reference, candidate]).astype(np.float64)  # (2, 1 + conditions, n)
     clean = wrong[:, :1]
-    kinds = (2, len(asked.corruptions), len(asked.severities), count)
-    wrong_by_kind = wrong[:, 1:].reshape(kinds).mean(axis=2)
+    kinds = (2, len(asked.names), len(asked.severities), count)
+    wrong_by_kind: Floats = wrong[:, 1:].reshape(kinds).mean(axis=2)
     errors = _ratio(wrong_by_kind, asked.seed)
     relative = _ratio(wrong_by_kind - clean, asked.seed)
-    costs = _costs(wrong_by_kind, clean, errors, relative, asked.corruptions)
+    costs = _costs(wrong_by_kind, clean, errors, relative, asked.names)
     shown = tuple(cost.corruption for cost in costs if cost.p_holm < LEVEL and cost.extra_pt > 0)
     cells = [
         _cell(name, severity, reference[place], candidate[place])
