@@ -49,7 +49,7 @@ def frost(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
     ridges = 1 - np.abs(2 * fractal(picture.shape, 1.45, rng) - 1)
     cover = fractal(picture.shape, 2.2, rng)
     ice = np.clip(ridges**4 + 0.55 * cover + 0.35 * _towards_border(picture.shape) - 0.2, 0, 1)
-    return picture * np.float32(kept) + np.float32(white) * ice[..., None] * ICE
+    return np.asarray(picture * kept + white * ice[..., None] * ICE, np.float32)
 
 
 def _towards_border(shape: tuple[int, ...]) -> Layer:
@@ -69,7 +69,7 @@ def snow(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
     near = _flakes(picture.shape, 3.0 * size, rare, rng)
     far = _flakes(picture.shape, 1.5 * size, rare + 0.2, rng)
     falling = blurred(near, line(length * size, degrees)) + np.float32(0.7) * far
-    return scene + np.clip(falling, 0, 1)[..., None] * np.float32(0.9)
+    return np.asarray(scene + 0.9 * np.clip(falling, 0, 1)[..., None], np.float32)
 
 
 def _flakes(shape: tuple[int, ...], grain: float, rare: float, rng: np.random.Generator) -> Layer:
@@ -77,7 +77,8 @@ def _flakes(shape: tuple[int, ...], grain: float, rare: float, rng: np.random.Ge
     height, width = (max(round(side / max(grain, 1.0)), 1) for side in shape[:2])
     noise = rng.standard_normal((height, width), dtype=np.float32)
     spots = np.clip(2 * (noise - np.float32(rare)), 0, 1)
-    return cv2.resize(spots, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    large = cv2.resize(spots, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.clip(large, 0, 1), np.float32)
 
 
 def rain(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
@@ -89,4 +90,4 @@ def rain(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
     kernel = line(max(length * size, 2.0), degrees)
     streaks = np.clip(blurred(drops, kernel / kernel.max()), 0, 1)[..., None] * np.float32(0.55)
     scene = picture * np.float32(light) + np.float32(0.12 * (1 - light))
-    return scene * (1 - streaks) + np.float32(0.85) * streaks
+    return np.asarray(scene * (1 - streaks) + 0.85 * streaks, np.float32)
