@@ -14,6 +14,8 @@ Layer = npt.NDArray[np.float32]
 
 FOG = ((0.55, 2.0), (0.42, 2.0), (0.32, 1.8), (0.24, 1.7), (0.17, 1.6))
 """Share of the scene's light that comes through, and how fast the clouds lose detail."""
+BRIGHT = 0.98
+"""Share of the values that is below the airlight."""
 FROST = ((0.85, 0.35), (0.75, 0.5), (0.65, 0.6), (0.6, 0.7), (0.5, 0.8))
 """What is left of the scene, and how white the ice is."""
 SNOW = ((1.9, 0.9, 5.0), (1.7, 0.82, 6.0), (1.55, 0.74, 7.0), (1.4, 0.67, 8.0), (1.25, 0.6, 9.0))
@@ -30,13 +32,15 @@ ICE = np.array([0.86, 0.93, 1.0], np.float32)
 
 
 def fog(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
-    """The scene fades into an airlight as bright as its brightest spot, uneven as clouds are.
+    """The scene fades into an airlight as bright as its brightest parts, uneven as clouds are.
 
-    Koschmieder's law, ``scene * t + airlight * (1 - t)``, with the clouds of ImageNet-C; deeper, its darkest clouds
-    would be smoke, so here they keep 0.6 of the light.
+    Koschmieder's law, ``scene * t + airlight * (1 - t)``, with the clouds of ImageNet-C; its darkest clouds would
+    be smoke, so here they keep 0.6 of the light, and a street lamp alone does not light a night's fog.
     """
     through, decay = FOG[level]
-    airlight = float(picture.max()) * (0.6 + 0.4 * fractal(picture.shape, decay, rng)[..., None])
+    airlight = float(np.quantile(picture, BRIGHT)) * (
+        0.6 + 0.4 * fractal(picture.shape, decay, rng)[..., None]
+    )
     return np.asarray(picture * through + airlight * (1 - through), np.float32)
 
 
