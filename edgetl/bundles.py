@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -25,7 +25,7 @@ from edgetl.data.layout import Dataset
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive, InputError, did_you_mean
 from edgetl.pipeline import Progress
-from edgetl.report import contents
+from edgetl.report import contents, robustness_lines
 from edgetl.runtime import Bundle, Predictor, archive, load, open_bundle
 from edgetl.runtime import preprocess as rule
 from edgetl.stages.explain import int8_share
@@ -34,9 +34,14 @@ from edgetl.verify import budget, decision
 from edgetl.verify import diagnose as diagnosis
 from edgetl.verify.accuracy import logits_of, logits_of_model, paired, per_class_recall
 
+if TYPE_CHECKING:
+    from edgetl.robust import Order
+
 __all__ = ["Answer", "bench", "inspect", "opened", "verify"]
 
 Array = npt.NDArray[Any]
+_Tested = tuple[Array, Array, bool]
+"""Labels (N,), engine inputs uint8 (N, H, W, 3), and whether they are the test images of the build."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,14 @@ def verify(
     demo_folder: Path,
     on_note: Callable[[str], None],
     reading: Reading = USUAL,
+    corruptions: Order | None = None,
 ) -> Answer:
     """Digests, fused heads and golden vectors; with ``data``, the accuracy of the compiled engine on its test images.
 
     Parameters
     ----------
     reading : how ``data`` is read where not as the build's own was.
+    corruptions : also measure it on corrupted test images.
 
     Raises
     ------
@@ -80,6 +87,10 @@ def verify(
             hint="--data DIR with labelled pictures",
         )
     with opened(place) as bundle:
+        if corruptions is not None:
+            from edgetl import robust  # takes OpenCV, which a device need not have
+
+            robust.check(corruptions, bundle, data)
         heads, told = _heads(bundle)
         if bundle.manifest.pending:  # what comes next is an error
             for line in told:
@@ -98,8 +109,22 @@ def verify(
                 lines.append("  accuracy   not measured: --data DIR measures it on the test images")
                 return Answer(found, lines)
             source = demo.write(demo_folder) if data == "demo" else Path(data)
-            labelled = _scanned(bundle, source, reading)
-            return _accuracy(predictor, labelled, max_drop, diagnose, strict, found, lines, on_note)
+            tested = _test_images(bundle, *_scanned(bundle, source, reading))
+            answer = _accuracy(predictor, tested, max_drop, diagnose, strict, found, lines, on_note)
+            return (
+                answer if corruptions is None else _under_corruptions(answer, predictor, tested, corruptions)
+            )
+
+
+def _under_corruptions(answer: Answer, predictor: Predictor, tested: _Tested, order: Order) -> Answer:
+    """The answer with what corruptions came to; whether it is a yes is decided on clean images."""
+    from edgetl import robust
+
+    labels, pictures, _ = tested
+    found = robust.measure(predictor, labels, pictures, order, _profile_of(predictor.bundle, "f32"))
+    lines = [*answer.lines, *robustness_lines.lines(found)]
+    lines += [f"  written    {place}" for place in (order.out, order.picture) if place is not None]
+    return Answer({**answer.data, "corruptions": msgspec.to_builtins(found)}, lines, answer.failure)
 
 
 def _heads(bundle: Bundle) -> tuple[dict[str, Any], list[str]]:
@@ -130,7 +155,7 @@ def _heads(bundle: Bundle) -> tuple[dict[str, Any], list[str]]:
 
 def _accuracy(
     predictor: Predictor,
-    source: tuple[Dataset, Path],
+    tested: _Tested,
     max_drop: float | None,
     diagnose: bool,
     strict: bool,
@@ -139,7 +164,7 @@ def _accuracy(
     on_note: Callable[[str], None],
 ) -> Answer:
     bundle = predictor.bundle
-    labels, pictures, same = _test_images(bundle, *source)
+    labels, pictures, same = tested
     if not same:
         on_note("note: these are not the test images of the build, so the accuracy need not be the same")
     before = bundle.results["accuracy"]
@@ -240,7 +265,7 @@ def _scanned(bundle: Bundle, source: Path, asked: Reading) -> tuple[Dataset, Pat
     return dataset, layout.source_root(source)
 
 
-def _test_images(bundle: Bundle, dataset: Dataset, root: Path) -> tuple[Array, Array, bool]:
+def _test_images(bundle: Bundle, dataset: Dataset, root: Path) -> _Tested:
     """Labels and engine inputs of the test role, and whether they are the images of the build."""
     usable = check.inspect(dataset, root).usable
     chosen = [s for s in usable.samples if s.role == "test"]

@@ -20,6 +20,7 @@ __all__ = [
     "holm",
     "images_needed",
     "mcnemar_exact",
+    "mean_difference",
     "percentile_support",
     "quantile",
     "quantile_interval",
@@ -147,6 +148,33 @@ def mcnemar_exact(losses: int, gains: int) -> float:
         tail += term
     doubled: float = 2 * tail / 2**n
     return min(1.0, doubled)
+
+
+def mean_difference(scores: Sequence[float] | Floats, level: float = 0.95) -> tuple[Interval, float]:
+    """Interval of the mean of scores between -1 and 1, mostly 0, one an image, and the p-value of a mean of 0.
+
+    Bonett & Price 2012 (J. Educ. Behav. Stat. 37:479-488): Wald's interval after two made-up images, one of score 1 and
+    one of -1, which gives it width where no score differs from 0. With scores of -1, 0 and 1 it is theirs; means of
+    several answers to one image, and differences of two of them, are scores too.
+
+    Returns
+    -------
+    ((lower, upper), p), two-sided: p is below ``1 - level`` where 0 is outside the interval.
+
+    Raises
+    ------
+    ValueError : there is no score.
+
+    >>> (low, high), p = mean_difference([0.0] * 98)
+    >>> round(low, 3), round(high, 3), p
+    (-0.028, 0.028, 1.0)
+    """
+    if not len(scores):
+        raise ValueError("expected at least one score")
+    x = np.concatenate([np.asarray(scores, dtype=np.float64), [1.0, -1.0]])
+    centre, error = float(x.mean()), float(x.std()) / math.sqrt(len(x))
+    half = _z(level) * error
+    return (centre - half, centre + half), 2 * NormalDist().cdf(-abs(centre) / error)
 
 
 _MOST_IMAGES = 10_000_000

@@ -12,6 +12,8 @@ __all__ = [
     "ROLES",
     "USUAL",
     "BuildSpec",
+    "Corrupted",
+    "CorruptionCost",
     "Engine",
     "LatencyBudget",
     "LayerInfo",
@@ -22,6 +24,7 @@ __all__ = [
     "Preprocess",
     "Reading",
     "Record",
+    "Robustness",
     "Role",
     "TensorSpec",
 ]
@@ -172,6 +175,83 @@ class OperatingPoint(Record, frozen=True, kw_only=True):
     objective: str
     images: int
     positives: int
+
+
+class Corrupted(Record, frozen=True, kw_only=True):
+    """Two engines on the same images under one corruption at one severity; severity 0 is clean.
+
+    Attributes
+    ----------
+    reference, candidate : top-1, 0 to 1.
+    drop_pt : points that the candidate loses; drop_ci95_pt : Tango's interval. p_value : McNemar, exact.
+    """
+
+    corruption: str
+    severity: int
+    reference: float
+    candidate: float
+    drop_pt: float
+    drop_ci95_pt: tuple[float, float]
+    p_value: float
+
+
+class CorruptionCost(Record, frozen=True, kw_only=True):
+    """What one corruption does to two engines, mean of the severities.
+
+    Attributes
+    ----------
+    extra_pt : points of drop beyond the drop on clean images; extra_ci95_pt : its interval, paired by image.
+    p_value : of no extra drop; p_holm : the same, held against all corruptions that were tested (Holm).
+    ce_pct, relative_ce_pct : errors, and errors beyond the clean ones, in percent of the reference's; ``None`` where
+        those are under one point, for a ratio over so little says nothing.
+    """
+
+    corruption: str
+    group: str
+    reference: float
+    candidate: float
+    drop_pt: float
+    extra_pt: float
+    extra_ci95_pt: tuple[float, float]
+    p_value: float
+    p_holm: float
+    ce_pct: float | None
+    relative_ce_pct: float | None
+
+
+class Robustness(Record, frozen=True, kw_only=True):
+    """A bundle's engine under corruptions against its f32 engine, as ``edgetl verify --corruptions`` writes it.
+
+    Attributes
+    ----------
+    name, manifest : of the bundle: its name, and the sha256 of its manifest.
+    reference, candidate : names of the two engines. n : images, of ``test_images``.
+    cells : every corruption at every severity. costs : one for each corruption, the dearest first.
+    mce_pct, relative_mce_pct : means of ``ce_pct`` and ``relative_ce_pct``, with bootstrap intervals over images;
+        100 is the reference.
+    costs_more : corruptions in which the candidate is shown to lose more than on clean images, at 5 % for all together.
+    sentence : whether quantization costs more in the dark, or else under anything that was tested.
+    """
+
+    kind: Literal["edgetl corruptions"] = "edgetl corruptions"
+    schema: int = 1
+    name: str
+    manifest: str
+    reference: str
+    candidate: str
+    seed: int
+    n: int
+    test_images: int
+    severities: tuple[int, ...]
+    clean: Corrupted
+    cells: tuple[Corrupted, ...]
+    costs: tuple[CorruptionCost, ...]
+    mce_pct: float | None
+    mce_ci95_pct: tuple[float, float] | None
+    relative_mce_pct: float | None
+    relative_mce_ci95_pct: tuple[float, float] | None
+    costs_more: tuple[str, ...]
+    sentence: str
 
 
 class Engine(Record, frozen=True, kw_only=True):

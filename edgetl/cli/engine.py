@@ -20,6 +20,16 @@ BundleArgument = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="Bundle folder, or a .tar file made with --archive.")
 ]
 
+_VERIFY = """
+Prove a bundle: digests, golden vectors and, with --data, the accuracy of the compiled engine.
+
+\b
+  edgetl verify runs/latest --data ./images
+  edgetl verify runs/latest --data ./images --corruptions weather,light --out hard.json --picture hard.svg
+
+The columns and the grouping of a table are those of the build where none are given.
+"""
+
 
 def predict(
     bundle: BundleArgument,
@@ -100,12 +110,49 @@ def verify(
         ),
     ] = False,
     strict: options.Strict = False,
+    corruptions: Annotated[
+        str | None,
+        typer.Option(
+            "--corruptions",
+            metavar="NAMES",
+            help="Also put these on the test images, INT8 against f32: weather,light,blur,noise,digital, names such as "
+            "fog,low_light, or all.",
+        ),
+    ] = None,
+    severities: Annotated[
+        str | None,
+        typer.Option(
+            "--severities", metavar="N,N", help="Of --corruptions, 1 is mild and 5 hard (default: 1,2,3,4,5)."
+        ),
+    ] = None,
+    max_images: Annotated[
+        int | None,
+        typer.Option(
+            "--max-images",
+            min=1,
+            metavar="N",
+            help="Test images for --corruptions, drawn evenly over the classes (default: 256).",
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", min=0, metavar="N", help="Seed of --corruptions: which images, and where rain falls."
+        ),
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE.json", help="Keep what --corruptions found; edgetl report takes it."
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="FILE.svg", help="Draw accuracy over severity for --corruptions."),
+    ] = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Prove a bundle: digests, golden vectors and, with --data, the accuracy of the compiled engine.
-
-    The columns and the grouping are those of the build where none are given.
-    """
     from edgetl import bundles
     from edgetl.types import Reading
 
@@ -120,8 +167,33 @@ def verify(
         reading=Reading(
             path_column=path_column, label_column=label_column, role_column=role_column, group_by=group_by
         ),
+        corruptions=_order(corruptions, severities, max_images, seed, out, picture, quiet=quiet or as_json),
     )
     give(found, as_json=as_json)
+
+
+def _order(
+    corruptions: str | None,
+    severities: str | None,
+    max_images: int | None,
+    seed: int,
+    out: Path | None,
+    picture: Path | None,
+    *,
+    quiet: bool,
+) -> Any:
+    """What ``--corruptions`` asks for, ``None`` without it; its options alone are refused."""
+    from edgetl import robust
+    from edgetl.verify import robustness
+
+    if corruptions is None:
+        given = {"--severities": severities, "--max-images": max_images, "--out": out, "--picture": picture}
+        alone = next((name for name, value in given.items() if value is not None), None)
+        if alone is not None:
+            raise InputError(f"{alone} is an option of --corruptions", hint=f"--corruptions all {alone} ...")
+        return None
+    asked = robustness.question(corruptions, severities, max_images or robustness.MAX_IMAGES, seed)
+    return robust.Order(asked, out, picture, progress.sink(quiet=quiet))
 
 
 def bench(
@@ -278,7 +350,7 @@ def compile_command(
 def register(app: typer.Typer) -> None:
     """Put the commands on the application."""
     app.command("predict", rich_help_panel="Main")(predict)
-    app.command("verify", rich_help_panel="Main")(verify)
+    app.command("verify", help=_VERIFY, rich_help_panel="Main")(verify)
     app.command("bench", rich_help_panel="Engine")(bench)
     app.command("inspect", rich_help_panel="Engine")(inspect)
     app.command("compile", rich_help_panel="Engine")(compile_command)

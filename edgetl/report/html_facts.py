@@ -14,7 +14,7 @@ import msgspec
 from edgetl import stats
 from edgetl.errors import BundleError
 from edgetl.runtime.bundle import Bundle, Manifest
-from edgetl.types import LayerInfo, Mistake
+from edgetl.types import LayerInfo, Mistake, Robustness
 
 __all__ = [
     "Accuracy",
@@ -178,6 +178,7 @@ class Facts:
     accuracies : top-1 of each candidate, 0 to 1. shipped : name of the candidate.
     blocks : raw nanoseconds by candidate, instance and block. layers : by candidate, as executed.
     thumbnails : the worst images, with their pictures where the data was given.
+    robustness : the engine under corruptions, where that was measured and given.
     """
 
     place: str
@@ -189,6 +190,7 @@ class Facts:
     blocks: Blocks
     layers: Mapping[str, list[LayerInfo]]
     thumbnails: tuple[Thumbnail, ...] = ()
+    robustness: Robustness | None = None
 
     def interval(self, accuracy: float) -> tuple[float, float] | None:
         """Wilson's interval of a share of the test images; ``None`` where their number is not known."""

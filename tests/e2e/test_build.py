@@ -93,6 +93,37 @@ def test_verify_measures_the_same_accuracy_again(built: Built, edgetl: Edgetl) -
     assert told.data["accuracy"]["shipped"] == pytest.approx(built.ran.data["accuracy"]["shipped"])
 
 
+def test_verify_under_corruptions_compares_the_compiled_engines(
+    built: Built, edgetl: Edgetl, tmp_path: Path
+) -> None:
+    asked = ("--corruptions", "low_light,fog,contrast", "--severities", "1,5", "--max-images", "120")
+    told = edgetl(
+        "verify",
+        built.bundle,
+        "--data",
+        "demo",
+        *asked,
+        "--out",
+        "hard.json",
+        "--picture",
+        "hard.svg",
+        "--json",
+    )
+    assert told.code == 0, told.out + told.err
+    found = told.data["corruptions"]
+    assert (found["reference"], found["candidate"], found["n"]) == ("f32", "int8", 120)
+    assert found["clean"]["reference"] > 0.8
+    by_cell = {(cell["corruption"], cell["severity"]): cell["reference"] for cell in found["cells"]}
+    assert all(by_cell[name, 5] <= by_cell[name, 1] for name in ("low_light", "fog", "contrast"))
+    assert by_cell["contrast", 5] < found["clean"]["reference"] - 0.2
+    assert json.loads((tmp_path / "hard.json").read_text()) == found
+    page = edgetl("report", built.bundle, "--corruptions", "hard.json")
+    assert page.code == 0, page.err
+    assert "does quantization cost more in low_light?" in (tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
+
+
 def test_verify_fails_on_shuffled_labels(built: Built, edgetl: Edgetl, store: Path, tmp_path: Path) -> None:
     """The judge's own test: pictures filed under the wrong class must not pass."""
     demo = store / "demo"
