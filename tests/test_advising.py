@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def asked(cache: Path, picture: Path | None = None, **options: object) -> Answer:
-    question = Question(**{"data": "demo", "backbones": ("tiny", "resnet18"), **options})  # type: ignore[arg-type]
+def asked(cache: Path, picture: Path | None = None, **options: Any) -> Answer:
+    question = Question(**{"data": "demo", "backbones": ("tiny", "resnet18"), **options})
     return advising.advise(question, picture=picture, cache=cache, progress=Silent())
 
 
@@ -99,7 +100,7 @@ def test_no_weights_at_all_and_random_ones_are_refused_with_the_file_to_bring(ca
         ({"data": "nowhere"}, "no such data"),
     ],
 )
-def test_what_cannot_be_asked_is_refused(cache: Path, options: dict[str, object], words: str) -> None:
+def test_what_cannot_be_asked_is_refused(cache: Path, options: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         asked(cache, **options)
 

@@ -34,7 +34,7 @@ def largest_evidence(features: np.ndarray, target: np.ndarray) -> float:
     starts = [
         minimize(negative, start, method="Nelder-Mead") for start in ((0.0, 0.0), (3.0, 1.0), (-2.0, 2.0))
     ]
-    return -min(found.fun for found in starts) / len(target)
+    return -float(min(found.fun for found in starts)) / len(target)
 
 
 @pytest.mark.parametrize(("count", "width"), [(40, 5), (12, 30), (25, 25)])

@@ -25,6 +25,8 @@ def test_a_sheet_shows_every_corruption_of_the_picture_given(tmp_path: Path) -> 
         )
         assert done.returncode == 0, done.stderr
         assert "19 corruptions at severities 1 to 5" in done.stdout
-        sheets.append(cv2.imread(str(tmp_path / "sheet.png")))
+        sheet = cv2.imread(str(tmp_path / "sheet.png"))
+        assert sheet is not None
+        sheets.append(sheet)
     assert sheets[0].shape == sheets[1].shape
-    assert not np.array_equal(*sheets)
+    assert not np.array_equal(sheets[0], sheets[1])
