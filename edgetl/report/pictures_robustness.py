@@ -11,10 +11,10 @@ from edgetl.types import Corrupted, Robustness
 
 __all__ = ["accuracy"]
 
-COLUMNS, LEFT, TOP = 4, 34.0, 8.0
-WIDE, TALL, GAP = (WIDTH - LEFT - 8) / COLUMNS, 74.0, 26.0
-REFERENCE, CANDIDATE = 5, 0
-"""Series: what is held against, grey and dashed, and what ships."""
+COLUMNS, LEFT, TOP = 3, 40.0, 8.0
+WIDE, TALL, GAP = (WIDTH - LEFT - 4) / COLUMNS, 66.0, 22.0
+REFERENCE, CANDIDATE = 1, 0
+"""Series: what is held against, dashed, and what ships."""
 
 
 def accuracy(found: Robustness) -> Picture:
@@ -23,19 +23,20 @@ def accuracy(found: Robustness) -> Picture:
     Every plot has the same axes, so that corruptions can be held against one another.
     """
     drawn = ""
+    low = _floor(found)
     names = [cost.corruption for cost in found.costs]
     for place, name in enumerate(names):
         left = LEFT + WIDE * (place % COLUMNS)
         top = TOP + (TALL + GAP) * (place // COLUMNS) + 14
         cells = [found.clean, *(cell for cell in found.cells if cell.corruption == name)]
-        plot = Plot(Axis(-0.3, 5.3, left, left + WIDE - 10), Axis(0, 100, top + TALL - 14, top))
+        plot = Plot(Axis(-0.3, 5.3, left, left + WIDE - 10), Axis(low, 100, top + TALL - 14, top))
         last = place + COLUMNS >= len(names)
         drawn += _frame(plot, name, bold=name in found.costs_more, numbered=place % COLUMNS == 0, last=last)
         drawn += _curves(plot, cells, found)
     rows = -(-len(names) // COLUMNS)
     bottom = TOP + (TALL + GAP) * rows
     middle = TOP + (bottom - TOP) / 2
-    drawn += pictures.text(10, middle, "top-1, %", "soft", anchor="middle", turned=True)
+    drawn += pictures.text(12, middle, "top-1, %", "soft", anchor="middle", turned=True)
     drawn += pictures.text(
         LEFT + WIDE * min(len(names), COLUMNS) / 2, bottom + 6, "severity", "soft", anchor="middle"
     )
@@ -53,16 +54,22 @@ def accuracy(found: Robustness) -> Picture:
     return Picture(_title(found), note, bottom + 20 + height, drawn + shown)
 
 
+def _floor(found: Robustness) -> float:
+    """The lower end of every axis: a multiple of 20 below all accuracies."""
+    least = min(min(cell.reference, cell.candidate) for cell in (found.clean, *found.cells))
+    return 20.0 * min(int(100 * least / 20), 4)
+
+
 def _frame(plot: Plot, name: str, *, bold: bool, numbered: bool, last: bool) -> str:
     """Grid and name of one small plot; numbers on the left of the first and below the last ones only."""
     left, right, bottom, top = plot.x.start, plot.x.end, plot.y.start, plot.y.end
     drawn = pictures.text(
-        left, top - 5, pictures.shortened(name.replace("_", " "), 17), "bold" if bold else ""
+        left, top - 5, pictures.shortened(name.replace("_", " "), 19), "bold" if bold else ""
     )
-    for value in (0, 50, 100):
+    for value in (plot.y.low, (plot.y.low + 100) / 2, 100):
         place = plot.y.at(value)
-        drawn += pictures.line(left, place, right, place, "axis" if value == 0 else "grid")
-        drawn += pictures.text(left - 4, place + 4, f"{value}", "soft", anchor="end") if numbered else ""
+        drawn += pictures.line(left, place, right, place, "axis" if value == plot.y.low else "grid")
+        drawn += pictures.text(left - 4, place + 4, f"{value:g}", "soft", anchor="end") if numbered else ""
     if last:
         for value in (0, 1, 3, 5):
             drawn += pictures.text(plot.x.at(value), bottom + 13, f"{value}", "soft", anchor="middle")
@@ -90,5 +97,7 @@ def _title(found: Robustness) -> str:
     if not shown:
         many = f"none of {len(found.costs)} corruptions" if len(found.costs) > 1 else dearest.corruption
         return f"In {many} is {found.candidate} shown to lose more than on clean images"
-    few = ", ".join(shown[:2]) + (f" and {len(shown) - 2} more" if len(shown) > 2 else "")
-    return f"{found.candidate} loses more than on clean images in {few}"
+    named = shown if len(shown) < 4 else [*shown[:2], f"{len(shown) - 2} more"]
+    *first, last = named
+    told = f"{', '.join(first)} and {last}" if first else last
+    return f"{found.candidate} loses more than on clean images in {told}"

@@ -160,12 +160,12 @@ def judge(reference: Bools, candidate: Bools, asked: Question, subject: Subject)
     errors = _ratio(wrong_by_kind, asked.seed)
     relative = _ratio(wrong_by_kind - clean, asked.seed)
     costs = _costs(wrong_by_kind, clean, errors, relative, asked.names)
-    shown = tuple(cost.corruption for cost in costs if cost.p_holm < LEVEL and cost.extra_pt > 0)
     cells = [
         _cell(name, severity, reference[place], candidate[place])
         for place, (name, severity) in enumerate([("clean", 0), *asked.conditions])
     ]
     costs.sort(key=lambda cost: -cost.extra_pt)
+    shown = tuple(cost.corruption for cost in costs if cost.p_holm < LEVEL and cost.extra_pt > 0)
     return Robustness(
         name=subject.name,
         manifest=subject.manifest,
