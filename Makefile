@@ -7,7 +7,7 @@ PYTEST_WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loa
 
 BIN := $(VENV)/bin
 RUN_EXTRAS := train,quantize,openvino
-ALL_EXTRAS := $(RUN_EXTRAS),onnxruntime,report,scenarios,timm,bench,dev
+ALL_EXTRAS := $(RUN_EXTRAS),onnxruntime,report,scenarios,timm,lora,bench,dev
 PACKAGES := pyproject.toml constraints.txt
 CHECKED := tests benchmarks $(wildcard examples)
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt

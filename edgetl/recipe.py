@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,10 +27,10 @@ from edgetl.stages import (
     check,
     explain,
     export,
-    features,
     fuse,
     halve,
     kernels,
+    learning,
     package,
     prepare,
     quantize,
@@ -42,6 +42,7 @@ from edgetl.stages import (
     verify,
 )
 from edgetl.stages import compile as compile_stage
+from edgetl.transfer.methods.known import METHODS
 from edgetl.types import BuildSpec
 
 __all__ = [
@@ -52,8 +53,6 @@ __all__ = [
     "plan_recipe",
     "show_plan",
 ]
-
-METHODS = ("feature", "full")
 
 
 @dataclass(frozen=True)
@@ -226,9 +225,9 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     )
     recipe = Recipe(spec, profile, (), candidates, pending, source, token)
     precision = _precision(recipe)
-    training = store.root / "training"
+    setting = train.Setting(root, store.root / "training", host, _threads())
     brought = [kernels.stage(profile, target.machine_of(profile))] if spec.fused_head and pending else []
-    models_of = _model_stages(recipe, batch, runs_on, host, root, training)
+    models_of = _model_stages(recipe, batch, runs_on, setting, dataset.labels_to_train_on())
     stages = [check.stage(dataset, root), *brought, *models_of]
     stages += _engine_stages(recipe, runs_on, host, precision)
     return replace(recipe, stages=tuple(stages))
@@ -250,21 +249,17 @@ def _model_stages(
     recipe: Recipe,
     batch: int | Literal["dynamic"],
     runs_on: DeviceProfile,
-    host: Mapping[str, str],
-    root: Path,
-    training: Path,
+    setting: train.Setting,
+    labels: Sequence[int],
 ) -> list[Stage]:
     """From the backbone to the exported model."""
-    spec, by_features = recipe.spec, recipe.spec.method == "feature"
-    cast_first = recipe.profile.backend == "tensorrt"
-    stages = [backbone.stage(spec, with_features=by_features, cast_first=cast_first), prepare.stage(root)]
-    if by_features:
-        stages += [features.stage(runs_on, host), train.feature_stage(spec)]
-    else:
-        stages += [
-            train.fast_path_stage(spec, host, _threads()),
-            train.full_stage(spec, root, training, host, _threads()),
-        ]
+    spec, cast_first = recipe.spec, recipe.profile.backend == "tensorrt"
+    with_features = learning.reads_features(spec)
+    stages = [
+        backbone.stage(spec, with_features=with_features, cast_first=cast_first),
+        prepare.stage(setting.root),
+    ]
+    stages += learning.stages(spec, setting, runs_on, labels)
     in_parts = export.in_parts(spec.method, batch)
     fused = [fuse.stage("export")] if spec.fused_head else []
     return [*stages, export.stage(batch, from_backbone=in_parts, cast_first=cast_first), *fused]

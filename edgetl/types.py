@@ -297,7 +297,8 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     device : name of a device profile; ``devices_file`` adds profiles of the user's own.
     model : torchvision name, ``timm/NAME``, ``tiny`` or ``package.module:factory``.
     weights : ``DEFAULT``, a file, or ``none``.
-    method : how the model is transferred: ``feature`` or ``full``.
+    method : how the model is transferred, one of ``edgetl.transfer.methods.known.METHODS``.
+    rank : of the updates of ``lora``.
     mean, std : normalisation, where white is 1.0; ``None`` takes it from the weights, then the model.
     image_size : side of the engine's input in pixels; ``None`` takes the model's own.
     crop : centre square kept, as a fraction of the short side; ``None`` takes the model's own.
@@ -335,6 +336,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     model: str = "mobilenet_v2"
     weights: str = "DEFAULT"
     method: str = "feature"
+    rank: int = 8
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     image_size: int | None = None

@@ -36,6 +36,7 @@ def build(
     model: options.Model = "mobilenet_v2",
     weights: options.Weights = "DEFAULT",
     method: options.Method = "feature",
+    rank: options.Rank = 8,
     max_drop: options.MaxDrop = None,
     max_latency: options.MaxLatency = None,
     backend: Annotated[
@@ -137,6 +138,7 @@ def build(
         model=model,
         weights=weights,
         method=method,
+        rank=rank,
         mean=options.triple(mean, "--mean"),
         std=options.triple(std, "--std"),
         image_size=imgsz,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edgetl.errors import InputError
+from edgetl.transfer.methods.known import METHODS, menu
 
 __all__ = [
     "BackendOption",
@@ -41,6 +42,7 @@ __all__ = [
     "Offline",
     "Out",
     "Quiet",
+    "Rank",
     "Scale",
     "Seed",
     "SshConfig",
@@ -201,24 +203,25 @@ Method = Annotated[
     str,
     typer.Option(
         "--method",
-        metavar="feature|full",
-        help="feature trains a head on frozen features; full trains all weights.",
+        metavar="|".join(METHODS),
+        help=f"How the model is transferred: {menu()}.",
     ),
 ]
-Epochs = Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Most epochs of --method full.")]
-BatchSize = Annotated[
-    int, typer.Option("--batch-size", min=1, metavar="N", help="Images a training step of --method full.")
+Rank = Annotated[
+    int, typer.Option("--rank", min=1, metavar="N", help="Rank of the updates of --method lora.")
 ]
+Epochs = Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Most epochs of a training.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Images a training step.")]
 LearningRate = Annotated[
     float | None,
     typer.Option(
         "--lr",
         metavar="RATE",
-        help="Learning rate of the head in --method full (default: the method's own).",
+        help="Learning rate of the head (default: the method's own).",
     ),
 ]
 Flip = Annotated[
-    bool, typer.Option("--flip/--no-flip", help="Mirror half of the pictures left-right in --method full.")
+    bool, typer.Option("--flip/--no-flip", help="Mirror half of the pictures left-right in training.")
 ]
 MaxDrop = Annotated[
     str | None,

@@ -50,6 +50,11 @@ class Dataset(Record, frozen=True, kw_only=True):
         """sha256 over the classes and every sample."""
         return digest.of_json({"classes": self.classes, "samples": self.samples, "empty": self.empty})
 
+    def labels_to_train_on(self) -> tuple[int, ...]:
+        """Pictures of each class in ``train``."""
+        counts = Counter(sample.label for sample in self.samples if sample.role == "train")
+        return tuple(counts[label] for label in range(len(self.classes)))
+
     def role_digests(self) -> dict[str, str]:
         """sha256 of each role's samples, so that a later run can tell that its test images are the same."""
         return {role: digest.of_json([s for s in self.samples if s.role == role]) for role in ROLES}

@@ -13,7 +13,7 @@ from edgetl.errors import InputError
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.types import BuildSpec
 
-__all__ = ["FEATURES", "identity", "stage", "versions", "versions_of"]
+__all__ = ["FEATURES", "identity", "is_random", "stage", "versions", "versions_of"]
 
 FEATURES = "features.onnx"
 
@@ -49,6 +49,14 @@ def identity(spec: BuildSpec) -> dict[str, Any]:
         "image_size": spec.image_size,
         "crop": spec.crop,
     }
+
+
+def is_random(spec: BuildSpec) -> bool:
+    """Whether the network starts from weights that were never trained."""
+    if spec.weights != "DEFAULT":
+        return spec.weights == "none"
+    card = models.find(spec.model)
+    return not card.weights if card is not None else not spec.model.startswith("timm/")
 
 
 def versions_of(*names: str) -> dict[str, str]:

@@ -34,7 +34,7 @@ __all__ = ["Written", "check_place", "write"]
 GOLDEN_IMAGES = 8
 ABANDONED_SECONDS = 3600.0
 """Writing a bundle takes seconds: a temporary folder as old as this was left by a build that was killed."""
-TOOLS = ("edgetl", "torch", "torchvision", "timm", "onnx", "onnxruntime", "openvino", "numpy")
+TOOLS = ("edgetl", "torch", "torchvision", "timm", "peft", "onnx", "onnxruntime", "openvino", "numpy")
 
 
 @dataclass(frozen=True)

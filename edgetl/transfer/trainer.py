@@ -34,11 +34,12 @@ PATIENCE = 6
 """Epochs without a better one after which training stops."""
 WARM_UP = 0.1
 STATE = "state.pt"
+DIVERGED = "a lower --lr, or check --mean and --std"
 
 
 @dataclass
 class Progress:
-    """Where a training is: the epochs done, what each measured, and the best."""
+    """Where a training is: the epochs done, what each measured, the best, and what ended it early, if something did."""
 
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -46,6 +47,7 @@ class Progress:
     best_accuracy: float = -1.0
     best_loss: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
+    diverged: str = ""
 
     def better(self, accuracy: float, loss: float) -> bool:
         """A higher accuracy on the select images, or the same with a lower loss."""
@@ -93,11 +95,24 @@ class Trainer:
         self._scaler = torch.amp.GradScaler("cuda", enabled=path.autocast == "float16")
 
     def train(self) -> tuple[Net, Progress]:
-        """Run to the last epoch, or until nothing gets better; the plain network of the best epoch."""
+        """Run to the last epoch, or until nothing gets better; the plain network of the best epoch.
+
+        Raises
+        ------
+        GateFailed : a loss is not finite in the first epoch; later, the best epoch before it is kept.
+        """
         done = self._resume()
         while done.epoch < self._epochs and done.epoch - done.best_epoch < PATIENCE:
-            loss = self._epoch(done.epoch)
-            accuracy, held_loss = self._evaluate()
+            try:
+                loss = self._epoch(done.epoch)
+                accuracy, held_loss = self._evaluate()
+            except GateFailed as error:
+                if not done.best:
+                    raise
+                done.diverged = (
+                    f"{error.problem}; epoch {done.best_epoch}, the best before it, is kept: {error.hint}"
+                )
+                break
             done.epoch += 1
             done.history.append(
                 {"epoch": done.epoch, "loss": loss, "accuracy": accuracy, "select_loss": held_loss}
@@ -128,7 +143,7 @@ class Trainer:
             if not torch.isfinite(loss):
                 raise GateFailed(
                     f"the loss is {loss.item()} in epoch {number + 1}, step {step + 1}: training diverged",
-                    hint="a lower --lr, or check --mean and --std",
+                    hint=DIVERGED,
                 )
             self._scaler.scale(loss).backward()
             self._scaler.step(self._optimizer)
@@ -156,6 +171,8 @@ class Trainer:
             right += float(counts[logits.argmax(1) == targets].sum())
             loss += float(torch.nn.functional.cross_entropy(logits, targets, weights, reduction="sum"))
             total += float(counts.sum())
+        if not math.isfinite(loss):
+            raise GateFailed(f"the loss on the select images is {loss}: training diverged", hint=DIVERGED)
         return right / total, loss / total
 
     def _save(self, done: Progress) -> None:
@@ -202,6 +219,7 @@ def run_json(
     dataset: str,
     root: str,
     prepared: str,
+    given: dict[str, str],
     out: str,
     state: str,
     threads: int,
@@ -211,6 +229,7 @@ def run_json(
     Parameters
     ----------
     dataset : file of the samples. root : folder that their paths hang on. prepared : folder of the select arrays.
+    given : folders of the other stages that the method reads, by name.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -221,7 +240,7 @@ def run_json(
     ]
     held = (np.load(f"{prepared}/select.npy", mmap_mode="r"), np.load(f"{prepared}/select.labels.npy"))
     if not len(held[1]):
-        raise InputError("no picture is left to select on", hint="--method full stops by them: add some")
+        raise InputError("no picture is left to select on", hint="training stops by them: add some")
     if min(request.batch_size, len(samples)) < 2:
         raise InputError("a training step takes at least two pictures", hint="--batch-size 32")
     net = backbone.create(request, len(facts.classes)).net
@@ -236,9 +255,15 @@ def run_json(
         seed=request.seed,
         odds=balance.weights if balance.way == "sampling" else (),
     )
+    method = choice.of(
+        request,
+        facts.preprocess.height,
+        {name: Path(folder) for name, folder in given.items()},
+        weights if balance.way == "weights" else None,
+    )
     trainer = Trainer(
         net,
-        choice.of(request, weights if balance.way == "weights" else None),
+        method,
         batches,
         held,
         facts.preprocess,
@@ -253,4 +278,6 @@ def run_json(
     whole = msgspec.structs.replace(facts, history=done.history, choices=choices)
     checkpoint.save(net, whole, checkpoint.samples(Path(out)), Path(out))
     shutil.rmtree(state, ignore_errors=True)
-    return {"epochs": done.epoch, "best": {"epoch": done.best_epoch, "accuracy": done.best_accuracy}}
+    best = {"epoch": done.best_epoch, "accuracy": done.best_accuracy, "loss": done.best_loss}
+    notes = [*method.notes, *([done.diverged] if done.diverged else [])]
+    return {"epochs": done.epoch, "best": best, "notes": notes}

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from torch import Tensor
 
+from edgetl.transfer import probe
+from edgetl.transfer.methods.discriminative import Discriminative
 from edgetl.transfer.methods.full import Full
+from edgetl.transfer.methods.known import PROBE
+from edgetl.transfer.methods.lora import Lora
+from edgetl.transfer.methods.norm import Norm
 from edgetl.transfer.methods.seam import Method
 from edgetl.types import BuildSpec
 
 __all__ = ["of"]
 
 
-def of(spec: BuildSpec, weights: Tensor | None = None) -> Method:
+def of(spec: BuildSpec, size: int, given: Mapping[str, Path], weights: Tensor | None = None) -> Method:
     """The method of ``spec.method``, with what the request says of its rates.
 
     Parameters
     ----------
+    size : side of the pictures, in pixels.
+    given : folders of the stages that ``known.METHODS`` says it needs, by name.
     weights : of each class in its loss, float32 (classes,); ``None``: all alike.
     """
-    return Full(spec.lr, weights)
+    method = _made(spec, size, given)
+    method.weights = weights
+    return method
+
+
+def _made(spec: BuildSpec, size: int, given: Mapping[str, Path]) -> Method:
+    if spec.method == "full":
+        return Full(spec.lr)
+    start = probe.read(given[PROBE])
+    if spec.method == "lora":
+        return Lora(spec.lr, spec.rank, size, start)
+    if spec.method == "norm":
+        return Norm(spec.lr, start)
+    return Discriminative(spec.lr, size, start)

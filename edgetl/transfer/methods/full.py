@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.methods.losses import cross_entropy
 
-__all__ = ["Full"]
+__all__ = ["Full", "grouped"]
 
 HEAD_RATE = 2e-3
 BODY_SHARE = 0.1
@@ -24,22 +25,18 @@ class Full:
     Parameters
     ----------
     rate : learning rate of the head; ``None`` takes 2e-3.
-    weights : of each class in the loss, float32 (classes,); ``None``: all alike.
     """
 
-    def __init__(self, rate: float | None, weights: Tensor | None = None) -> None:
+    notes: tuple[str, ...] = ()
+    weights: Tensor | None = None
+
+    def __init__(self, rate: float | None) -> None:
         self._rate = HEAD_RATE if rate is None else rate
-        self._weights = weights
 
     def prepare(self, net: Net) -> list[dict[str, Any]]:
         """Two groups: the body at a tenth of the head's rate. Biases and norms are not decayed."""
-        groups: list[dict[str, Any]] = []
-        for part, rate in ((net.body, self._rate * BODY_SHARE), (net.head, self._rate)):
-            weights = [p for p in part.parameters() if p.dim() > 1]
-            others = [p for p in part.parameters() if p.dim() <= 1]
-            groups.append({"params": weights, "lr": rate, "weight_decay": DECAY})
-            groups.append({"params": others, "lr": rate, "weight_decay": 0.0})
-        return [group for group in groups if group["params"]]
+        body, head = net.body.parameters(), net.head.parameters()
+        return [*grouped(body, self._rate * BODY_SHARE), *grouped(head, self._rate)]
 
     def start(self, net: Net, epoch: int) -> None:
         """Everything trains."""
@@ -47,8 +44,15 @@ class Full:
 
     def step(self, net: Net, pictures: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy with label smoothing."""
-        return cross_entropy(net(pictures), targets, self._weights, SMOOTHING)
+        return cross_entropy(net(pictures), targets, self.weights, SMOOTHING)
 
     def finish(self, net: Net) -> Net:
         """Nothing was added."""
         return net
+
+
+def grouped(parameters: Iterable[nn.Parameter], rate: float, decay: float = DECAY) -> list[dict[str, Any]]:
+    """Groups of one learning rate: matrices and kernels are decayed, biases and norms are not; none is empty."""
+    every = list(parameters)
+    parts = (([p for p in every if p.dim() > 1], decay), ([p for p in every if p.dim() <= 1], 0.0))
+    return [{"params": found, "lr": rate, "weight_decay": decayed} for found, decayed in parts if found]
