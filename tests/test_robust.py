@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from edgetl import robust
+from edgetl import proving, robust
 from edgetl.bundles import Answer
 from edgetl.errors import EnvironmentLacks, InputError
 from edgetl.runtime import bundle as format_of

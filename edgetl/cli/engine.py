@@ -153,6 +153,7 @@ def verify(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
+    from edgetl import proving
     from edgetl.types import Reading
 
     found = proving.verify(
