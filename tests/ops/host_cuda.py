@@ -68,7 +68,7 @@ class HostCuda:
         args = HeadArgs.from_address(parameters[0])
         plan, wanted = Plan.from_address(parameters[1]), Plan()
         assert self._library.test_plan(ctypes.byref(args), ctypes.byref(wanted)) == 0
-        assert all(getattr(plan, name) == getattr(wanted, name) for name, _ in Plan._fields_)
+        assert all(getattr(plan, name) == getattr(wanted, name) for name, *_ in Plan._fields_)
         assert (gx, gy, gz) == (wanted.slices, wanted.tiles, 1)
         name = self._names[(kernel.value or 0) - 1]
         self.launches.append(Launch(name, (gx, gy, gz), (bx, by, bz), stream.value or 0))
