@@ -110,15 +110,7 @@ def _tools() -> dict[str, str]:
         "tensorrt headers": plugin.headers_told,
     }
     found = {}
-<<<<<<< HEAD
-    asked: dict[str, Callable[[], str]] = {
-        "nvcc": lambda: nvcc.find().version,
-        "tensorrt headers": plugin.headers_told,
-    }
-    for name, ask in asked.items():
-=======
     for name, ask in asks.items():
->>>>>>> kern
         try:
             found[name] = ask()
         except EnvironmentLacks as error:
