@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -19,23 +19,29 @@ from edgetl import devices
 from edgetl.backends import seam
 from edgetl.bench import loads, target
 from edgetl.candidate import CANDIDATES, fused_file
-from edgetl.data import check, demo, layout
+from edgetl.data import check, demo, grouping, layout
 from edgetl.data.decode import load_images
+from edgetl.data.layout import Dataset
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive, InputError, did_you_mean
 from edgetl.pipeline import Progress
-from edgetl.report import contents
+from edgetl.report import contents, robustness_lines
 from edgetl.runtime import Bundle, Predictor, archive, load, open_bundle
 from edgetl.runtime import preprocess as rule
 from edgetl.stages.explain import int8_share
-from edgetl.types import LatencyBudget, LayerInfo, Preprocess
-from edgetl.verify import budget
+from edgetl.types import USUAL, LatencyBudget, LayerInfo, Preprocess, Reading
+from edgetl.verify import budget, decision
 from edgetl.verify import diagnose as diagnosis
 from edgetl.verify.accuracy import logits_of, logits_of_model, paired, per_class_recall
+
+if TYPE_CHECKING:
+    from edgetl.robust import Order
 
 __all__ = ["Answer", "bench", "inspect", "opened", "verify"]
 
 Array = npt.NDArray[Any]
+_Tested = tuple[Array, Array, bool]
+"""Labels (N,), engine inputs uint8 (N, H, W, 3), and whether they are the test images of the build."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,15 @@ def verify(
     strict: bool,
     demo_folder: Path,
     on_note: Callable[[str], None],
+    reading: Reading = USUAL,
+    corruptions: Order | None = None,
 ) -> Answer:
     """Digests, fused heads and golden vectors; with ``data``, the accuracy of the compiled engine on its test images.
+
+    Parameters
+    ----------
+    reading : how ``data`` is read where not as the build's own was.
+    corruptions : also measure it on corrupted test images.
 
     Raises
     ------
@@ -74,6 +87,10 @@ def verify(
             hint="--data DIR with labelled pictures",
         )
     with opened(place) as bundle:
+        if corruptions is not None:
+            from edgetl import robust  # takes OpenCV, which a device need not have
+
+            robust.check(corruptions, bundle, data)
         heads, told = _heads(bundle)
         if bundle.manifest.pending:  # what comes next is an error
             for line in told:
@@ -92,7 +109,22 @@ def verify(
                 lines.append("  accuracy   not measured: --data DIR measures it on the test images")
                 return Answer(found, lines)
             source = demo.write(demo_folder) if data == "demo" else Path(data)
-            return _accuracy(predictor, source, max_drop, diagnose, strict, found, lines, on_note)
+            tested = _test_images(bundle, *_scanned(bundle, source, reading))
+            answer = _accuracy(predictor, tested, max_drop, diagnose, strict, found, lines, on_note)
+            return (
+                answer if corruptions is None else _under_corruptions(answer, predictor, tested, corruptions)
+            )
+
+
+def _under_corruptions(answer: Answer, predictor: Predictor, tested: _Tested, order: Order) -> Answer:
+    """The answer with what corruptions came to; whether it is a yes is decided on clean images."""
+    from edgetl import robust
+
+    labels, pictures, _ = tested
+    found = robust.measure(predictor, labels, pictures, order, _profile_of(predictor.bundle, "f32"))
+    lines = [*answer.lines, *robustness_lines.lines(found)]
+    lines += [f"  written    {place}" for place in (order.out, order.picture) if place is not None]
+    return Answer({**answer.data, "corruptions": msgspec.to_builtins(found)}, lines, answer.failure)
 
 
 def _heads(bundle: Bundle) -> tuple[dict[str, Any], list[str]]:
@@ -123,7 +155,7 @@ def _heads(bundle: Bundle) -> tuple[dict[str, Any], list[str]]:
 
 def _accuracy(
     predictor: Predictor,
-    source: Path,
+    tested: _Tested,
     max_drop: float | None,
     diagnose: bool,
     strict: bool,
@@ -132,7 +164,7 @@ def _accuracy(
     on_note: Callable[[str], None],
 ) -> Answer:
     bundle = predictor.bundle
-    labels, pictures, same = _test_images(bundle, source)
+    labels, pictures, same = tested
     if not same:
         on_note("note: these are not the test images of the build, so the accuracy need not be the same")
     before = bundle.results["accuracy"]
@@ -153,15 +185,21 @@ def _accuracy(
         "at_build": before["shipped"],
         "per_class_recall": recall.rows,
     }
+    told = decision.measured(bundle, labels, reference, shipped, same)
+    found["accuracy"] |= told.data
     lines += [
         f"  accuracy   {100 * result.candidate_accuracy:.1f} % on {result.n} images, "
         f"f32 {100 * result.reference_accuracy:.1f} %, at the build {100 * before['shipped']:.1f} %",
         f"             {verdict.sentence}",
         f"             {recall.sentence}",
+        *told.lines,
     ]
-    failure = _verdict_failure(verdict, result.candidate_accuracy, before["shipped"], result.n, strict, same)
+    failure = (
+        _verdict_failure(verdict, result.candidate_accuracy, before["shipped"], result.n, strict, same)
+        or told.failure
+    )
     if diagnose:
-        told = diagnosis.diagnose(
+        named = diagnosis.diagnose(
             lambda images, normalisation: _f32_logits(bundle, images, normalisation),
             pictures,
             labels,
@@ -169,13 +207,13 @@ def _accuracy(
             classes=bundle.labels,
             at_build=before["fp32"],
         )
-        found["diagnosis"] = msgspec.to_builtins(told)
-        lines += told.lines()
-        if told.mistake is not None or (failure is not None and verdict.verdict != "over"):
-            failure = GateFailed(told.sentence, hint=told.hint)
+        found["diagnosis"] = msgspec.to_builtins(named)
+        lines += named.lines()
+        if named.mistake is not None or (failure is not None and verdict.verdict != "over"):
+            failure = GateFailed(named.sentence, hint=named.hint)
         elif failure is not None:  # the float model has it right, so it is no wrong input
             lines.append(
-                f"             f32 answers {100 * told.accuracy:.1f} %: it is the precision that loses"
+                f"             f32 answers {100 * named.accuracy:.1f} %: it is the precision that loses"
             )
             failure = GateFailed(
                 verdict.sentence,
@@ -206,20 +244,29 @@ def _verdict_failure(
     return None
 
 
-def _test_images(bundle: Bundle, source: Path) -> tuple[Array, Array, bool]:
-    """Labels and engine inputs of the test role, and whether they are the images of the build.
+def _scanned(bundle: Bundle, source: Path, asked: Reading) -> tuple[Dataset, Path]:
+    """Labelled pictures, read as the build read its own but for what was asked for; and the folder they hang on.
 
     Raises
     ------
     InputError : the classes are not the bundle's.
     """
-    dataset = layout.scan(source, seed=bundle.manifest.seed)
+    told = {**msgspec.to_builtins(bundle.manifest.reading), **msgspec.to_builtins(asked)}
+    if source.is_dir():  # its columns were of a table
+        told = {
+            name: value for name, value in told.items() if grouping.is_pattern(value) or getattr(asked, name)
+        }
+    dataset = layout.scan(source, seed=bundle.manifest.seed, reading=msgspec.convert(told, Reading))
     if dataset.classes != bundle.labels:
         raise InputError(
             f"{source} has the classes {', '.join(dataset.classes[:5])}, the bundle {', '.join(bundle.labels[:5])}",
-            hint="the folder names must be those of the training data",
+            hint="the folder names must be those of the training data; in a table --label-column says where they are",
         )
-    root = layout.source_root(source)
+    return dataset, layout.source_root(source)
+
+
+def _test_images(bundle: Bundle, dataset: Dataset, root: Path) -> _Tested:
+    """Labels and engine inputs of the test role, and whether they are the images of the build."""
     usable = check.inspect(dataset, root).usable
     chosen = [s for s in usable.samples if s.role == "test"]
     pictures = np.stack(

@@ -29,11 +29,13 @@ from edgetl.stages import (
     export,
     fuse,
     halve,
+    kernels,
     learning,
     package,
     prepare,
     quantize,
     refine,
+    request,
     search,
     select,
     train,
@@ -205,9 +207,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     """
     asked.check(spec)
     asked.choice(spec.method, METHODS, "--method")
-    asked.choice(spec.precision, devices.PRECISIONS, "--precision")
-    asked.choice(spec.calib_method, calibrate.METHODS, "--calib-method")
-    asked.choice(spec.calib_select, calibrate.SELECTIONS, "--calib-select")
+    request.check(spec)
     batch = batch_of(spec.batch)
     profile = target.profile_of(spec)
     models.find(spec.model)
@@ -215,7 +215,8 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     if spec.fused_head:
         target.check_fused(profile, pending=pending is not None)
     source = demo.write(store.root / "demo") if spec.data == "demo" else Path(spec.data)
-    dataset = layout.scan(source, seed=spec.seed)
+    dataset = layout.scan(source, seed=spec.seed, reading=spec.reading())
+    request.check_classes(spec, dataset.classes)
     root = layout.source_root(source)
     host = devices.host_fingerprint()
     candidates = target.candidates(profile, target.other_backends(spec, profile), pending=pending is not None)
@@ -225,8 +226,9 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     recipe = Recipe(spec, profile, (), candidates, pending, source, token)
     precision = _precision(recipe)
     setting = train.Setting(root, store.root / "training", host, _threads())
-    labels = dataset.labels_to_train_on()
-    stages = [check.stage(dataset, root), *_model_stages(recipe, batch, runs_on, setting, labels)]
+    brought = [kernels.stage(profile, target.machine_of(profile))] if spec.fused_head and pending else []
+    models_of = _model_stages(recipe, batch, runs_on, setting, dataset.labels_to_train_on())
+    stages = [check.stage(dataset, root), *brought, *models_of]
     stages += _engine_stages(recipe, runs_on, host, precision)
     return replace(recipe, stages=tuple(stages))
 
@@ -293,7 +295,14 @@ def _engine_stages(
     if timed:
         stages.append(bench.stage(candidates, host, spec.instances, _session(recipe.token), budgets))
     chosen = select.stage(
-        candidates, "check", max_drop=max_drop, budgets=budgets, precision=precision, timed=timed
+        candidates,
+        "check",
+        max_drop=max_drop,
+        budgets=budgets,
+        precision=precision,
+        timed=timed,
+        optimize=spec.optimize,
+        positive=spec.positive,
     )
     return [*stages, chosen]
 

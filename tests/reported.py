@@ -21,9 +21,22 @@ NAMES = ("f32", "default", "int8")
 HOST = Context(cpu="a CPU", cores=2, usable_cores=2, governor="performance", clock_mhz=2000.0, load=0.1)
 
 
-def fill(folder: Path, pictures: Path, *, p50_ms: float = 2.0, seed: int = 0, host: Context = HOST) -> Path:
-    """Put results, latencies and layers into a bundle made by hand, and seal it again."""
-    timed = _comparison(p50_ms, seed, host)
+def fill(
+    folder: Path,
+    pictures: Path,
+    *,
+    p50_ms: float = 2.0,
+    seed: int = 0,
+    host: Context = HOST,
+    measured: Comparison | None = None,
+) -> Path:
+    """Put results, latencies and layers into a bundle made by hand, and seal it again.
+
+    Parameters
+    ----------
+    measured : latencies in the place of those that follow from ``p50_ms``, ``seed`` and ``host``.
+    """
+    timed = _comparison(p50_ms, seed, host) if measured is None else measured
     write(folder, "results.json", results(pictures, timed))
     write(folder, "latency.json", timed)
     write(folder, "layers.json", {name: layers(name) for name in NAMES})

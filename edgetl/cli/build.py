@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import options, progress, remote
+from edgetl.cli import data_options, options, progress, remote
 from edgetl.cli.answer import end
 from edgetl.home import cache_folder
 
@@ -28,6 +28,10 @@ Build a verified engine from labelled pictures.
 
 def build(
     data: options.Data,
+    path_column: data_options.PathColumn = None,
+    label_column: data_options.LabelColumn = None,
+    role_column: data_options.RoleColumn = None,
+    group_by: data_options.GroupBy = None,
     device: options.Device = "local",
     model: options.Model = "mobilenet_v2",
     weights: options.Weights = "DEFAULT",
@@ -61,6 +65,8 @@ def build(
     batch_size: options.BatchSize = 32,
     lr: options.LearningRate = None,
     flip: options.Flip = True,
+    augment: data_options.Augment = "default",
+    imbalance: data_options.Imbalance = "auto",
     batch: options.Batch = "1",
     calib_samples: options.CalibSamples = 300,
     calib_select: options.CalibSelect = "stratified",
@@ -79,6 +85,8 @@ def build(
             "--instances", min=2, metavar="N", help="Fresh engine instances the latency comparison draws."
         ),
     ] = 12,
+    optimize: data_options.Optimize = None,
+    positive: data_options.Positive = None,
     strict: options.Strict = False,
     require_engine: Annotated[
         bool, typer.Option("--require-engine", help="Exit 5 where the engine can only be built elsewhere.")
@@ -121,6 +129,10 @@ def build(
 
     spec = BuildSpec(
         data=data,
+        path_column=path_column,
+        label_column=label_column,
+        role_column=role_column,
+        group_by=group_by,
         device=device,
         devices_file=str(devices) if devices else None,
         model=model,
@@ -135,6 +147,8 @@ def build(
         batch_size=batch_size,
         lr=lr,
         flip=flip,
+        augment=augment,
+        imbalance=imbalance,
         batch=batch,
         max_drop=options.drop_budget(max_drop),
         max_latency=None if max_latency is None else asked.latency_budget(max_latency),
@@ -145,6 +159,8 @@ def build(
         calib_select=calib_select,
         calib_method=calib_method,
         seed=seed,
+        optimize=optimize,
+        positive=positive,
         strict=strict,
         require_engine=require_engine,
         offline=offline,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgetl.cli import options, progress
+from edgetl.cli import data_options, options, progress
 from edgetl.cli.answer import give
 from edgetl.home import cache_folder
 from edgetl.words import counted
@@ -53,18 +53,30 @@ def check(
     data: Annotated[
         str, typer.Argument(metavar="DIR|CSV|demo", help="Class folders, or a CSV with path,label.")
     ],
+    path_column: data_options.PathColumn = None,
+    label_column: data_options.LabelColumn = None,
+    role_column: data_options.RoleColumn = None,
+    group_by: data_options.GroupBy = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
     """Check labelled pictures: unreadable ones, duplicates, leakage between roles, imbalance."""
     from edgetl import single
+    from edgetl.types import Reading
 
-    report = single.check(data, seed=seed, cache=cache_folder(), progress=progress.sink(quiet=True))
+    reading = Reading(
+        path_column=path_column, label_column=label_column, role_column=role_column, group_by=group_by
+    )
+    report = single.check(data, reading, seed=seed, cache=cache_folder(), progress=progress.sink(quiet=True))
     give(report, as_json=as_json)
 
 
 def train(
     data: options.Data,
+    path_column: data_options.PathColumn = None,
+    label_column: data_options.LabelColumn = None,
+    role_column: data_options.RoleColumn = None,
+    group_by: data_options.GroupBy = None,
     model: options.Model = "mobilenet_v2",
     weights: options.Weights = "DEFAULT",
     method: options.Method = "feature",
@@ -77,6 +89,8 @@ def train(
     batch_size: options.BatchSize = 32,
     lr: options.LearningRate = None,
     flip: options.Flip = True,
+    augment: data_options.Augment = "default",
+    imbalance: data_options.Imbalance = "auto",
     seed: options.Seed = 0,
     offline: options.Offline = False,
     out: options.Out = Path("checkpoint"),
@@ -89,6 +103,10 @@ def train(
 
     spec = BuildSpec(
         data=data,
+        path_column=path_column,
+        label_column=label_column,
+        role_column=role_column,
+        group_by=group_by,
         model=model,
         weights=weights,
         method=method,
@@ -101,6 +119,8 @@ def train(
         batch_size=batch_size,
         lr=lr,
         flip=flip,
+        augment=augment,
+        imbalance=imbalance,
         seed=seed,
         offline=offline,
     )

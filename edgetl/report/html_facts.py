@@ -14,13 +14,16 @@ import msgspec
 from edgetl import stats
 from edgetl.errors import BundleError
 from edgetl.runtime.bundle import Bundle, Manifest
-from edgetl.types import LayerInfo, Mistake
+from edgetl.types import LayerInfo, Mistake, Robustness
 
 __all__ = [
     "Accuracy",
     "Budget",
     "Candidate",
+    "ClassMetrics",
+    "Estimate",
     "Facts",
+    "Metrics",
     "Percentiles",
     "Recall",
     "Results",
@@ -46,6 +49,30 @@ class Recall(msgspec.Struct, frozen=True, rename={"name": "class"}):
     ci95: tuple[float, float]
 
 
+class Estimate(msgspec.Struct, frozen=True):
+    """A figure from 0 to 1 and its interval."""
+
+    value: float
+    ci95: tuple[float, float]
+
+
+class ClassMetrics(msgspec.Struct, frozen=True):
+    """How a class is told from the others; ``None`` where there is nothing to tell it from."""
+
+    name: str
+    n: int
+    roc_auc: Estimate | None = None
+    average_precision: Estimate | None = None
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """Of one engine."""
+
+    by_class: tuple[ClassMetrics, ...]
+    calibration_error: Estimate
+    bins: int
+
+
 class Accuracy(msgspec.Struct, frozen=True):
     """Of the shipped engine on the test images, and of f32."""
 
@@ -58,6 +85,9 @@ class Accuracy(msgspec.Struct, frozen=True):
     sentence: str = ""
     worst_class: str = ""
     per_class_recall: tuple[Recall, ...] = ()
+    metrics: dict[str, Metrics] = {}
+    ranking: tuple[str, ...] = ()
+    decision: tuple[str, ...] = ()
     confusion: tuple[tuple[int, int, int], ...] = ()
     reference_only: bool = False
 
@@ -148,6 +178,7 @@ class Facts:
     accuracies : top-1 of each candidate, 0 to 1. shipped : name of the candidate.
     blocks : raw nanoseconds by candidate, instance and block. layers : by candidate, as executed.
     thumbnails : the worst images, with their pictures where the data was given.
+    robustness : the engine under corruptions, where that was measured and given.
     """
 
     place: str
@@ -159,6 +190,7 @@ class Facts:
     blocks: Blocks
     layers: Mapping[str, list[LayerInfo]]
     thumbnails: tuple[Thumbnail, ...] = ()
+    robustness: Robustness | None = None
 
     def interval(self, accuracy: float) -> tuple[float, float] | None:
         """Wilson's interval of a share of the test images; ``None`` where their number is not known."""

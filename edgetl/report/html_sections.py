@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from edgetl.candidate import spoken
-from edgetl.report import html_accuracy, html_engine
+from edgetl.report import html_accuracy, html_engine, html_robustness
 from edgetl.report.html_facts import Facts, Use
 from edgetl.report.html_parts import Card, Section, Table, interval_text, ms
 from edgetl.report.summary import bytes_text
@@ -47,6 +47,7 @@ def sections(facts: Facts, data_given: bool) -> list[Section]:
         html_accuracy.of_all(facts),
         html_accuracy.by_class(facts),
         html_accuracy.worst(facts, data_given),
+        html_robustness.section(facts.robustness),
         html_engine.latency(facts),
         html_engine.tradeoff(facts),
         html_engine.layers(facts),

@@ -50,11 +50,14 @@ def table(result: Mapping[str, Any]) -> list[str]:
 
 
 def accuracy_lines(result: Mapping[str, Any]) -> list[str]:
-    """The drop against its budget, and the class that fares worst."""
+    """The drop against its budget, the class that fares worst, how scores rank, and what a threshold does."""
     accuracy = result["accuracy"]
     out = [f"  {accuracy['sentence']}"]
     if accuracy.get("worst_class"):
         out.append(f"  {accuracy['worst_class']}")
+    out += [f"  {line}" for line in accuracy.get("ranking", ())]
+    for number, line in enumerate(accuracy.get("decision", ())):
+        out.append(f"  {'' if number else 'threshold':<9} {line}")
     return out
 
 

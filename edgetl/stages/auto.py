@@ -61,10 +61,8 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
     tuning = msgspec.structs.replace(spec, method=TUNED, epochs=min(spec.epochs, MOST_EPOCHS))
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
-        probe, images = (
-            inputs[PROBE].record["select_accuracy"],
-            len(prepare.labels(inputs["prepare"], "select")),
-        )
+        probe = inputs[PROBE].record["select_score"]
+        images, balance = len(prepare.labels(inputs["prepare"], "select")), train.balance_of(spec, inputs)
         with tempfile.TemporaryDirectory() as scratch:
             tuned, notes = None, []
             if not tries:
@@ -85,16 +83,17 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
         said = "n/a" if accuracy is None else f"{100 * accuracy:.1f} %"
         spoken = METHODS[kept].spoken
         return {
-            "summary": f"{spec.model}, auto took {kept} ({spoken}): {why} · select {said}",
+            "summary": f"{spec.model}, auto took {kept} ({spoken}): {why}{balance.said()} · select {said}",
             "select_accuracy": accuracy,
             "training": {
+                **train.made_up(spec, balance),
                 "picked": kept,
                 "why": why,
                 "labels_per_class": min(labels),
                 "select_images": images,
                 "select_accuracy": {"feature": probe, TUNED: tuned},
             },
-            "notes": notes,
+            "notes": [*balance.notes(), *notes],
         }
 
     options: dict[str, Any] = {"method": "auto", "labels": min(labels), "tunes": tries}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import Tensor
+
 from edgetl.transfer import probe
 from edgetl.transfer.methods.discriminative import Discriminative
 from edgetl.transfer.methods.full import Full
@@ -17,14 +19,21 @@ from edgetl.types import BuildSpec
 __all__ = ["of"]
 
 
-def of(spec: BuildSpec, size: int, given: Mapping[str, Path]) -> Method:
+def of(spec: BuildSpec, size: int, given: Mapping[str, Path], weights: Tensor | None = None) -> Method:
     """The method of ``spec.method``, with what the request says of its rates.
 
     Parameters
     ----------
     size : side of the pictures, in pixels.
     given : folders of the stages that ``known.METHODS`` says it needs, by name.
+    weights : of each class in its loss, float32 (classes,); ``None``: all alike.
     """
+    method = _made(spec, size, given)
+    method.weights = weights
+    return method
+
+
+def _made(spec: BuildSpec, size: int, given: Mapping[str, Path]) -> Method:
     if spec.method == "full":
         return Full(spec.lr)
     start = probe.read(given[PROBE])

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from edgetl.transfer.backbone import Net
+from edgetl.transfer.methods.losses import cross_entropy
 
 __all__ = ["Full", "grouped"]
 
@@ -28,6 +28,7 @@ class Full:
     """
 
     notes: tuple[str, ...] = ()
+    weights: Tensor | None = None
 
     def __init__(self, rate: float | None) -> None:
         self._rate = HEAD_RATE if rate is None else rate
@@ -42,8 +43,8 @@ class Full:
         net.train()
 
     def step(self, net: Net, pictures: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy with label smoothing (Szegedy et al. 2016, section 7)."""
-        return functional.cross_entropy(net(pictures), targets, label_smoothing=SMOOTHING)
+        """Cross-entropy with label smoothing."""
+        return cross_entropy(net(pictures), targets, self.weights, SMOOTHING)
 
     def finish(self, net: Net) -> Net:
         """Nothing was added."""

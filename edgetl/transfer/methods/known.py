@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 __all__ = ["METHODS", "PROBE", "Known", "menu"]
 
-COMMON = ("epochs", "batch_size", "lr", "flip", "seed")
-"""What every training reads of a request."""
+COMMON = ("epochs", "batch_size", "lr", "imbalance", "seed")
+"""What every training reads of a request, beside how it varies pictures."""
 
 
 @dataclass(frozen=True)

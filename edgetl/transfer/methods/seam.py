@@ -17,9 +17,11 @@ class Method(Protocol):
     Attributes
     ----------
     notes : what the user should know, once it is prepared.
+    weights : of each class in the loss, float32 (classes,); ``None``: all alike.
     """
 
     notes: tuple[str, ...]
+    weights: Tensor | None
 
     def prepare(self, net: Net) -> list[dict[str, Any]]:
         """Make the network ready; the parameter groups to train, each with its ``lr``.
