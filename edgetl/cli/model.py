@@ -43,6 +43,8 @@ def _show(
         return
     if summary:
         print(f"  {summary}")
+    for note in found.get("notes", ()):
+        print(f"  note       {note}")
     if where is not None:
         print(f"  written to {where}")
     if then:
