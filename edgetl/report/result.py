@@ -10,7 +10,7 @@ from edgetl.candidate import backend_of, precision_of
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive
 from edgetl.pipeline import Artifact
-from edgetl.report import rivals
+from edgetl.report import rivals, training
 from edgetl.types import BuildSpec
 
 __all__ = ["REFERENCE_NOTE", "WAITING_NOTE", "Outcome", "assemble", "next_commands"]
@@ -66,7 +66,7 @@ def assemble(
         "task": "classify",
         "model": spec.model,
         "method": spec.method,
-        "training": artifacts["train"].record.get("training", {}),
+        "training": training.facts(spec, artifacts),
         "shipped": {
             "candidate": shipped,
             "precision": precision_of(shipped),

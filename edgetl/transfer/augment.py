@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from edgetl.data.decode import WORKERS, read_image
@@ -65,25 +66,46 @@ class Batches:
 
         A last batch that is not full is left out: batch norm over a handful of pictures is noise.
         """
+        for (pictures,), labels in self.views(number):
+            yield pictures, labels
+
+    def views(self, number: int, *others: Preprocess) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """As ``epoch``, with each picture also as other networks take it.
+
+        It is the same square of the original, mirrored and coloured alike; only the size differs.
+        """
         order = np.random.default_rng([self._seed, number]).permutation(len(self._paths))
         full = [order[start * self._size : (start + 1) * self._size] for start in range(len(self))]
+        rules = (self._preprocess, *others)
         with ThreadPoolExecutor(WORKERS) as pool:
-            jobs = [pool.submit(self._picture, number, int(index)) for index in full[0]]
+            jobs = [pool.submit(self._picture, number, int(index), rules) for index in full[0]]
             for position, rows in enumerate(full):
-                pictures = np.stack([job.result() for job in jobs])
+                cuts = zip(*(job.result() for job in jobs))
                 if position + 1 < len(full):
-                    jobs = [pool.submit(self._picture, number, int(index)) for index in full[position + 1]]
-                batch = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
-                yield self._jitter(batch), self._labels[torch.from_numpy(rows.copy())]
+                    following = full[position + 1]
+                    jobs = [pool.submit(self._picture, number, int(index), rules) for index in following]
+                yield (
+                    self._coloured([np.stack(cut) for cut in cuts]),
+                    self._labels[torch.from_numpy(rows.copy())],
+                )
 
-    def _picture(self, epoch: int, index: int) -> Image:
+    def _coloured(self, views: Sequence[Image]) -> list[Tensor]:
+        """Views (N, H, W, 3) of one batch as (N, 3, H, W), their colours moved by the same draw."""
+        batches = [
+            tv_tensors.Image(torch.from_numpy(view).permute(0, 3, 1, 2).contiguous()) for view in views
+        ]
+        return [moved.as_subclass(Tensor) for moved in self._jitter(batches)]
+
+    def _picture(self, epoch: int, index: int, rules: Sequence[Preprocess]) -> list[Image]:
+        """One random square of a picture, at the size of each rule."""
         rng = np.random.default_rng([self._seed, epoch, index])
         image = self._original(index)
         height, width = image.shape[:2]
         side = max(1, min(int(np.sqrt(rng.uniform(LEAST_AREA, 1.0) * height * width)), height, width))
         top, left = int(rng.integers(0, height - side + 1)), int(rng.integers(0, width - side + 1))
-        cut = rule.apply(image, self._preprocess, box=(top, left, side))
-        return np.ascontiguousarray(cut[:, ::-1]) if self._flip and rng.random() < 0.5 else cut
+        mirror = self._flip and rng.random() < 0.5
+        cuts = [rule.apply(image, preprocess, box=(top, left, side)) for preprocess in rules]
+        return [np.ascontiguousarray(cut[:, ::-1]) if mirror else cut for cut in cuts]
 
     def _original(self, index: int) -> Image:
         if index in self._kept:

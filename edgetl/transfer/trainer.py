@@ -18,12 +18,15 @@ from edgetl import isolate
 from edgetl.data.layout import Dataset
 from edgetl.errors import GateFailed, InputError
 from edgetl.transfer import backbone, checkpoint
+from edgetl.transfer import teacher as teachers
 from edgetl.transfer.augment import Batches, normalise
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.checkpoint import Checkpoint
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods import choice
+from edgetl.transfer.methods.known import TEACHER
 from edgetl.transfer.methods.seam import Method
+from edgetl.transfer.taught import TaughtBatches
 from edgetl.types import BuildSpec, Preprocess
 
 __all__ = ["Progress", "Trainer", "run_json"]
@@ -65,7 +68,7 @@ class Trainer:
         self,
         net: Net,
         method: Method,
-        batches: Batches,
+        batches: Batches | TaughtBatches,
         held: tuple[Any, Any],
         preprocess: Preprocess,
         path: FastPath,
@@ -232,8 +235,8 @@ def run_json(
         raise InputError("no picture is left to select on", hint="training stops by them: add some")
     if min(request.batch_size, len(samples)) < 2:
         raise InputError("a training step takes at least two pictures", hint="--batch-size 32")
-    net = backbone.create(request, len(facts.classes)).net
-    batches = Batches(
+    made = backbone.create(request, len(facts.classes))
+    batches: Batches | TaughtBatches = Batches(
         Path(root),
         [s.path for s in samples],
         [s.label for s in samples],
@@ -242,11 +245,12 @@ def run_json(
         flip=request.flip,
         seed=request.seed,
     )
-    method = choice.of(
-        request, facts.preprocess.height, {name: Path(folder) for name, folder in given.items()}
-    )
+    if TEACHER in given:
+        batches = TaughtBatches(batches, teachers.load(Path(given[TEACHER]), fast, threads))
+    folders = {name: Path(folder) for name, folder in given.items()}
+    method = choice.of(request, facts.preprocess.height, folders, pretrained=made.pretrained)
     trainer = Trainer(
-        net,
+        made.net,
         method,
         batches,
         held,

@@ -37,6 +37,7 @@ def records(**changed: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {
         "check": {"classes": ["ants", "bees"], "warnings": ["two look alike"]},
         "backbone": {},
+        "train": {},
         "bench": {
             "latency_ms": {name: {"p50": 2.0, "p90": 2.1, "p99": None, "n": 70} for name in ALL},
             "versus_default": {"int8": {"ratio": 0.9, "ci95": [0.88, 0.92], "verdict": "faster"}},
