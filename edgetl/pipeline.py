@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from edgetl import digest
 from edgetl.cache import Cache, Entry
 from edgetl.errors import Cancelled
 
-__all__ = ["Artifact", "Context", "Plan", "Progress", "Silent", "Stage", "plan", "run"]
+__all__ = ["Artifact", "Context", "Plan", "Progress", "Silent", "Stage", "key_changes", "plan", "run"]
 
 
 class Progress(Protocol):
@@ -188,6 +190,29 @@ def plan(stages: Sequence[Stage], cache: Cache) -> list[Plan]:
             done[stage.name] = Artifact(hit.path, hit.record, hit.digest)
         rows.append(Plan(stage.name, key, hit is not None, parts))
     return rows
+
+
+def key_changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
+    """One line for each part of a key that differs from the newest stored run of the stage."""
+    if old is None:
+        return ["never ran"]
+    lines = []
+    for part in ("version", "options", "tools", "inputs"):
+        before, after = old.get(part), msgspec.to_builtins(new[part])
+        if before == after:
+            continue
+        if not isinstance(after, dict) or not isinstance(before, dict):
+            lines.append(f"{part}: {before} -> {after}")
+            continue
+        for key in sorted({*before, *after}):
+            if before.get(key) != after.get(key):
+                lines.append(f"{part}.{key}: {_short(before.get(key))} -> {_short(after.get(key))}")
+    return lines or ["unchanged, but its entry is gone or damaged"]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def run(

@@ -145,35 +145,14 @@ def show_plan(spec: BuildSpec, *, cache: Path | None = None) -> list[dict[str, A
         if row.key is not None and not row.cached and not waiting:
             waiting = row.stage
         changed = (
-            _changes(store.newest(row.parts["stage"]), row.parts) if row.parts and not row.cached else []
+            pipeline.key_changes(store.newest(row.parts["stage"]), row.parts)
+            if row.parts and not row.cached
+            else []
         )
         rows.append(
             {"stage": row.stage, "key": row.key, "cached": row.cached, "after": waiting, "changed": changed}
         )
     return rows
-
-
-def _changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
-    """One line for each part of a key that differs from the newest stored run of the stage."""
-    if old is None:
-        return ["never ran"]
-    lines = []
-    for part in ("version", "options", "tools", "inputs"):
-        before, after = old.get(part), msgspec.to_builtins(new[part])
-        if before == after:
-            continue
-        if not isinstance(after, dict) or not isinstance(before, dict):
-            lines.append(f"{part}: {before} -> {after}")
-            continue
-        for key in sorted({*before, *after}):
-            if before.get(key) != after.get(key):
-                lines.append(f"{part}.{key}: {_short(before.get(key))} -> {_short(after.get(key))}")
-    return lines or ["unchanged, but its entry is gone or damaged"]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _forced(spec: BuildSpec, stages: tuple[Stage, ...]) -> frozenset[str]:

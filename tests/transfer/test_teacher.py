@@ -14,8 +14,9 @@ from torch import Tensor
 from edgetl import digest, export
 from edgetl.quantize.penultimate import with_features
 from edgetl.transfer import backbone, teacher
-from edgetl.transfer.augment import Batches
+from edgetl.transfer.augment import Augmenter, Batches
 from edgetl.transfer.fastpath import FastPath
+from edgetl.transfer.policy import POLICIES, Augmentation, alike_at_any_size
 from edgetl.transfer.taught import Taught, TaughtBatches
 from edgetl.types import BuildSpec, Preprocess
 from tests.data.pictures import folders
@@ -43,33 +44,41 @@ class Watching:
         return pictures.float().mean((2, 3)), pictures.float().mean((2, 3))
 
 
-def batches(root: Path, preprocess: Preprocess) -> Batches:
+def batches(root: Path, preprocess: Preprocess, policy: Augmentation = POLICIES["default"]) -> Batches:
     """Eight pictures in two batches."""
     folders(root, {"a": 4, "b": 4})
     paths = [f"{name}/{index}.png" for name in "ab" for index in range(4)]
-    return Batches(root, paths, [0] * 4 + [1] * 4, preprocess, batch_size=4, flip=True, seed=0)
+    augmenter = Augmenter(policy, preprocess, 3)
+    return Batches(root, paths, [0] * 4 + [1] * 4, augmenter, batch_size=4, seed=0)
 
 
+def taught_by(own: Batches, watching: Watching, policy: Augmentation) -> TaughtBatches:
+    """The batches, answered by a teacher."""
+    return TaughtBatches(own, watching, Augmenter(policy, watching.preprocess, 3))
+
+
+@pytest.mark.parametrize(
+    "policy", [POLICIES["default"], alike_at_any_size(POLICIES["strong"])], ids=["default", "strong"]
+)
 def test_the_teacher_sees_the_same_augmented_picture_at_its_own_size(
-    tmp_path: Path, made: backbone.Backbone
+    policy: Augmentation, tmp_path: Path, made: backbone.Backbone
 ) -> None:
     watching = Watching(OTHER)
-    torch.manual_seed(0)
-    for own, taught in TaughtBatches(batches(tmp_path / "p", made.preprocess), watching).epoch(3):
+    own_batches = batches(tmp_path / "p", made.preprocess, policy)
+    for own, taught in taught_by(own_batches, watching, policy).epoch(3):
         theirs = watching.shown[-1]
         assert own.shape[2:] == (SIDE, SIDE) and theirs.shape[2:] == (64, 64)
-        assert taught.logits.shape == (4, 3) and taught.classes.shape == (4,)
+        assert taught.logits.shape == (4, 3) and len(taught.classes) == 4
         for one, other in zip(own, theirs):
-            small = cv2.resize(other.permute(1, 2, 0).numpy(), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-            assert np.abs(one.permute(1, 2, 0).numpy().astype(int) - small).mean() < 8
+            large = other.permute(1, 2, 0).float().numpy()
+            small = cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+            assert np.abs(one.permute(1, 2, 0).float().numpy() - small).mean() < 12
 
 
 def test_a_teacher_does_not_change_what_the_student_sees(tmp_path: Path, made: backbone.Backbone) -> None:
     plain = batches(tmp_path / "p", made.preprocess)
-    torch.manual_seed(0)
     alone = list(plain.epoch(1))
-    torch.manual_seed(0)
-    taught = list(TaughtBatches(plain, Watching(OTHER)).epoch(1))
+    taught = list(taught_by(plain, Watching(OTHER), POLICIES["default"]).epoch(1))
     for (pictures, classes), (same, lesson) in zip(alone, taught):
         torch.testing.assert_close(pictures, same, rtol=0, atol=0)
         assert torch.equal(classes, lesson.classes)
