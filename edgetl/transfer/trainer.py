@@ -25,7 +25,7 @@ from edgetl.transfer.checkpoint import Checkpoint
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods import choice
 from edgetl.transfer.methods.known import TEACHER
-from edgetl.transfer.methods.seam import Method
+from edgetl.transfer.methods.seam import Lessons, Method
 from edgetl.transfer.taught import TaughtBatches
 from edgetl.types import BuildSpec, Preprocess
 
@@ -68,7 +68,7 @@ class Trainer:
         self,
         net: Net,
         method: Method,
-        batches: Batches | TaughtBatches,
+        batches: Lessons,
         held: tuple[Any, Any],
         preprocess: Preprocess,
         path: FastPath,
@@ -236,7 +236,7 @@ def run_json(
     if min(request.batch_size, len(samples)) < 2:
         raise InputError("a training step takes at least two pictures", hint="--batch-size 32")
     made = backbone.create(request, len(facts.classes))
-    batches: Batches | TaughtBatches = Batches(
+    batches = Batches(
         Path(root),
         [s.path for s in samples],
         [s.label for s in samples],
@@ -245,14 +245,15 @@ def run_json(
         flip=request.flip,
         seed=request.seed,
     )
+    lessons: Lessons = batches
     if TEACHER in given:
-        batches = TaughtBatches(batches, teachers.load(Path(given[TEACHER]), fast, threads))
+        lessons = TaughtBatches(batches, teachers.load(Path(given[TEACHER]), fast, threads))
     folders = {name: Path(folder) for name, folder in given.items()}
     method = choice.of(request, facts.preprocess.height, folders, pretrained=made.pretrained)
     trainer = Trainer(
         made.net,
         method,
-        batches,
+        lessons,
         held,
         facts.preprocess,
         fast,
