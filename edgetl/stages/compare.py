@@ -78,7 +78,7 @@ def _judged(spec: BuildSpec, others: Sequence[str]) -> Stage:
             told = ctx.part(place * len(pictures), len(trained) * len(pictures))
             right[name] = logits_of(net, record.preprocess, pictures, told).argmax(axis=1) == labels
             histories[name] = [row["accuracy"] for row in record.history if "accuracy" in row]
-        found = {
+        found: dict[str, Any] = {
             "reference": spec.compare,
             "n": len(labels),
             "accuracy": float(right["train"].mean()),

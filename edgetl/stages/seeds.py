@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,14 @@ def stages(spec: BuildSpec, train_of: Callable[[BuildSpec], Stage]) -> list[Stag
     """
     seeds = range(spec.seed, spec.seed + spec.seeds)
     runs = [
-        train_of(msgspec.structs.replace(spec, seed=seed)).again(
-            f"train:{seed}",
-            brief=lambda record, seed=seed: f"seed {seed} {_percent(record['select_accuracy'])}",
-        )
+        train_of(msgspec.structs.replace(spec, seed=seed)).again(f"train:{seed}", brief=partial(_brief, seed))
         for seed in seeds
     ]
     return [*runs, _chosen(tuple(seeds))]
+
+
+def _brief(seed: int, record: Mapping[str, Any]) -> str:
+    return f"seed {seed} {_percent(record['select_accuracy'])}"
 
 
 def _chosen(seeds: Sequence[int]) -> Stage:
@@ -48,7 +50,7 @@ def _chosen(seeds: Sequence[int]) -> Stage:
             prepare.images(inputs["prepare"], "test"),
             prepare.labels(inputs["prepare"], "test"),
         )
-        rows = []
+        rows: list[dict[str, Any]] = []
         for place, seed in enumerate(seeds):
             net, record = checkpoint.load(inputs[f"train:{seed}"].path)
             told = ctx.part(place * len(pictures), len(seeds) * len(pictures))

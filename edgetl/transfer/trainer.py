@@ -26,7 +26,7 @@ from edgetl.transfer.checkpoint import Checkpoint
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods import choice
 from edgetl.transfer.methods.known import TEACHER
-from edgetl.transfer.methods.seam import Method
+from edgetl.transfer.methods.seam import Lessons, Method
 from edgetl.transfer.policy import alike_at_any_size, policy_of
 from edgetl.transfer.taught import TaughtBatches
 from edgetl.types import BuildSpec, Preprocess
@@ -71,7 +71,7 @@ class Trainer:
         self,
         net: Net,
         method: Method,
-        batches: Batches | TaughtBatches,
+        batches: Lessons,
         held: tuple[Any, Any],
         preprocess: Preprocess,
         path: FastPath,
@@ -253,7 +253,7 @@ def run_json(
     teacher = teachers.load(Path(given[TEACHER]), fast, threads) if TEACHER in given else None
     if teacher is not None and teacher.preprocess.height != facts.preprocess.height:
         policy = alike_at_any_size(policy)
-    batches: Batches | TaughtBatches = Batches(
+    batches = Batches(
         Path(root),
         [s.path for s in samples],
         [s.label for s in samples],
@@ -262,8 +262,9 @@ def run_json(
         seed=request.seed,
         odds=balance.weights if balance.way == "sampling" else (),
     )
+    lessons: Lessons = batches
     if teacher is not None:
-        batches = TaughtBatches(batches, teacher, Augmenter(policy, teacher.preprocess, classes))
+        lessons = TaughtBatches(batches, teacher, Augmenter(policy, teacher.preprocess, classes))
     folders = {name: Path(folder) for name, folder in given.items()}
     method = choice.of(
         request,
@@ -275,7 +276,7 @@ def run_json(
     trainer = Trainer(
         made.net,
         method,
-        batches,
+        lessons,
         held,
         facts.preprocess,
         fast,

@@ -124,7 +124,7 @@ def test_a_bundle_with_a_changed_byte_is_no_teacher(setting: Setting, tmp_path: 
     ],
 )
 def test_what_nothing_can_be_learned_from_is_refused(
-    setting: Setting, tmp_path: Path, asked: dict[str, str], problem: str
+    setting: Setting, tmp_path: Path, asked: dict[str, Any], problem: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()

@@ -28,7 +28,8 @@ def points(seed: int, rows: int = 6, width: int = 4) -> Tensor:
 
 def rotation(seed: int, width: int = 4) -> Tensor:
     """An orthogonal matrix."""
-    return torch.linalg.qr(points(seed, width, width))[0]
+    turned: Tensor = torch.linalg.qr(points(seed, width, width))[0]
+    return turned
 
 
 @pytest.mark.parametrize("loss", [distance_loss, angle_loss])

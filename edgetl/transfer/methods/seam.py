@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from edgetl.transfer.backbone import Net
 
-__all__ = ["Method"]
+__all__ = ["Lessons", "Method"]
+
+
+class Lessons(Protocol):
+    """What a training sees, epoch by epoch."""
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Any]]:
+        """Batches of uint8 (N, 3, H, W), and what ``Method.step`` wants of them; equal for an equal number."""
 
 
 class Method(Protocol):
