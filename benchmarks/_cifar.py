@@ -17,7 +17,7 @@ from edgetl import export
 from edgetl.transfer import weights as weight_files
 from edgetl.types import Preprocess
 
-__all__ = ["NETS", "RULE", "float_model", "float_nchw", "pictures"]
+__all__ = ["NETS", "RULE", "float_model", "float_nchw", "network", "pictures"]
 
 Array = npt.NDArray[Any]
 
@@ -29,18 +29,19 @@ RULE = Preprocess(height=32, width=32, mean=(0.485, 0.456, 0.406), std=(0.229, 0
 def float_model(name: str, folder: Path, weights: Path) -> Path:
     """The float ONNX as edgetl ships it: uint8 (1, 32, 32, 3) in, preprocessing inside."""
     path = folder / f"{name}.onnx"
-    export.export_classifier(_network(name, weights), RULE, path)
+    export.export_classifier(network(name, weights), RULE, path)
     return path
 
 
 def float_nchw(name: str, folder: Path, weights: Path) -> Path:
     """The float ONNX as a peer's user makes it: normalised float32 (1, 3, 32, 32) in."""
     path = folder / f"{name}.nchw.onnx"
-    _peers.export_planes(_network(name, weights), path, RULE.height)
+    _peers.export_planes(network(name, weights), path, RULE.height)
     return path
 
 
-def _network(name: str, weights: Path) -> nn.Module:
+def network(name: str, weights: Path) -> nn.Module:
+    """The network of a weight file, as it was published, in eval mode."""
     net = _ResNet(NETS[name])
     missing = net.load_state_dict(weight_files.read(weights), strict=False).missing_keys
     if any(not key.endswith("num_batches_tracked") for key in missing):

@@ -22,6 +22,8 @@ from edgetl.home import cache_folder
 from edgetl.pipeline import Context, Progress, Silent, Stage
 from edgetl.report import result as results
 from edgetl.stages import (
+    adapt,
+    adapted,
     backbone,
     bench,
     calibrate,
@@ -191,6 +193,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     asked.check(spec)
     asked.choice(spec.method, METHODS, "--method")
     training.check(spec)
+    adapt.check(spec)
     request.check(spec)
     batch = batch_of(spec.batch)
     profile = target.profile_of(spec)
@@ -213,6 +216,8 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     brought = [kernels.stage(profile, target.machine_of(profile))] if spec.fused_head and pending else []
     stages = [check.stage(dataset, root), *brought, *_model_stages(recipe, batch, runs_on, setting, dataset)]
     stages += _engine_stages(recipe, runs_on, host, precision)
+    if spec.adapt is not None:
+        stages = adapted.weave(stages, spec, dataset, setting, runs_on, candidates)
     return replace(recipe, stages=tuple(stages))
 
 
@@ -243,7 +248,7 @@ def _model_stages(
         prepare.stage(setting.root),
     ]
     stages += training.stages(spec, setting, runs_on, dataset)
-    in_parts = export.in_parts(spec.method, batch)
+    in_parts = export.in_parts(adapt.method_of(spec), batch)
     fused = [fuse.stage("export")] if spec.fused_head else []
     return [*stages, export.stage(batch, from_backbone=in_parts, cast_first=cast_first), *fused]
 
@@ -338,7 +343,7 @@ def _int8_stages(
             method,
             spec.seed,
             select=spec.calib_select,
-            with_features=spec.method == "feature",
+            with_features=adapt.method_of(spec) == "feature",
         ),
         quantize.stage(profile.scheme, method, reduce_range=narrow),
         *refine.stages(
@@ -350,7 +355,7 @@ def _int8_stages(
             max_drop=max_drop,
             time_budget=spec.time_budget,
             seed=spec.seed,
-            tuning=refine.Tuning(batch_of(spec.batch), spec.method, spec.flip, _threads()),
+            tuning=refine.Tuning(batch_of(spec.batch), adapt.method_of(spec), spec.flip, _threads()),
         ),
         *typed,
     ]

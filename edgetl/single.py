@@ -30,6 +30,7 @@ from edgetl.quantize import graph as graphs
 from edgetl.quantize.review import review
 from edgetl.runtime import open_bundle
 from edgetl.sources import CalibrationSource
+from edgetl.stages import adapt
 from edgetl.stages import check as check_stage
 from edgetl.types import BuildSpec, Reading
 from edgetl.words import counted
@@ -72,10 +73,11 @@ def train(spec: BuildSpec, out: Path, *, cache: Path, progress: Progress) -> dic
     """The stages of a build up to the checkpoint, which is copied to ``out``."""
     store = Cache(cache)
     stages = recipe.plan_recipe(spec, store).stages
-    upto = next(index for index, stage in enumerate(stages) if stage.name == "train") + 1
+    last = "train" if spec.adapt is None else adapt.NAME
+    upto = next(index for index, stage in enumerate(stages) if stage.name == last) + 1
     artifacts = pipeline.run(stages[:upto], store, Context(seed=spec.seed, progress=progress))
-    _copy_out(artifacts["train"], out)
-    return {key: value for key, value in artifacts["train"].record.items() if key != "_run"}
+    _copy_out(artifacts[last], out)
+    return {key: value for key, value in artifacts[last].record.items() if key != "_run"}
 
 
 def export(source: Path, out: Path, *, batch: str, fused_head: bool = False) -> dict[str, Any]:

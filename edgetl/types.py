@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 __all__ = [
+    "ADAPTATIONS",
     "PERCENTILES",
     "ROLES",
     "USUAL",
@@ -31,6 +32,8 @@ __all__ = [
 
 Role = Literal["train", "select", "test"]
 ROLES: tuple[Role, ...] = ("train", "select", "test")
+ADAPTATIONS = {"adabn": "AdaBN", "coral": "Deep CORAL", "dann": "DANN", "tent": "TENT"}
+"""Ways to fit a trained network to frames of another place, and what the field calls them."""
 Percentile = Literal["p50", "p90", "p99"]
 PERCENTILES: tuple[Percentile, ...] = ("p50", "p90", "p99")
 
@@ -304,6 +307,8 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     kd_temperature : that ``distill`` softens answers by; ``None`` takes the method's own.
     seeds : trainings, with ``seed`` and those that follow it; the one that is best on the select images ships.
     compare : ``scratch`` also trains the same network from random weights, and a head on frozen features.
+    adapt : folder of frames of the place that the engine is for; ``None`` adapts to nothing.
+    adapt_method : one of ``ADAPTATIONS``.
     mean, std : normalisation, where white is 1.0; ``None`` takes it from the weights, then the model.
     image_size : side of the engine's input in pixels; ``None`` takes the model's own.
     crop : centre square kept, as a fraction of the short side; ``None`` takes the model's own.
@@ -347,6 +352,8 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     kd_temperature: float | None = None
     seeds: int = 1
     compare: str | None = None
+    adapt: str | None = None
+    adapt_method: str = "adabn"
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     image_size: int | None = None

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import data_options, options, progress, remote, training
+from edgetl.cli import data_options, options, options_adapt, progress, remote, training
 from edgetl.cli.answer import end
 from edgetl.cli.grouped import Paneled
 from edgetl.home import cache_folder
@@ -43,6 +43,8 @@ def build(
     kd_temperature: training.KdTemperature = None,
     seeds: training.Seeds = 1,
     compare: training.Compare = None,
+    adapt: options_adapt.Adapt = None,
+    adapt_method: options_adapt.AdaptMethod = "adabn",
     max_drop: options.MaxDrop = None,
     max_latency: options.MaxLatency = None,
     backend: Annotated[
@@ -150,6 +152,8 @@ def build(
         kd_temperature=kd_temperature,
         seeds=seeds,
         compare=compare,
+        adapt=adapt,
+        adapt_method=adapt_method,
         mean=options.triple(mean, "--mean"),
         std=options.triple(std, "--std"),
         image_size=imgsz,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgetl.cli import data_options, options, progress, training
+from edgetl.cli import data_options, options, options_adapt, progress, training
 from edgetl.cli.answer import give
 from edgetl.cli.grouped import Paneled
 from edgetl.home import cache_folder
@@ -88,6 +88,8 @@ def train(
     teacher_weights: training.TeacherWeights = "DEFAULT",
     kd_temperature: training.KdTemperature = None,
     seeds: training.Seeds = 1,
+    adapt: options_adapt.Adapt = None,
+    adapt_method: options_adapt.AdaptMethod = "adabn",
     mean: options.Mean = None,
     std: options.Std = None,
     imgsz: options.ImageSize = None,
@@ -122,6 +124,8 @@ def train(
         teacher_weights=teacher_weights,
         kd_temperature=kd_temperature,
         seeds=seeds,
+        adapt=adapt,
+        adapt_method=adapt_method,
         mean=options.triple(mean, "--mean"),
         std=options.triple(std, "--std"),
         image_size=imgsz,

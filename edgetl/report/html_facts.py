@@ -18,6 +18,7 @@ from edgetl.types import LayerInfo, Mistake, Robustness
 
 __all__ = [
     "Accuracy",
+    "Adaptation",
     "Budget",
     "Candidate",
     "ClassMetrics",
@@ -25,6 +26,7 @@ __all__ = [
     "Estimate",
     "Facts",
     "Metrics",
+    "Paired",
     "Percentiles",
     "Recall",
     "Results",
@@ -171,6 +173,23 @@ class Training(msgspec.Struct, frozen=True):
     compare: Comparison | None = None
 
 
+class Paired(msgspec.Struct, frozen=True):
+    """Two engines on the same images; shares from 0 to 1."""
+
+    n: int
+    reference_accuracy: float
+    candidate_accuracy: float
+
+
+class Adaptation(msgspec.Struct, frozen=True):
+    """What it brought to fit the network to target frames; ``None`` where no frame had a label."""
+
+    sentence: str
+    lines: tuple[str, ...]
+    source: Paired
+    gain: Paired | None = None
+
+
 class Results(msgspec.Struct, frozen=True):
     """What a page shows of ``results.json``; the rest is passed over."""
 
@@ -184,6 +203,7 @@ class Results(msgspec.Struct, frozen=True):
     candidates: dict[str, Candidate] = {}
     use: dict[str, Use] = {}
     training: Training = Training()
+    adaptation: Adaptation | None = None
 
 
 class _Samples(msgspec.Struct, frozen=True):

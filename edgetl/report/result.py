@@ -108,6 +108,7 @@ def assemble(
             for name, artifact in artifacts.items()
         ],
         "notes": _notes(artifacts, host_note, pending),
+        **({"adaptation": _adaptation(artifacts)} if "gain" in artifacts else {}),
         **({"pending": _left(artifacts, pending)} if pending else {}),
     }
     return Outcome(data, _judge(spec, chosen, data))
@@ -124,6 +125,13 @@ def _fp16(artifacts: Mapping[str, Artifact]) -> Mapping[str, Any] | None:
     if "halve" not in artifacts:
         return None
     return {key: value for key, value in artifacts["halve"].record.items() if key not in ("_run", "summary")}
+
+
+def _adaptation(artifacts: Mapping[str, Artifact]) -> Mapping[str, Any]:
+    """What it brought to adapt to target frames, by engines."""
+    told = {key: value for key, value in artifacts["gain"].record.items() if key not in ("_run", "summary")}
+    frames = artifacts["domain"].record
+    return {**told, "digest": frames["digest"], "unreadable": frames["unreadable"]}
 
 
 def _fused(artifacts: Mapping[str, Artifact]) -> Mapping[str, Any]:
@@ -186,6 +194,8 @@ def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[s
     notes += list(artifacts["check"].record["warnings"])
     notes += list(artifacts["train"].record.get("notes", ()))
     notes += list(artifacts["select"].record["notes"])
+    if "domain" in artifacts:
+        notes += [*artifacts["domain"].record["warnings"], *artifacts["adapt"].record["notes"]]
     if "calibrate" in artifacts:
         notes += list(artifacts["calibrate"].record["warnings"])
     return notes

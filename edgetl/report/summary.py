@@ -74,6 +74,9 @@ def lines(result: Mapping[str, Any], *, told: str = "") -> list[str]:
         out += [f"  engine: pending · {pending['reason']}", ""]
     out += table(result)
     out += accuracy_lines(result)
+    if result.get("adaptation"):
+        first, *below = [result["adaptation"]["sentence"], *result["adaptation"]["lines"]]
+        out += [f"  adapted {first}", *(f"  {'':<7} {line}" for line in below)]
     if result["shipped"]["candidate"] != "default":  # else the row of what did not ship says it
         out.append(f"  shipped {spoken(result['shipped']['candidate'])}: {result['shipped']['reason']}")
     out += rivals.lines(result)

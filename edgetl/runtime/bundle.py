@@ -20,7 +20,7 @@ from edgetl import digest
 from edgetl.errors import BundleError, EnvironmentLacks
 from edgetl.types import USUAL, Engine, OperatingPoint, Preprocess, Reading, Record
 
-__all__ = ["ENGINE", "GOLDEN", "Bundle", "FileEntry", "Manifest", "Pending", "open_bundle", "seal"]
+__all__ = ["ENGINE", "GOLDEN", "Adapted", "Bundle", "FileEntry", "Manifest", "Pending", "open_bundle", "seal"]
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -45,6 +45,23 @@ class Pending(Record, frozen=True, kw_only=True):
 
     reason: str
     next: tuple[str, ...]
+
+
+class Adapted(Record, frozen=True, kw_only=True):
+    """To what a network was fitted after its training, without labels.
+
+    Attributes
+    ----------
+    method : ``adabn``, ``coral``, ``dann`` or ``tent``. frames : how many; digest : of them.
+    gain_pt, gain_ci95_pt, n : points of top-1 on so many labelled frames, f32; ``None`` and 0 where none has a label.
+    """
+
+    method: str
+    frames: int
+    digest: str
+    gain_pt: float | None = None
+    gain_ci95_pt: tuple[float, float] | None = None
+    n: int = 0
 
 
 class Manifest(Record, frozen=True, kw_only=True):
@@ -81,6 +98,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     weights_licence: str | None = None
     operating_point: OperatingPoint | None = None
     pending: Pending | None = None
+    adapted: Adapted | None = None
     files: dict[str, FileEntry]
     sha256: str = ""
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,7 +27,7 @@ from edgetl.quantize import fused_reference
 from edgetl.report.result import Outcome
 from edgetl.runtime import archive, bundle
 from edgetl.runtime.prediction import PROBABILITIES, as_logits
-from edgetl.stages import bench, explain, fuse, kernels, prepare, refine, search, verify
+from edgetl.stages import bench, explain, fuse, judge, kernels, prepare, refine, search, verify
 from edgetl.types import BuildSpec, OperatingPoint
 
 __all__ = ["Written", "check_place", "write"]
@@ -150,7 +151,7 @@ def _write_golden(file: Path, artifacts: Mapping[str, Artifact], shipped: str, f
     ----------
     fused : the model of an engine that is still to be built, with a head that no engine here runs.
     """
-    pictures = prepare.images(artifacts["prepare"], "test")
+    pictures = prepare.images(artifacts.get(judge.NAME, artifacts["prepare"]), "test")
     rows = np.unique(np.linspace(0, len(pictures) - 1, min(GOLDEN_IMAGES, len(pictures))).astype(int))
     inputs = np.ascontiguousarray(pictures[rows])
     logits = verify.logits(artifacts[f"verify:{shipped}"], "test")[rows]
@@ -175,6 +176,7 @@ def _facts(
     card = models.find(spec.model)
     pending = outcome.data.get("pending")
     checked = artifacts["check"].record
+    tested = artifacts[judge.NAME].record["role_digests"] if judge.NAME in artifacts else {}
     return bundle.Manifest(
         schema=bundle.SCHEMA,
         name=name,
@@ -187,13 +189,14 @@ def _facts(
         method=spec.method,
         training=dict(outcome.data["training"]),
         seed=outcome.data["training"].get("seeds", {}).get("chosen", spec.seed),
-        data={"all": checked["data_digest"], **checked["role_digests"]},
+        data={"all": checked["data_digest"], **checked["role_digests"], **tested},
         reading=spec.reading(),
         versions=_versions(),
         caller_commit=_commit(),
         weights_licence=(card.licence or None) if card and spec.weights == "DEFAULT" else None,
         operating_point=_operating_point(outcome),
         pending=bundle.Pending(reason=pending["reason"], next=tuple(pending["next"])) if pending else None,
+        adapted=_adapted(outcome.data.get("adaptation")),
         files={},
     )
 
@@ -201,6 +204,15 @@ def _facts(
 def _operating_point(outcome: Outcome) -> OperatingPoint | None:
     found = outcome.data.get("operating_point")
     return None if found is None else msgspec.convert(found, OperatingPoint)
+
+
+def _adapted(told: Mapping[str, Any] | None) -> bundle.Adapted | None:
+    if told is None:
+        return None
+    return bundle.Adapted(
+        **{name: told[name] for name in ("method", "frames", "digest", "gain_pt", "gain_ci95_pt")},
+        n=0 if told["gain"] is None else told["gain"]["n"],
+    )
 
 
 def _versions() -> dict[str, str]:

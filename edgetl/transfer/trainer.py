@@ -65,6 +65,8 @@ class Trainer:
     held : uint8 (N, H, W, 3) and int64 (N,): the select images, which decide when to stop and which epoch is kept.
     weights : float32 (classes,), what a select image of each class counts in that; ``None``: all alike.
     state : folder where a killed training finds its last whole epoch.
+    keep_last : train to the end and keep the last epoch: where the network is for other pictures than ``held``, those
+        cannot tell which epoch is best.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Trainer:
         seed: int,
         state: Path,
         weights: Tensor | None = None,
+        keep_last: bool = False,
     ) -> None:
         self._net = net
         self._method = method
@@ -91,6 +94,7 @@ class Trainer:
         self._seed = seed
         self._state = state
         self._weights = weights
+        self._keep_last = keep_last
         self._net.to(path.device).to(memory_format=_form(path))
         self._optimizer = torch.optim.AdamW(method.prepare(net))
         steps = epochs * len(batches)
@@ -120,7 +124,7 @@ class Trainer:
             done.history.append(
                 {"epoch": done.epoch, "loss": loss, "accuracy": accuracy, "select_loss": held_loss}
             )
-            if done.better(accuracy, held_loss):
+            if self._keep_last or done.better(accuracy, held_loss):
                 done.best_epoch, done.best_accuracy, done.best_loss = done.epoch, accuracy, held_loss
                 done.best = {
                     name: tensor.detach().cpu().clone() for name, tensor in self._net.state_dict().items()
