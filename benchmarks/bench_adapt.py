@@ -156,7 +156,7 @@ def gains(seeds: list[Right], place: str, way: str, count: int) -> tuple[float, 
 
 
 def rows_of(results: Results, seeds: list[Right], count: int) -> None:
-    """A row for each way in each place, and for the best of the three of the issue."""
+    """A row for each way in each place, and for the best of AdaBN, CORAL and DANN."""
     for place in PLACES:
         for way in ("before", *ADAPTATIONS):
             accuracy = float(np.mean([len(right[f"{place}/{way}"]) for right in seeds])) / count
@@ -164,9 +164,17 @@ def rows_of(results: Results, seeds: list[Right], count: int) -> None:
         best: tuple[float, tuple[float, float]] = (-100.0, (-100.0, -100.0))
         for way, called in ADAPTATIONS.items():
             gain, interval = gains(seeds, place, way, count)
-            judged = {} if way == "tent" else {"target": ">= 0", "met": gain >= 0}
-            results.row(f"E5 {place}: gain of {called}", gain, "points", ci95=interval, n=count, **judged)
-            best = max(best, (gain, interval)) if judged else best
+            is_judged = way != "tent"
+            results.row(
+                f"E5 {place}: gain of {called}",
+                gain,
+                "points",
+                ci95=interval,
+                n=count,
+                target=">= 0" if is_judged else None,
+                met=gain >= 0 if is_judged else None,
+            )
+            best = max(best, (gain, interval)) if is_judged else best
         results.row(
             f"E5 {place}: gain of the best",
             best[0],

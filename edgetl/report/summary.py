@@ -75,8 +75,8 @@ def lines(result: Mapping[str, Any], *, told: str = "") -> list[str]:
     out += table(result)
     out += accuracy_lines(result)
     if result.get("adaptation"):
-        first, *below = [result["adaptation"]["sentence"], *result["adaptation"]["lines"]]
-        out += [f"  adapted {first}", *(f"  {'':<7} {line}" for line in below)]
+        out.append(f"  adapted {result['adaptation']['sentence']}")
+        out += [f"  {'':<7} {line}" for line in result["adaptation"]["lines"]]
     if result["shipped"]["candidate"] != "default":  # else the row of what did not ship says it
         out.append(f"  shipped {spoken(result['shipped']['candidate'])}: {result['shipped']['reason']}")
     out += rivals.lines(result)

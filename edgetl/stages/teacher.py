@@ -155,8 +155,6 @@ def _given(
     """A teacher that is ready: it is copied by ``put``, and asked about the select images."""
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
-        import torch
-
         from edgetl.transfer import teacher
         from edgetl.transfer.fastpath import FastPath
 
@@ -168,10 +166,9 @@ def _given(
         )
         right = 0
         for start in range(0, len(held), BATCH):
-            batch = torch.from_numpy(np.stack(pictures[start : start + BATCH])).permute(0, 3, 1, 2)
-            found = asked.answers(batch)[0].argmax(dim=1).tolist()
+            found = teacher.classes_of(asked, np.stack(pictures[start : start + BATCH]))
             right += sum(one == s.label for one, s in zip(found, held[start : start + BATCH]))
-            ctx.advance(start + len(batch), len(held))
+            ctx.advance(start + len(found), len(held))
         accuracy = right / len(held) if held else None
         said = "n/a" if accuracy is None else f"{100 * accuracy:.1f} %"
         return {"summary": f"{told} · select {said}", "select_accuracy": accuracy}

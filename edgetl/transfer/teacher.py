@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.taught import Teacher
 from edgetl.types import Preprocess
 
-__all__ = ["GRAPH", "PREPROCESS", "GraphTeacher", "NetTeacher", "load"]
+__all__ = ["GRAPH", "PREPROCESS", "GraphTeacher", "NetTeacher", "classes_of", "load"]
 
 GRAPH = "teacher.onnx"
 PREPROCESS = "preprocess.json"
@@ -72,6 +73,13 @@ class GraphTeacher:
             parts.append((logits[:count], features.reshape(*features.shape[:2], -1).mean(axis=2)[:count]))
         logits, features = (torch.from_numpy(np.concatenate(side)) for side in zip(*parts))
         return logits, features
+
+
+def classes_of(teacher: Teacher, pictures: npt.NDArray[np.uint8]) -> list[int]:
+    """What a teacher calls pictures, uint8 (N, H, W, 3) of its size."""
+    logits, _ = teacher.answers(torch.from_numpy(pictures).permute(0, 3, 1, 2))
+    found: list[int] = logits.argmax(dim=1).tolist()
+    return found
 
 
 def load(folder: Path, path: FastPath, threads: int) -> Teacher:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import Tensor, nn
 
+from edgetl import isolate
 from edgetl.transfer import trainer as training
 from edgetl.transfer.augment import Augmenter, Batches, normalise
 from edgetl.transfer.backbone import Net
@@ -199,7 +200,7 @@ def test_a_training_that_was_killed_in_the_middle_comes_to_the_same_network(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.isolate, "tick", dies)
+        patch.setattr(isolate, "tick", dies)
         with pytest.raises(KeyboardInterrupt):
             trainer(source, target, tmp_path / "killed", Dann(), Full(None)).train()
     resumed, done = trainer(source, target, tmp_path / "killed", Dann(), Full(None)).train()

@@ -35,7 +35,7 @@ def trained(net: Net, method: Method, *, epochs: int = 1, steps: int = 2) -> Non
     for epoch in range(epochs):
         method.start(net, epoch)
         for _ in range(steps):
-            method.step(net, pictures, targets).backward()  # type: ignore[no-untyped-call]
+            method.step(net, pictures, targets).backward()
             optimizer.step()
             optimizer.zero_grad()
 
