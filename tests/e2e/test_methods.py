@@ -116,7 +116,7 @@ def test_a_killed_lora_goes_on_and_comes_to_the_same_checkpoint(insects: Path, t
     assert first.code == 0, first.err
     whole = digest.of_tree(home / "ckpt")[0]
     shutil.rmtree(home / "ckpt")
-    for record in (home / "cache").rglob("checkpoint.json"):
+    for record in list((home / "cache").rglob("checkpoint.json")):
         if json.loads(record.read_bytes())["method"] == "lora":
             entry = next(p for p in record.parents if (p / "record.json").exists())
             shutil.rmtree(entry)
