@@ -251,7 +251,7 @@ def _scanned(bundle: Bundle, source: Path, asked: Reading) -> tuple[Dataset, Pat
 
 def _test_images(bundle: Bundle, dataset: Dataset, root: Path) -> _Tested:
     """Labels and engine inputs of the test role, and whether they are the images of the build."""
-    usable = check.inspect(dataset, root).usable
+    usable = check.inspect(dataset, root, needs=("test",)).usable
     chosen = [s for s in usable.samples if s.role == "test"]
     pictures = np.stack(
         list(

@@ -16,7 +16,7 @@ from edgetl.data.alike import Appearance
 from edgetl.data.decode import WORKERS, read_header, read_image
 from edgetl.data.layout import Dataset, Sample
 from edgetl.errors import InputError
-from edgetl.types import ROLES, Record
+from edgetl.types import ROLES, Record, Role
 from edgetl.words import counted
 
 __all__ = ["CheckReport", "inspect"]
@@ -93,9 +93,17 @@ class _Look:
 
 
 def inspect(
-    dataset: Dataset, root: Path, *, on_progress: Callable[[int, int], None] | None = None
+    dataset: Dataset,
+    root: Path,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    needs: Sequence[Role] = ("train", "test"),
 ) -> CheckReport:
     """Decode every picture of a data set and report.
+
+    Parameters
+    ----------
+    needs : roles that must hold every class.
 
     Raises
     ------
@@ -112,7 +120,7 @@ def inspect(
                 on_progress(len(looks), len(paths))
     kept = tuple(s for s in dataset.samples if not looks[s.path].fault)
     usable = msgspec.structs.replace(dataset, samples=kept)
-    counts = _counts(usable)
+    counts = _counts(usable, needs)
     near = _near_duplicates(kept, [looks[s.path].appearance for s in kept])
     unreadable = {path: look.fault for path, look in looks.items() if look.fault}
     modes = Counter(look.mode for look in looks.values() if look.mode)
@@ -179,17 +187,17 @@ def _refuse_parted_groups(dataset: Dataset) -> None:
     )
 
 
-def _counts(usable: Dataset) -> dict[str, dict[str, int]]:
+def _counts(usable: Dataset, needs: Sequence[Role]) -> dict[str, dict[str, int]]:
     """Pictures by role and class.
 
     Raises
     ------
-    InputError : a class has none to train or to test on.
+    InputError : a class has none in a role that it is needed in.
     """
     counts = {role: dict.fromkeys(usable.classes, 0) for role in ROLES}
     for sample in usable.samples:
         counts[sample.role][usable.classes[sample.label]] += 1
-    for role in ("train", "test"):
+    for role in needs:
         for name, count in counts[role].items():
             if not count:
                 raise InputError(

@@ -169,6 +169,17 @@ def test_a_reading_that_cannot_be_meant_is_refused(tmp_path: Path, reading: Read
     assert words in caught.value.problem
 
 
+def test_a_table_of_test_pictures_alone_serves_a_verification(tmp_path: Path) -> None:
+    folders(tmp_path, {"a": 3, "b": 3})
+    lines = [f"{name}/{n}.png,{name},test" for name in "ab" for n in range(3)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label,split", *lines]) + "\n")
+    found = scan(tmp_path / "labels.csv", seed=0)
+    assert {s.role for s in found.samples} == {"test"}
+    assert len(inspect(found, tmp_path, needs=("test",)).usable.samples) == 6
+    with pytest.raises(InputError, match="no readable picture in train"):
+        inspect(found, tmp_path)
+
+
 def test_columns_of_a_folder_are_refused(tmp_path: Path) -> None:
     folders(tmp_path, {"a": 4, "b": 4})
     for reading in (Reading(label_column="x"), Reading(group_by="x")):
