@@ -6,9 +6,11 @@ import json
 import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from onnx import helper, numpy_helper
@@ -42,7 +44,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory, whole: Path) -> Path:
     folder = Path(shutil.copytree(whole, tmp_path_factory.mktemp("planted") / "bundle"))
     model = onnx.load(folder / "model.fp32.onnx")
     graph = model.graph
-    steps = (
+    steps: tuple[tuple[str, list[str], dict[str, Any]], ...] = (
         ("ReduceMean", ["floats", "pixels"], {"keepdims": 1}),
         ("Sub", ["floats", "centre"], {}),
         ("Mul", ["off", "off"], {}),
@@ -56,7 +58,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory, whole: Path) -> Path:
     graph.node[-1].output[0] = "plain"
     for (kind, inputs, attributes), output in zip(steps, outputs):
         graph.node.append(helper.make_node(kind, inputs, [output], **attributes))
-    constants = {
+    constants: dict[str, npt.NDArray[Any]] = {
         "pixels": np.array([1, 2], np.int64),
         "all": np.array([1, 2, 3], np.int64),
         "limit": np.array(NOISY * 255**2, np.float32),
@@ -80,8 +82,8 @@ def verify(place: Path, data: Path | None, order: robust.Order) -> Answer:
     )
 
 
-def order(names: str, **places: Path) -> robust.Order:
-    return robust.Order(question(names, "1,3,5", 56, 0), **places)
+def order(names: str, *, out: Path | None = None, picture: Path | None = None) -> robust.Order:
+    return robust.Order(question(names, "1,3,5", 56, 0), out, picture)
 
 
 def test_an_int8_engine_that_fails_in_noise_is_told_and_the_clean_accuracy_hides_it(

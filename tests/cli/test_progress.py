@@ -45,7 +45,7 @@ def test_a_bar_moves_where_somebody_watches_and_a_stage_takes_long(monkeypatch: 
 
 def test_a_bar_says_how_long_the_rest_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter((0.0, 2.0, 30.0, 119.0))
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     stream = io.StringIO()
     lines = progress.Lines(stream, bars=True)
     lines.started("corrupt")

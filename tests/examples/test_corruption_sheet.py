@@ -26,5 +26,7 @@ def test_a_sheet_shows_every_corruption_of_the_picture_given(tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
         assert "19 corruptions at severities 1 to 5" in done.stdout
         sheets.append(cv2.imread(str(tmp_path / "sheet.png")))
-    assert sheets[0].shape == sheets[1].shape
-    assert not np.array_equal(*sheets)
+    drawn, given_one = sheets
+    assert drawn is not None and given_one is not None
+    assert drawn.shape == given_one.shape
+    assert not np.array_equal(drawn, given_one)

@@ -102,7 +102,7 @@ def test_a_ratio_over_no_errors_is_none_and_not_infinite() -> None:
 
 def test_an_engine_against_itself_is_one_hundred_percent() -> None:
     found = judge(rows(share=0.7), rows(share=0.7))
-    assert found.mce_pct == 100 and found.mce_ci95_pct == (100, 100)
+    assert (found.mce_pct, found.mce_ci95_pct) == (100.0, (100.0, 100.0))
     assert all(cell.drop_pt == 0 and cell.p_value == 1 for cell in found.cells)
 
 
@@ -162,7 +162,7 @@ def pictures_of_two() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     return labels, (levels + rng.integers(-20, 20, (20, 32, 32, 3))).astype(np.uint8)
 
 
-def test_both_engines_answer_the_same_bytes_and_darkness_is_seen(engines: tuple[Engine, Engine]) -> None:
+def test_both_engines_answer_the_same_bytes_and_darkness_is_seen(engines: tuple[Any, Any]) -> None:
     labels, pictures = pictures_of_two()
     told: list[tuple[int, int]] = []
     asked = question("low_light,brightness", "1,5", 100, 0)
@@ -178,7 +178,7 @@ def test_both_engines_answer_the_same_bytes_and_darkness_is_seen(engines: tuple[
 
 
 def test_a_pictures_draw_hangs_on_neither_its_place_nor_the_number_of_pictures(
-    engines: tuple[Engine, Engine],
+    engines: tuple[Any, Any],
 ) -> None:
     labels, pictures = pictures_of_two()
     asked = question("rain", "3", 100, 0)
@@ -193,7 +193,7 @@ def test_a_pictures_draw_hangs_on_neither_its_place_nor_the_number_of_pictures(
     assert not np.array_equal(engines[0].shown[-1], forward)
 
 
-def test_an_engine_that_takes_blue_first_gets_the_same_weather(engines: tuple[Engine, Engine]) -> None:
+def test_an_engine_that_takes_blue_first_gets_the_same_weather(engines: tuple[Any, Any]) -> None:
     labels, pictures = pictures_of_two()
     asked = question("frost,jpeg_compression", "4", 100, 0)
     robustness.answers(*engines, labels, pictures, asked, bgr=True)
