@@ -24,11 +24,11 @@ __all__ = [
     "time_budget",
 ]
 
-LEAST = {"epochs": 1, "batch_size": 1, "calib_samples": 1, "instances": 1, "seed": 0, "rank": 1}
+LEAST = {"epochs": 1, "batch_size": 1, "calib_samples": 1, "instances": 1, "seed": 0, "seeds": 1, "rank": 1}
 LONGEST_NAME = 100
 METRICS = Literal["recall", "precision", "f1", "balanced-accuracy"]
 SECONDS = {"s": 1, "m": 60, "h": 3600}
-TEXTS = ("data", "devices_file", "weights", "batch", "out")
+TEXTS = ("data", "devices_file", "weights", "batch", "out", "teacher", "teacher_weights")
 
 
 def spec_of(**options: Any) -> BuildSpec:

@@ -299,6 +299,11 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     weights : ``DEFAULT``, a file, or ``none``.
     method : how the model is transferred, one of ``edgetl.transfer.methods.known.METHODS``.
     rank : of the updates of ``lora``.
+    teacher : what ``distill`` and ``rkd`` learn from: a model's name, or a bundle's or checkpoint's folder; ``None`` is
+        the same model, trained first. teacher_weights : of a model that is named, as ``weights``.
+    kd_temperature : that ``distill`` softens answers by; ``None`` takes the method's own.
+    seeds : trainings, with ``seed`` and those that follow it; the one that is best on the select images ships.
+    compare : ``scratch`` also trains the same network from random weights, and a head on frozen features.
     mean, std : normalisation, where white is 1.0; ``None`` takes it from the weights, then the model.
     image_size : side of the engine's input in pixels; ``None`` takes the model's own.
     crop : centre square kept, as a fraction of the short side; ``None`` takes the model's own.
@@ -337,6 +342,11 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     weights: str = "DEFAULT"
     method: str = "feature"
     rank: int = 8
+    teacher: str | None = None
+    teacher_weights: str = "DEFAULT"
+    kd_temperature: float | None = None
+    seeds: int = 1
+    compare: str | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     image_size: int | None = None

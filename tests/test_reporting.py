@@ -74,6 +74,9 @@ def test_the_page_shows_the_figures_and_what_follows_from_them(tmp_path: Path, f
         "112 images cannot prove it",
         "red is taken for brown most often: 1 of 16",
         "red fares worst",
+        "0.951 [0.900, 0.990]",  # ROC AUC of red
+        "expected calibration error 0.043 [0.010, 0.080], 15 bins",
+        "threshold: 'red' from 0.310 on",
         "of int8 take 2",
         "12 fresh instances of int8",
         "of 2 layers of int8 takes",

@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from edgetl import bundles, robust
+from edgetl import proving, robust
 from edgetl.bundles import Answer
 from edgetl.errors import EnvironmentLacks, InputError
 from edgetl.runtime import bundle as format_of
@@ -70,7 +70,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory, whole: Path) -> Path:
 
 
 def verify(place: Path, data: Path | None, order: robust.Order) -> Answer:
-    return bundles.verify(
+    return proving.verify(
         place,
         data=None if data is None else str(data),
         max_drop=None,

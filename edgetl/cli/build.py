@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import data_options, options, progress, remote
+from edgetl.cli import data_options, options, progress, remote, training
 from edgetl.cli.answer import end
+from edgetl.cli.grouped import Paneled
 from edgetl.home import cache_folder
 
 __all__ = ["register"]
@@ -35,8 +36,13 @@ def build(
     device: options.Device = "local",
     model: options.Model = "mobilenet_v2",
     weights: options.Weights = "DEFAULT",
-    method: options.Method = "feature",
-    rank: options.Rank = 8,
+    method: training.Method = "feature",
+    rank: training.Rank = 8,
+    teacher: training.Teacher = None,
+    teacher_weights: training.TeacherWeights = "DEFAULT",
+    kd_temperature: training.KdTemperature = None,
+    seeds: training.Seeds = 1,
+    compare: training.Compare = None,
     max_drop: options.MaxDrop = None,
     max_latency: options.MaxLatency = None,
     backend: Annotated[
@@ -61,10 +67,10 @@ def build(
     std: options.Std = None,
     imgsz: options.ImageSize = None,
     crop: options.Crop = None,
-    epochs: options.Epochs = 30,
-    batch_size: options.BatchSize = 32,
-    lr: options.LearningRate = None,
-    flip: options.Flip = True,
+    epochs: training.Epochs = 30,
+    batch_size: training.BatchSize = 32,
+    lr: training.LearningRate = None,
+    flip: training.Flip = True,
     augment: data_options.Augment = "default",
     imbalance: data_options.Imbalance = "auto",
     batch: options.Batch = "1",
@@ -139,6 +145,11 @@ def build(
         weights=weights,
         method=method,
         rank=rank,
+        teacher=teacher,
+        teacher_weights=teacher_weights,
+        kd_temperature=kd_temperature,
+        seeds=seeds,
+        compare=compare,
         mean=options.triple(mean, "--mean"),
         std=options.triple(std, "--std"),
         image_size=imgsz,
@@ -213,4 +224,4 @@ def _print_plan(rows: list[dict[str, Any]], *, explain: bool, as_json: bool) -> 
 
 def register(app: typer.Typer) -> None:
     """Put the command on the application."""
-    app.command("build", help=_HELP, rich_help_panel="Main")(build)
+    app.command("build", cls=Paneled, help=_HELP, rich_help_panel="Main")(build)

@@ -153,10 +153,10 @@ def verify(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    from edgetl import bundles
+    from edgetl import proving
     from edgetl.types import Reading
 
-    found = bundles.verify(
+    found = proving.verify(
         bundle,
         data=data,
         max_drop=options.drop_budget(max_drop),

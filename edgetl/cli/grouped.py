@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["GROUPS", "Grouped"]
+__all__ = ["GROUPS", "Grouped", "Paneled"]
 
 GROUPS: dict[str, dict[str, str]] = {
     "main": {
@@ -62,3 +62,19 @@ class Grouped(TyperGroup):
             for index, (name, does) in enumerate(commands.items()):
                 formatter.write(f"  {group if index == 0 else '':<8} {name:<14} {does}\n")
         formatter.write("  edgetl COMMAND --help   lists its options with their units and defaults\n")
+
+
+class Paneled(TyperCommand):
+    """A command whose help lists its options by panel, those of none under ``Options``."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and options with their help, panel by panel."""
+        panels: dict[str, list[Any]] = {}
+        for param in self.get_params(ctx):
+            told = param.get_help_record(ctx)
+            if told is not None:
+                usual = "Arguments" if param.param_type_name == "argument" else "Options"
+                panels.setdefault(getattr(param, "rich_help_panel", None) or usual, []).append(told)
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgetl.cli import data_options, options, progress
+from edgetl.cli import data_options, options, progress, training
 from edgetl.cli.answer import give
+from edgetl.cli.grouped import Paneled
 from edgetl.home import cache_folder
 from edgetl.words import counted
 
@@ -43,6 +44,8 @@ def _show(
         return
     if summary:
         print(f"  {summary}")
+    for note in found.get("notes", ()):
+        print(f"  note       {note}")
     if where is not None:
         print(f"  written to {where}")
     if then:
@@ -79,16 +82,20 @@ def train(
     group_by: data_options.GroupBy = None,
     model: options.Model = "mobilenet_v2",
     weights: options.Weights = "DEFAULT",
-    method: options.Method = "feature",
-    rank: options.Rank = 8,
+    method: training.Method = "feature",
+    rank: training.Rank = 8,
+    teacher: training.Teacher = None,
+    teacher_weights: training.TeacherWeights = "DEFAULT",
+    kd_temperature: training.KdTemperature = None,
+    seeds: training.Seeds = 1,
     mean: options.Mean = None,
     std: options.Std = None,
     imgsz: options.ImageSize = None,
     crop: options.Crop = None,
-    epochs: options.Epochs = 30,
-    batch_size: options.BatchSize = 32,
-    lr: options.LearningRate = None,
-    flip: options.Flip = True,
+    epochs: training.Epochs = 30,
+    batch_size: training.BatchSize = 32,
+    lr: training.LearningRate = None,
+    flip: training.Flip = True,
     augment: data_options.Augment = "default",
     imbalance: data_options.Imbalance = "auto",
     seed: options.Seed = 0,
@@ -111,6 +118,10 @@ def train(
         weights=weights,
         method=method,
         rank=rank,
+        teacher=teacher,
+        teacher_weights=teacher_weights,
+        kd_temperature=kd_temperature,
+        seeds=seeds,
         mean=options.triple(mean, "--mean"),
         std=options.triple(std, "--std"),
         image_size=imgsz,
@@ -331,7 +342,7 @@ def _first(names: Sequence[str]) -> str:
 def register(app: typer.Typer) -> None:
     """Put the commands on the application."""
     app.command("check", rich_help_panel="Data and models")(check)
-    app.command("train", rich_help_panel="Data and models")(train)
+    app.command("train", cls=Paneled, rich_help_panel="Data and models")(train)
     app.command("export", rich_help_panel="Data and models")(export)
     app.command("calibrate", rich_help_panel="Data and models")(calibrate)
     app.command("quantize", rich_help_panel="Data and models")(quantize)

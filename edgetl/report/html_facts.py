@@ -21,14 +21,19 @@ __all__ = [
     "Budget",
     "Candidate",
     "ClassMetrics",
+    "Comparison",
     "Estimate",
     "Facts",
     "Metrics",
     "Percentiles",
     "Recall",
     "Results",
+    "Run",
     "Shipped",
+    "Spread",
+    "Teacher",
     "Thumbnail",
+    "Training",
     "Use",
     "read",
 ]
@@ -129,6 +134,43 @@ class Use(msgspec.Struct, frozen=True):
     power_source: str = ""
 
 
+class Teacher(msgspec.Struct, frozen=True):
+    """What the network learned from."""
+
+    sentence: str = ""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One training of several."""
+
+    seed: int
+    select_accuracy: float
+    select_loss: float
+    test_accuracy: float
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Trainings from several seeds, and the one that ships."""
+
+    chosen: int
+    runs: tuple[Run, ...]
+    sentence: str
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """What the transfer brought, in words."""
+
+    sentences: tuple[str, ...] = ()
+
+
+class Training(msgspec.Struct, frozen=True):
+    """``None`` where it was not asked for."""
+
+    teacher: Teacher | None = None
+    seeds: Spread | None = None
+    compare: Comparison | None = None
+
+
 class Results(msgspec.Struct, frozen=True):
     """What a page shows of ``results.json``; the rest is passed over."""
 
@@ -141,6 +183,7 @@ class Results(msgspec.Struct, frozen=True):
     context: dict[str, Any] | None = None
     candidates: dict[str, Candidate] = {}
     use: dict[str, Use] = {}
+    training: Training = Training()
 
 
 class _Samples(msgspec.Struct, frozen=True):

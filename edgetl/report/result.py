@@ -11,7 +11,7 @@ from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive
 from edgetl.ops.library import PLUGIN
 from edgetl.pipeline import Artifact
-from edgetl.report import rivals
+from edgetl.report import rivals, training
 from edgetl.types import BuildSpec
 
 __all__ = ["REFERENCE_NOTE", "WAITING_NOTE", "Outcome", "assemble", "next_commands"]
@@ -71,7 +71,7 @@ def assemble(
         "task": "classify",
         "model": spec.model,
         "method": spec.method,
-        "training": artifacts["train"].record["training"],
+        "training": training.facts(spec, artifacts),
         "shipped": {
             "candidate": shipped,
             "precision": precision_of(shipped),

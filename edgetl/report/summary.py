@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgetl.candidate import spoken
-from edgetl.report import hosts, rivals
+from edgetl.report import hosts, rivals, training
 
 __all__ = ["accuracy_lines", "bytes_text", "lines", "table"]
 
@@ -77,6 +77,7 @@ def lines(result: Mapping[str, Any], *, told: str = "") -> list[str]:
     if result["shipped"]["candidate"] != "default":  # else the row of what did not ship says it
         out.append(f"  shipped {spoken(result['shipped']['candidate'])}: {result['shipped']['reason']}")
     out += rivals.lines(result)
+    out += training.lines(result)
     out += [f"  note    {note}" for note in result.get("notes", ()) if note not in told]
     out += hosts.lines(result["hosts"]) if result.get("hosts") else []
     out += ["", f"  bundle  {result['bundle']}   ({result['latest']})"]

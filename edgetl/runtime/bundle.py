@@ -54,7 +54,8 @@ class Manifest(Record, frozen=True, kw_only=True):
     ----------
     device : the profile it was built for. backend, precision : of the engine.
     model, method : what was trained how. created : UTC, ISO 8601.
-    training : how the data was made up for (``augment``, ``imbalance``); of ``auto``, what it ``picked`` and why.
+    training : how the data was made up for (``augment``, ``imbalance``); of ``auto``, what it ``picked`` and why; the
+        ``teacher``, the trainings from several ``seeds``, and what they ``compare`` to. seed : of the one that ships.
     data : digest of the data set, and of each role of it. reading : how it was read. versions : tools that made it.
     caller_commit : git commit of the folder the build ran in, where there was one.
     weights_licence : where the weights state one.

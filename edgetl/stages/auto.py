@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from edgetl import digest
+from edgetl.cache import RECORD
 from edgetl.errors import GateFailed
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, prepare, train
@@ -78,7 +79,7 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
                 except GateFailed as error:
                     kept, why = "feature", f"fine-tuning failed ({error.problem})"
             source = Path(scratch) if kept == TUNED else inputs[PROBE].path
-            shutil.copytree(source, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("record.json"))
+            shutil.copytree(source, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORD))
         accuracy = tuned if kept == TUNED else probe
         said = "n/a" if accuracy is None else f"{100 * accuracy:.1f} %"
         spoken = METHODS[kept].spoken

@@ -105,12 +105,12 @@ def _plugin(given: str, capability: str | None, machine: str, folder: Path) -> P
 
 def _tools() -> dict[str, str]:
     """The compiler and the headers, or why there are none: with another answer the stage runs again."""
-    found = {}
-    asked: dict[str, Callable[[], str]] = {
+    asks: dict[str, Callable[[], str]] = {
         "nvcc": lambda: nvcc.find().version,
         "tensorrt headers": plugin.headers_told,
     }
-    for name, ask in asked.items():
+    found = {}
+    for name, ask in asks.items():
         try:
             found[name] = ask()
         except EnvironmentLacks as error:

@@ -186,7 +186,7 @@ def _facts(
         model=spec.model,
         method=spec.method,
         training=dict(outcome.data["training"]),
-        seed=spec.seed,
+        seed=outcome.data["training"].get("seeds", {}).get("chosen", spec.seed),
         data={"all": checked["data_digest"], **checked["role_digests"]},
         reading=spec.reading(),
         versions=_versions(),

@@ -109,6 +109,16 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def _varied(augmenter: Augmenter, squares: Sequence[Image], batch: Sequence[tuple[int, list[int]]]) -> Tensor:
+    """A batch (N, 3, H, W) of squares, each varied by its own key."""
+    with _one_thread():
+        varied = [
+            augmenter.vary(torch.from_numpy(square).permute(2, 0, 1), [*key, 1])
+            for square, (_, key) in zip(squares, batch)
+        ]
+    return torch.stack(varied).contiguous()
+
+
 class Batches:
     """Augmented batches, equal for equal seed and epoch whatever the threads do.
 
@@ -149,23 +159,27 @@ class Batches:
         The next one is prepared while one is used. A last batch that is not full is left out: batch norm over a
         handful of pictures is noise.
         """
+        for (pictures,), (labels,) in self.views(number):
+            yield pictures, labels
+
+    def views(self, number: int, *others: Augmenter) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+        """As ``epoch``, with each batch also as other networks take it: varied by the same draws, at another size."""
+        augmenters = (self._augmenter, *others)
         keyed = self._order(number)
         full = [keyed[start * self._size : (start + 1) * self._size] for start in range(len(self))]
         with ThreadPoolExecutor(WORKERS) as pool:
-            jobs = [pool.submit(self._square, *one) for one in full[0]]
+            jobs = [pool.submit(self._squares, augmenters, *one) for one in full[0]]
             for position, batch in enumerate(full):
-                squares = [job.result() for job in jobs]
+                views = list(zip(*(job.result() for job in jobs)))
                 if position + 1 < len(full):
-                    jobs = [pool.submit(self._square, *one) for one in full[position + 1]]
-                with _one_thread():
-                    varied = [
-                        self._augmenter.vary(torch.from_numpy(square).permute(2, 0, 1), [*key, 1])
-                        for square, (_, key) in zip(squares, batch)
-                    ]
+                    jobs = [pool.submit(self._squares, augmenters, *one) for one in full[position + 1]]
                 labels = self._labels[torch.tensor([index for index, _ in batch])]
-                yield self._augmenter.mix(
-                    torch.stack(varied).contiguous(), labels, [self._seed, number, position, 0, 2]
-                )
+                mixing = [self._seed, number, position, 0, 2]
+                finished = [
+                    augmenter.mix(_varied(augmenter, squares, batch), labels, mixing)
+                    for augmenter, squares in zip(augmenters, views)
+                ]
+                yield [pictures for pictures, _ in finished], [shares for _, shares in finished]
 
     def _order(self, epoch: int) -> list[tuple[int, list[int]]]:
         """Which pictures an epoch shows, each with the key that it is varied by: another each time it comes."""
@@ -178,8 +192,9 @@ class Batches:
             seen[index] += 1
         return keyed
 
-    def _square(self, index: int, key: Sequence[int]) -> Image:
-        return self._augmenter.square(self._original(index), key)
+    def _squares(self, augmenters: Sequence[Augmenter], index: int, key: Sequence[int]) -> list[Image]:
+        image = self._original(index)
+        return [augmenter.square(image, key) for augmenter in augmenters]
 
     def _original(self, index: int) -> Image:
         if index in self._kept:

@@ -48,13 +48,14 @@ class Backbone:
     ----------
     net : its head is new, for the user's classes, and not trained.
     preprocess : what the weights want of a picture. normalisation : where mean and std were taken from.
-    notes : what the user should read.
+    notes : what the user should read. pretrained : its body's weights are not random.
     """
 
     net: Net
     preprocess: Preprocess
     normalisation: str
     notes: tuple[str, ...]
+    pretrained: bool
 
 
 def create(spec: BuildSpec, classes: int, on_note: Callable[[str], None] = lambda _: None) -> Backbone:
@@ -69,6 +70,9 @@ def create(spec: BuildSpec, classes: int, on_note: Callable[[str], None] = lambd
     module, rule, default = _construct(spec)
     body, head_name, width = split(module, spec.model)
     notes: list[str] = []
+    pretrained = spec.weights not in ("DEFAULT", "none") or (
+        spec.weights == "DEFAULT" and default is not None
+    )
     file = None if spec.weights in ("DEFAULT", "none") else Path(spec.weights)
     if file is not None:
         weight_files.fit(module, weight_files.read(file), head_name, called=file.name, model=spec.model)
@@ -88,7 +92,8 @@ def create(spec: BuildSpec, classes: int, on_note: Callable[[str], None] = lambd
         )
     preprocess, normalisation = _preprocess(spec, rule)
     body.eval()
-    return Backbone(Net(body, nn.Linear(width, classes)), preprocess, normalisation, tuple(notes))
+    net = Net(body, nn.Linear(width, classes))
+    return Backbone(net, preprocess, normalisation, tuple(notes), pretrained)
 
 
 Rule = Mapping[str, Any]

@@ -6,7 +6,7 @@ import msgspec
 
 from edgetl.types import Record
 
-__all__ = ["POLICIES", "Augmentation", "policy_of"]
+__all__ = ["POLICIES", "Augmentation", "alike_at_any_size", "policy_of"]
 
 
 class Augmentation(Record, frozen=True, kw_only=True):
@@ -59,3 +59,8 @@ def policy_of(name: str, *, flip: bool) -> Augmentation:
     """A policy by its name; ``flip`` false forbids mirroring, where left and right mean something."""
     policy = POLICIES[name]
     return msgspec.structs.replace(policy, flip=policy.flip and flip)
+
+
+def alike_at_any_size(policy: Augmentation) -> Augmentation:
+    """The policy without rectangles, whose corners are whole pixels: two sizes of a picture would lose other parts."""
+    return msgspec.structs.replace(policy, erase=0.0, cutmix=0.0)

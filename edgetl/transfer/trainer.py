@@ -19,13 +19,16 @@ from edgetl.data.imbalance import decide
 from edgetl.data.layout import Dataset
 from edgetl.errors import GateFailed, InputError
 from edgetl.transfer import backbone, checkpoint
+from edgetl.transfer import teacher as teachers
 from edgetl.transfer.augment import Augmenter, Batches, normalise
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.checkpoint import Checkpoint
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods import choice
-from edgetl.transfer.methods.seam import Method
-from edgetl.transfer.policy import policy_of
+from edgetl.transfer.methods.known import TEACHER
+from edgetl.transfer.methods.seam import Lessons, Method
+from edgetl.transfer.policy import alike_at_any_size, policy_of
+from edgetl.transfer.taught import TaughtBatches
 from edgetl.types import BuildSpec, Preprocess
 
 __all__ = ["Progress", "Trainer", "run_json"]
@@ -68,7 +71,7 @@ class Trainer:
         self,
         net: Net,
         method: Method,
-        batches: Batches,
+        batches: Lessons,
         held: tuple[Any, Any],
         preprocess: Preprocess,
         path: FastPath,
@@ -243,28 +246,37 @@ def run_json(
         raise InputError("no picture is left to select on", hint="training stops by them: add some")
     if min(request.batch_size, len(samples)) < 2:
         raise InputError("a training step takes at least two pictures", hint="--batch-size 32")
-    net = backbone.create(request, len(facts.classes)).net
+    made = backbone.create(request, len(facts.classes))
     balance = decide(request.imbalance, np.bincount([s.label for s in samples]).tolist())
     weights = torch.tensor(balance.weights) if balance.weights else None
+    policy, classes = policy_of(request.augment, flip=request.flip), len(facts.classes)
+    teacher = teachers.load(Path(given[TEACHER]), fast, threads) if TEACHER in given else None
+    if teacher is not None and teacher.preprocess.height != facts.preprocess.height:
+        policy = alike_at_any_size(policy)
     batches = Batches(
         Path(root),
         [s.path for s in samples],
         [s.label for s in samples],
-        Augmenter(policy_of(request.augment, flip=request.flip), facts.preprocess, len(facts.classes)),
+        Augmenter(policy, facts.preprocess, classes),
         batch_size=min(request.batch_size, len(samples)),
         seed=request.seed,
         odds=balance.weights if balance.way == "sampling" else (),
     )
+    lessons: Lessons = batches
+    if teacher is not None:
+        lessons = TaughtBatches(batches, teacher, Augmenter(policy, teacher.preprocess, classes))
+    folders = {name: Path(folder) for name, folder in given.items()}
     method = choice.of(
         request,
         facts.preprocess.height,
-        {name: Path(folder) for name, folder in given.items()},
+        folders,
         weights if balance.way == "weights" else None,
+        pretrained=made.pretrained,
     )
     trainer = Trainer(
-        net,
+        made.net,
         method,
-        batches,
+        lessons,
         held,
         facts.preprocess,
         fast,

@@ -252,8 +252,8 @@ def _costs(
             group=groups[name],
             reference=1 - float(wrong[0, place].mean()),
             candidate=1 - float(wrong[1, place].mean()),
-            drop_pt=100 * float(drops[place].mean()),
-            extra_pt=100 * float(scores[place].mean()),
+            drop_pt=_points(drops[place]),
+            extra_pt=_points(scores[place]),
             extra_ci95_pt=(100 * tested[place][0][0], 100 * tested[place][0][1]),
             p_value=tested[place][1],
             p_holm=raised[place],
@@ -262,6 +262,11 @@ def _costs(
         )
         for place, name in enumerate(names)
     ]
+
+
+def _points(scores: Floats) -> float:
+    """Their mean in points; gains and losses that cancel are 0.0, and not the last bit of a sum."""
+    return round(100 * float(scores.mean()), 9) + 0.0
 
 
 def _sentence(costs: Sequence[CorruptionCost], candidate: str) -> str:

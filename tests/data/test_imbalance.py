@@ -58,13 +58,15 @@ def test_a_weighted_head_finds_more_of_the_rare_class() -> None:
 def test_a_weighted_loss_is_that_of_repeated_pictures() -> None:
     net = Net(torch.nn.Flatten(), torch.nn.Linear(3, 2))
     pictures, targets = torch.randn(4, 3, 1, 1), torch.tensor([0, 0, 0, 1])
-    weighted = Full(None, torch.tensor([1.0, 3.0])).step(net, pictures, targets)
+    method = Full(None)
+    method.weights = torch.tensor([1.0, 3.0])
+    weighted = method.step(net, pictures, targets)
     rows = torch.tensor([0, 1, 2, 3, 3, 3])
     assert weighted.item() == pytest.approx(
         Full(None).step(net, pictures[rows], targets[rows]).item(), rel=1e-5
     )
     shares = torch.nn.functional.one_hot(targets).float()
-    soft = Full(None, torch.tensor([1.0, 3.0])).step(net, pictures, shares)
+    soft = method.step(net, pictures, shares)
     assert soft.item() == pytest.approx(weighted.item(), rel=1e-5)
 
 

@@ -168,6 +168,7 @@ def test_the_full_method_reads_no_test_image(
         str(tmp_path / "check/dataset.json"),
         str(root),
         str(tmp_path / "prepare"),
+        {},
         str(tmp_path / "out"),
         str(tmp_path / "state"),
         1,
