@@ -71,13 +71,15 @@ def advise(question: Question, *, picture: Path | None, cache: Path, progress: P
     _refuse_float(profile)
     entering = entrants.called(entrants.named(question.backbones))
     fitted = _fitted(question, profile, cache)
-    timed = fitted is None and runs_here(profile)
+    runs_on = _runs_on(profile)
+    timed = fitted is None and runs_on == profile
     progress.planned([*(f"score:{name}" for name in entering), *(["time"] if timed else [])])
     found = survey(
         entering,
         sources.data_place(question.data, cache),
         question.reading,
         profile,
+        runs_on=runs_on,
         compiled=timed,
         download=question.download,
         seed=question.seed,
@@ -99,9 +101,11 @@ def advise(question: Question, *, picture: Path | None, cache: Path, progress: P
     choice = recommend(scored, right, max_ms=limit)
     data = _data(question, profile, found, scored, choice)
     if picture is not None and all(one.latency and one.probe_ci95 for one in scored):
-        write_whole(picture, _drawn(scored, choice, data["title"]).encode())
+        write_whole(picture, _drawn(scored, choice, data["title"], limit).encode())
         data["picture"] = str(picture)
-    return Answer(data, advice_lines.lines(data), _failure(scored, choice, limit))
+    failure = _failure(scored, choice, limit)
+    data["failure"] = None if failure is None else failure.as_data()
+    return Answer(data, advice_lines.lines(data), failure)
 
 
 def model_file(device: str, cache: Path) -> Path:
@@ -111,10 +115,15 @@ def model_file(device: str, cache: Path) -> Path:
 
 def runs_here(profile: DeviceProfile) -> bool:
     """Whether an engine of the profile runs on this host, be it the device or stand in its place."""
+    return _runs_on(profile) == profile
+
+
+def _runs_on(profile: DeviceProfile) -> DeviceProfile:
+    """The profile itself where its engines run here; else what a build compiles here in its place, or this host's."""
     try:
-        return target.where_it_runs(profile)[1] is None
+        return target.where_it_runs(profile)[0]
     except EnvironmentLacks:
-        return False
+        return devices.load().find("local")
 
 
 def _limit(budget: LatencyBudget | None) -> float | None:
@@ -238,15 +247,19 @@ def _front(scored: Sequence[Scored]) -> set[str]:
     return {point.name for point in front(_points(scored))}
 
 
-def _drawn(scored: Sequence[Scored], choice: Choice | None, title: str) -> str:
+def _drawn(scored: Sequence[Scored], choice: Choice | None, title: str, limit: float | None) -> str:
     points = _points(scored, "" if choice is None else choice.name)
     kinds = {one.latency.kind for one in scored if one.latency}
     how = "predicted" if "predicted" in kinds else "measured"
+    filled = "" if choice is None else " Filled: recommended."
     return tradeoff(
         points,
         ["linear probe"],
         f"{title}. Cross-validated accuracy of a linear probe on frozen features with its 95 % interval, against {how} "
-        "INT8 latency; filled is recommended.",
+        f"INT8 latency.{filled}",
+        measure="linear probe, %",
+        title=f"None keeps {limit:g} ms" if choice is None else choice.finding,
+        limit_ms=limit,
     ).file()
 
 

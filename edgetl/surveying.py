@@ -39,6 +39,7 @@ def survey(
     reading: Reading,
     profile: DeviceProfile,
     *,
+    runs_on: DeviceProfile,
     compiled: bool,
     download: bool,
     seed: int,
@@ -50,6 +51,7 @@ def survey(
     Parameters
     ----------
     candidates : by the name that they are shown by. source, reading : the labelled pictures.
+    runs_on : profile whose f32 engine computes features, the same that a build takes, which then finds them.
     compiled : engines of the profile run here, and one of each candidate is made to be timed.
     download : fetch weights; else a candidate without them is skipped.
 
@@ -64,7 +66,6 @@ def survey(
     entered: dict[str, Mapping[str, Artifact]] = {}
     skipped: dict[str, EdgetlError] = {}
     host = devices.host_fingerprint()
-    runs_on = profile if compiled else devices.load().find("local")
     for name, candidate in candidates.items():
         spec = BuildSpec(
             data="", model=candidate.name, weights=candidate.weights, seed=seed, offline=not download

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgetl import stats
 from edgetl.types import Record
 
-__all__ = ["Choice", "Latency", "Scored", "better_by", "recommend", "score"]
+__all__ = ["Choice", "Latency", "Scored", "compared", "recommend", "score"]
 
 AS_GOOD = 0.01
 """Probes that lie no further apart are taken as equal: then time decides."""
@@ -55,9 +55,10 @@ class Scored(Record, frozen=True, kw_only=True):
 
 
 class Choice(Record, frozen=True, kw_only=True):
-    """The one that is recommended, and why, in a sentence."""
+    """The one that is recommended: ``finding`` in a few words, and ``reason`` with what speaks for and against it."""
 
     name: str
+    finding: str
     reason: str
 
 
@@ -88,8 +89,15 @@ def recommend(
     best = ranked[0]
     as_good = [one for one in ranked if _gap(best, one) <= AS_GOOD and one.latency is not None]
     taken = min(as_good, key=lambda one: one.latency.p50_ms if one.latency else np.inf, default=best)
-    others = [one for one in ranked if one is not taken]
-    return Choice(name=taken.name, reason=_reason(taken, best, others, right, max_ms))
+    within = "" if max_ms is None else f" within {max_ms:g} ms"
+    if taken is not best:
+        finding = f"{taken.name} is the fastest{within} of those that are as good as {best.name}"
+        rival = best
+    else:
+        finding = f"{taken.name} has the best probe{within}"
+        rival = next((one for one in ranked if one is not taken), taken)
+    told = [finding] if rival is taken else [finding, compared(right, taken.name, rival.name)]
+    return Choice(name=taken.name, finding=finding, reason="; ".join([*told, *_doubt(taken, max_ms)]))
 
 
 def _gap(best: Scored, other: Scored) -> float:
@@ -98,28 +106,35 @@ def _gap(best: Scored, other: Scored) -> float:
     return best.probe - other.probe
 
 
-def _reason(
-    taken: Scored,
-    best: Scored,
-    others: Sequence[Scored],
-    right: Mapping[str, npt.NDArray[np.bool_]],
-    max_ms: float | None,
-) -> str:
-    within = "" if max_ms is None else f" within {max_ms:g} ms"
-    if taken is not best:
-        apart = better_by(right, best.name, taken.name)
-        return f"the fastest{within} of those that are as good as {best.name}: {apart}"
-    told = f"the best probe{within}"
-    return f"{told}; {better_by(right, taken.name, others[0].name)}" if others else told
+def _doubt(taken: Scored, max_ms: float | None) -> list[str]:
+    """That a prediction may be off by enough to break the limit."""
+    latency = taken.latency
+    if max_ms is None or latency is None or latency.error is None:
+        return []
+    if latency.p50_ms * (1 + latency.error) <= max_ms:
+        return []
+    return [
+        f"its {latency.p50_ms:.2f} ms are predicted, and off by the usual {100 * latency.error:.0f} % they would not "
+        f"keep {max_ms:g} ms"
+    ]
 
 
-def better_by(right: Mapping[str, npt.NDArray[np.bool_]], one: str, other: str) -> str:
-    """By how many points one probe is better than another on the same pictures, with Tango's interval."""
+def compared(right: Mapping[str, npt.NDArray[np.bool_]], one: str, other: str) -> str:
+    """By how many points one probe is better than another on the same pictures, with Tango's interval.
+
+    Parameters
+    ----------
+    right : by name, of each picture whether the probe is right: bool (N,).
+
+    >>> told = {"a": np.array([True] * 9 + [False]), "b": np.array([True] * 8 + [False] * 2)}
+    >>> compared(told, "a", "b")
+    'it is 10.0 points above b on the same 10 pictures, 95 % interval [-18.8, +40.4]: they do not tell the two apart'
+    """
     lost = int((right[one] & ~right[other]).sum())
     gained = int((right[other] & ~right[one]).sum())
     count = len(right[one])
-    low, high = stats.tango(lost, gained, count)
-    return (
-        f"{one} is {100 * (lost - gained) / count:+.1f} points from {other} on the same pictures, "
-        f"95 % interval [{100 * low:+.1f}, {100 * high:+.1f}]"
-    )
+    low, high = (100 * end for end in stats.tango(lost, gained, count))
+    points = 100 * (lost - gained) / count
+    side = "level with" if lost == gained else f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
+    apart = "" if low > 0 or high < 0 else ": they do not tell the two apart"
+    return f"it is {side} {other} on the same {count} pictures, 95 % interval [{low:+.1f}, {high:+.1f}]{apart}"

@@ -24,7 +24,8 @@ def lines(data: Mapping[str, Any]) -> list[str]:
     told.append("  ▸ recommended, * on the front: none is as fast and better")
     told += [f"  {data['note']}"] if data["note"] else []
     if data["reason"]:
-        told += ["", f"  {data['recommended']}: {data['reason']}"]
+        finding, *rest = data["reason"].split("; ")
+        told += ["", f"  {finding}", *(f"    {part}" for part in rest)]
     if data["picture"]:
         told.append(f"  picture  {data['picture']}")
     if data["command"]:
