@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import timm
 from _cifar_nets import ResNet
@@ -102,7 +103,8 @@ class _VisualWakeWords(nn.Module):
         self.fc = nn.Linear(widths[-1], 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.relu(self.stem.bn(self.stem.conv(x)))
+        stem: Any = self.stem
+        x = functional.relu(stem.bn(stem.conv(x)))
         for number in range(len(STRIDES)):
             x = getattr(self, f"block{number}")(x)
         logits: Tensor = self.fc(x.mean((2, 3)))
@@ -132,7 +134,7 @@ class _Lite0(nn.Module):
 
     def __init__(self, stages: int) -> None:
         super().__init__()
-        whole = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        whole: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         self.conv_stem, self.bn1, self.blocks = whole.conv_stem, whole.bn1, whole.blocks[:stages]
         widths = [layer.out_channels for layer in self.blocks.modules() if isinstance(layer, nn.Conv2d)]
         self.classifier = nn.Linear(widths[-1], 1000)

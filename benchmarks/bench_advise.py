@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ SEEDS = 2
 MOST_SECONDS = 180.0
 LEAST_TAU = 0.6
 RESAMPLES = 2000
-JUDGES = {
+JUDGES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "ours": lambda one: one["ours"],
     "LogME": lambda one: one["logme"],
     "NLEEP": lambda one: one["nleep"],

@@ -4,8 +4,8 @@ efficientnet_lite0 with ImageNet's weights on the ants and bees that the tutoria
 ``train/`` (ours gives up a share of them to select on) and are judged on those of ``val/``, which nobody selects by.
 The tutorial: all weights by SGD (rate 0.001, momentum 0.9, a tenth after every 7 epochs), 25 epochs, batches of 4,
 random crops and flips; its own code keeps the epoch that is best on ``val/``, which a note tells and nothing is judged
-by. Its time is that of its epochs without that evaluation. Scikit-learn: ``LogisticRegression`` as it comes, on the features of
-the same body. Seconds of ours begin with nothing cached and hold the export, the compilation and the choice.
+by. Its time is that of its epochs without that evaluation. Scikit-learn: ``LogisticRegression`` as it comes, on
+features of the same body. Seconds of ours begin with nothing cached and hold export, compilation and choice.
 
 A run is kept once it is done: a program that was ended goes on with the next one.
 """
@@ -59,7 +59,7 @@ def tutorial(data: Path, root: Path, seed: int, epochs: int) -> Run:
         for pictures, labels in loader:
             loss = functional.cross_entropy(net(pictures), labels)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
         schedule.step()
         seconds += time.perf_counter() - begun

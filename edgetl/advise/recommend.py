@@ -135,6 +135,10 @@ def compared(right: Mapping[str, npt.NDArray[np.bool_]], one: str, other: str) -
     count = len(right[one])
     low, high = (100 * end for end in stats.tango(lost, gained, count))
     points = 100 * (lost - gained) / count
-    side = "level with" if lost == gained else f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
+    side = (
+        "level with" if lost == gained else f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
+    )
     apart = "" if low > 0 or high < 0 else ": they do not tell the two apart"
-    return f"it is {side} {other} on the same {count} pictures, 95 % interval [{low:+.1f}, {high:+.1f}]{apart}"
+    return (
+        f"it is {side} {other} on the same {count} pictures, 95 % interval [{low:+.1f}, {high:+.1f}]{apart}"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -43,4 +44,5 @@ def test_what_a_download_left_is_taken_offline(hub: Path) -> None:
     (place / "refs").mkdir()
     (place / "refs" / "main").write_text("abc")
     made = backbone.create(SPEC, 2)
-    assert made.net.body.conv1[0].weight.unique().item() == 0.25
+    body: Any = made.net.body
+    assert body.conv1[0].weight.unique().item() == 0.25
