@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from edgetl import asked, devices, digest, models, pipeline, target
 from edgetl.cache import Cache, out_of_space
 from edgetl.candidate import precision_of
 from edgetl.data import demo, layout
+from edgetl.data.layout import Dataset
 from edgetl.devices import Budgets, DeviceProfile
 from edgetl.errors import EdgetlError, InputError, did_you_mean
 from edgetl.home import cache_folder
@@ -31,14 +32,17 @@ from edgetl.stages import (
     export,
     fuse,
     halve,
+    kernels,
     learning,
     package,
     prepare,
     quantize,
     refine,
+    request,
     search,
     select,
     train,
+    training,
     verify,
 )
 from edgetl.stages import compile as compile_stage
@@ -142,34 +146,15 @@ def show_plan(spec: BuildSpec, *, cache: Path | None = None) -> list[dict[str, A
     for row in pipeline.plan(recipe.stages, store):
         if row.key is not None and not row.cached and not waiting:
             waiting = row.stage
-        changed = _changes(store.newest(row.stage), row.parts) if row.parts and not row.cached else []
+        changed = (
+            pipeline.key_changes(store.newest(row.parts["stage"]), row.parts)
+            if row.parts and not row.cached
+            else []
+        )
         rows.append(
             {"stage": row.stage, "key": row.key, "cached": row.cached, "after": waiting, "changed": changed}
         )
     return rows
-
-
-def _changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
-    """One line for each part of a key that differs from the newest stored run of the stage."""
-    if old is None:
-        return ["never ran"]
-    lines = []
-    for part in ("version", "options", "tools", "inputs"):
-        before, after = old.get(part), msgspec.to_builtins(new[part])
-        if before == after:
-            continue
-        if not isinstance(after, dict) or not isinstance(before, dict):
-            lines.append(f"{part}: {before} -> {after}")
-            continue
-        for key in sorted({*before, *after}):
-            if before.get(key) != after.get(key):
-                lines.append(f"{part}.{key}: {_short(before.get(key))} -> {_short(after.get(key))}")
-    return lines or ["unchanged, but its entry is gone or damaged"]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _forced(spec: BuildSpec, stages: tuple[Stage, ...]) -> frozenset[str]:
@@ -207,10 +192,9 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     """
     asked.check(spec)
     asked.choice(spec.method, METHODS, "--method")
+    training.check(spec)
     adapt.check(spec)
-    asked.choice(spec.precision, devices.PRECISIONS, "--precision")
-    asked.choice(spec.calib_method, calibrate.METHODS, "--calib-method")
-    asked.choice(spec.calib_select, calibrate.SELECTIONS, "--calib-select")
+    request.check(spec)
     batch = batch_of(spec.batch)
     profile = target.profile_of(spec)
     models.find(spec.model)
@@ -218,7 +202,8 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     if spec.fused_head:
         target.check_fused(profile, pending=pending is not None)
     source = demo.write(store.root / "demo") if spec.data == "demo" else Path(spec.data)
-    dataset = layout.scan(source, seed=spec.seed)
+    dataset = layout.scan(source, seed=spec.seed, reading=spec.reading())
+    request.check_classes(spec, dataset.classes)
     root = layout.source_root(source)
     host = devices.host_fingerprint()
     candidates = target.candidates(profile, target.other_backends(spec, profile), pending=pending is not None)
@@ -228,8 +213,8 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     recipe = Recipe(spec, profile, (), candidates, pending, source, token)
     precision = _precision(recipe)
     setting = train.Setting(root, store.root / "training", host, _threads())
-    labels = dataset.labels_to_train_on()
-    stages = [check.stage(dataset, root), *_model_stages(recipe, batch, runs_on, setting, labels)]
+    brought = [kernels.stage(profile, target.machine_of(profile))] if spec.fused_head and pending else []
+    stages = [check.stage(dataset, root), *brought, *_model_stages(recipe, batch, runs_on, setting, dataset)]
     stages += _engine_stages(recipe, runs_on, host, precision)
     if spec.adapt is not None:
         stages = adapted.weave(stages, spec, dataset, setting, runs_on, candidates)
@@ -253,7 +238,7 @@ def _model_stages(
     batch: int | Literal["dynamic"],
     runs_on: DeviceProfile,
     setting: train.Setting,
-    labels: Sequence[int],
+    dataset: Dataset,
 ) -> list[Stage]:
     """From the backbone to the exported model."""
     spec, cast_first = recipe.spec, recipe.profile.backend == "tensorrt"
@@ -262,7 +247,7 @@ def _model_stages(
         backbone.stage(spec, with_features=with_features, cast_first=cast_first),
         prepare.stage(setting.root),
     ]
-    stages += learning.stages(spec, setting, runs_on, labels)
+    stages += training.stages(spec, setting, runs_on, dataset)
     in_parts = export.in_parts(adapt.method_of(spec), batch)
     fused = [fuse.stage("export")] if spec.fused_head else []
     return [*stages, export.stage(batch, from_backbone=in_parts, cast_first=cast_first), *fused]
@@ -298,7 +283,14 @@ def _engine_stages(
     if timed:
         stages.append(bench.stage(candidates, host, spec.instances, _session(recipe.token), budgets))
     chosen = select.stage(
-        candidates, "check", max_drop=max_drop, budgets=budgets, precision=precision, timed=timed
+        candidates,
+        "check",
+        max_drop=max_drop,
+        budgets=budgets,
+        precision=precision,
+        timed=timed,
+        optimize=spec.optimize,
+        positive=spec.positive,
     )
     return [*stages, chosen]
 

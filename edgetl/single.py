@@ -32,7 +32,7 @@ from edgetl.runtime import open_bundle
 from edgetl.sources import CalibrationSource
 from edgetl.stages import adapt
 from edgetl.stages import check as check_stage
-from edgetl.types import BuildSpec
+from edgetl.types import BuildSpec, Reading
 from edgetl.words import counted
 
 __all__ = [
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 
-def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
+def check(data: str, reading: Reading, *, seed: int, cache: Path, progress: Progress) -> Answer:
     """Scan and check labelled pictures.
 
     Raises
@@ -55,7 +55,7 @@ def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
     """
     store = Cache(cache)
     source = sources.data_place(data, cache)
-    stage = check_stage.stage(layout.scan(source, seed=seed), layout.source_root(source))
+    stage = check_stage.stage(layout.scan(source, seed=seed, reading=reading), layout.source_root(source))
     artifact = pipeline.run([stage], store, Context(seed=seed, progress=progress))["check"]
     report = check_stage.report_of(artifact)
     lines = [f"  {report.summary()}", f"  {'class':<24} {'train':>7} {'select':>7} {'test':>7}"]
@@ -64,7 +64,7 @@ def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
         lines.append(f"  {name:<24} {counts[0]:>7} {counts[1]:>7} {counts[2]:>7}")
     lines += [f"  warning: {line}" for line in report.warnings]
     lines += [f"  {line}" for line in report.named()]
-    lines.append(f"  next     edgetl build --data {data}")
+    lines.append(f"  next     edgetl build --data {data}{reading.as_options()}")
     shown = {key: value for key, value in msgspec.to_builtins(report).items() if key != "usable"}
     return Answer({"summary": report.summary(), "digest": report.usable.digest, **shown}, lines)
 

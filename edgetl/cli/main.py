@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import edgetl
-from edgetl.cli import build, engine, gate, history, host, lint, model, report, sensitivity, trtexec
+from edgetl.cli import advise, build, engine, gate, history, host, lint, model, report, sensitivity, trtexec
 from edgetl.cli.answer import Told
 from edgetl.cli.grouped import Grouped
 from edgetl.errors import Cancelled, EdgetlError, EnvironmentLacks, InputError, did_you_mean
@@ -41,6 +41,7 @@ app = typer.Typer(
 )
 build.register(app)
 model.register(app)
+advise.register(app)
 lint.register(app)
 engine.register(app)
 gate.register(app)

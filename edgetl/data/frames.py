@@ -12,7 +12,8 @@ import numpy as np
 
 from edgetl import digest
 from edgetl.data.decode import WORKERS, read_header, read_image
-from edgetl.data.layout import ROLE_FOLDERS, Dataset, pictures_in
+from edgetl.data.layout import Dataset, pictures_in
+from edgetl.data.split import ROLE_NAMES
 from edgetl.errors import InputError, did_you_mean
 from edgetl.types import Record
 
@@ -102,7 +103,7 @@ def scan(place: Path, source: Dataset, *, seed: int) -> Frames:
 def _measuring(frames: Sequence[Frame], seed: int) -> tuple[Frame, ...]:
     """The labelled frames that only measure."""
     labelled = [frame for frame in frames if frame.label is not None]
-    roles = {frame.path: ROLE_FOLDERS.get(frame.path.partition("/")[0].lower()) for frame in labelled}
+    roles = {frame.path: ROLE_NAMES.get(frame.path.partition("/")[0].lower()) for frame in labelled}
     for role in ("test", "select"):
         told = tuple(frame for frame in labelled if roles[frame.path] == role)
         if told:
@@ -127,7 +128,7 @@ def _warnings(place: Path, frames: Sequence[Frame], adapt: Sequence[Frame], sour
     folders.pop("", None)
     near = {name: did_you_mean(name, source.classes) for name in folders}
     if any(frame.label is not None for frame in frames) or any(near.values()):
-        strangers = [f"{name!r}{near[name].rstrip()}" for name in folders if name.lower() not in ROLE_FOLDERS]
+        strangers = [f"{name!r}{near[name].rstrip()}" for name in folders if name.lower() not in ROLE_NAMES]
         if strangers:
             yield f"frames in folders that name no class count as unlabelled: {', '.join(strangers[:5])}"
     if len(adapt) < FEW:

@@ -4,21 +4,39 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from edgetl import digest
+from edgetl.data import grouping
 from edgetl.errors import InputError
 from edgetl.types import Role
 
-__all__ = ["SELECT_SHARE", "TEST_SHARE", "assign"]
+__all__ = ["ROLE_NAMES", "SELECT_SHARE", "TEST_SHARE", "Row", "assign"]
 
 SELECT_SHARE = 0.15
 TEST_SHARE = 0.15
 
-Row = tuple[str, int, "Role | None"]
+ROLE_NAMES: dict[str, Role] = {
+    "train": "train",
+    "training": "train",
+    "val": "select",
+    "valid": "select",
+    "validation": "select",
+    "test": "test",
+    "testing": "test",
+}
+"""What roles are called by folders and tables."""
+Row = tuple[str, str, "Role | None"]
+"""Path, class name, and the role that the source gives or ``None``."""
+Numbered = tuple[str, int, "Role | None"]
 
 
 def assign(
-    rows: Sequence[Row], contents: Mapping[str, str], classes: Sequence[str], seed: int
+    rows: Sequence[Numbered],
+    contents: Mapping[str, str],
+    classes: Sequence[str],
+    seed: int,
+    groups: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Role]:
     """The role of each path.
 
@@ -27,10 +45,11 @@ def assign(
     rows : path, class index, and the role that the source gives or ``None``.
     contents : sha256 by path; pictures of equal content always share a role.
     classes : names, for errors.
+    groups : by path; pictures of one group share the role that is drawn for them. Empty: there are none.
 
     Raises
     ------
-    InputError : some rows have a role and some have none, or a class has too few pictures for its roles.
+    InputError : some rows have a role and some have none, or a class has too few pictures or groups for its roles.
     """
     given = {role for _, _, role in rows}
     if None in given and len(given) > 1:
@@ -49,7 +68,10 @@ def assign(
         raise InputError(
             "every picture is in train: none is left to test on", hint="add a test (or val) folder or role"
         )
-    roles.update(_draw(pool, shares, contents, classes, seed))
+    if groups:
+        roles.update(grouping.draw(pool, shares, contents, groups, classes, seed))
+    else:
+        roles.update(_draw(pool, shares, contents, classes, seed))
     return roles
 
 

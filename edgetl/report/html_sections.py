@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from edgetl.candidate import spoken
-from edgetl.report import html_accuracy, html_adaptation, html_engine
+from edgetl.report import html_accuracy, html_adaptation, html_engine, html_robustness, html_training
 from edgetl.report.html_facts import Facts, Use
 from edgetl.report.html_parts import Card, Section, Table, interval_text, ms
 from edgetl.report.summary import bytes_text
@@ -45,11 +45,14 @@ def cards(facts: Facts) -> list[Card]:
 
 def sections(facts: Facts, data_given: bool) -> list[Section]:
     """All of a bundle's sections, in the order in which they are read."""
+    trained = html_training.section(facts)
     return [
         html_accuracy.of_all(facts),
         *html_adaptation.sections(facts),
         html_accuracy.by_class(facts),
         html_accuracy.worst(facts, data_given),
+        html_robustness.section(facts.robustness),
+        *([trained] if trained is not None else []),
         html_engine.latency(facts),
         html_engine.tradeoff(facts),
         html_engine.layers(facts),

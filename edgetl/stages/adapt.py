@@ -22,7 +22,7 @@ NAME = "adapt"
 DEFAULT = next(iter(ADAPTATIONS))
 TRAINED = ("coral", "dann")
 """These train all weights on with the labelled pictures; the others take the network and the frames alone."""
-READ = ("epochs", "batch_size", "lr", "flip")
+READ = ("augment", "epochs", "batch_size", "flip", "imbalance", "lr")
 """What such a training reads of a request, beside the seed."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from edgetl import digest
+from edgetl.cache import RECORD
 from edgetl.errors import GateFailed
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, prepare, train
@@ -61,10 +62,8 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
     tuning = msgspec.structs.replace(spec, method=TUNED, epochs=min(spec.epochs, MOST_EPOCHS))
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
-        probe, images = (
-            inputs[PROBE].record["select_accuracy"],
-            len(prepare.labels(inputs["prepare"], "select")),
-        )
+        probe = inputs[PROBE].record["select_score"]
+        images, balance = len(prepare.labels(inputs["prepare"], "select")), train.balance_of(spec, inputs)
         with tempfile.TemporaryDirectory() as scratch:
             tuned, notes = None, []
             if not tries:
@@ -80,21 +79,22 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
                 except GateFailed as error:
                     kept, why = "feature", f"fine-tuning failed ({error.problem})"
             source = Path(scratch) if kept == TUNED else inputs[PROBE].path
-            shutil.copytree(source, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("record.json"))
+            shutil.copytree(source, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORD))
         accuracy = tuned if kept == TUNED else probe
         said = "n/a" if accuracy is None else f"{100 * accuracy:.1f} %"
         spoken = METHODS[kept].spoken
         return {
-            "summary": f"{spec.model}, auto took {kept} ({spoken}): {why} · select {said}",
+            "summary": f"{spec.model}, auto took {kept} ({spoken}): {why}{balance.said()} · select {said}",
             "select_accuracy": accuracy,
             "training": {
+                **train.made_up(spec, balance),
                 "picked": kept,
                 "why": why,
                 "labels_per_class": min(labels),
                 "select_images": images,
                 "select_accuracy": {"feature": probe, TUNED: tuned},
             },
-            "notes": notes,
+            "notes": [*balance.notes(), *notes],
         }
 
     options: dict[str, Any] = {"method": "auto", "labels": min(labels), "tunes": tries}

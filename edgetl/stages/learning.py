@@ -35,7 +35,7 @@ def stages(spec: BuildSpec, setting: Setting, runs_on: DeviceProfile, labels: Se
     EnvironmentLacks : a library that the method takes is not installed.
     """
     fast = train.fast_path_stage(spec, setting)
-    if spec.method == "full":
+    if spec.method != "feature" and PROBE not in METHODS[spec.method].needs:
         return [fast, train.trained_stage(spec, setting)]
     if spec.method == "auto" and backbone.is_random(spec):
         full = msgspec.structs.replace(spec, method="full")

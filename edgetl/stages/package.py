@@ -14,19 +14,21 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from edgetl import digest, models
 from edgetl.cache import out_of_space
 from edgetl.candidate import precision_of
 from edgetl.devices import DeviceProfile
+from edgetl.ops.shipped import FOLDER
 from edgetl.pipeline import Artifact
 from edgetl.quantize import fused_reference
 from edgetl.report.result import Outcome
 from edgetl.runtime import archive, bundle
 from edgetl.runtime.prediction import PROBABILITIES, as_logits
-from edgetl.stages import bench, explain, fuse, judge, prepare, refine, search, verify
-from edgetl.types import BuildSpec
+from edgetl.stages import bench, explain, fuse, judge, kernels, prepare, refine, search, verify
+from edgetl.types import BuildSpec, OperatingPoint
 
 __all__ = ["Written", "check_place", "write"]
 
@@ -114,6 +116,8 @@ def _fill(work: Path, artifacts: Mapping[str, Artifact], outcome: Outcome) -> No
     fused = _fused(artifacts, shipped, pending="pending" in outcome.data)
     for name, artifact in fused.items():
         shutil.copyfile(artifact.path / "model.onnx", work / name)
+    if kernels.NAME in artifacts:
+        shutil.copytree(artifacts[kernels.NAME].path / FOLDER, work / FOLDER)
     if "pending" not in outcome.data:
         shutil.copytree(artifacts[f"compile:{shipped}"].path / "engine", work / "engine")
     if "bench" in artifacts:
@@ -184,15 +188,22 @@ def _facts(
         model=spec.model,
         method=spec.method,
         training=dict(outcome.data["training"]),
-        seed=spec.seed,
+        seed=outcome.data["training"].get("seeds", {}).get("chosen", spec.seed),
         data={"all": checked["data_digest"], **checked["role_digests"], **tested},
+        reading=spec.reading(),
         versions=_versions(),
         caller_commit=_commit(),
         weights_licence=(card.licence or None) if card and spec.weights == "DEFAULT" else None,
+        operating_point=_operating_point(outcome),
         pending=bundle.Pending(reason=pending["reason"], next=tuple(pending["next"])) if pending else None,
         adapted=_adapted(outcome.data.get("adaptation")),
         files={},
     )
+
+
+def _operating_point(outcome: Outcome) -> OperatingPoint | None:
+    found = outcome.data.get("operating_point")
+    return None if found is None else msgspec.convert(found, OperatingPoint)
 
 
 def _adapted(told: Mapping[str, Any] | None) -> bundle.Adapted | None:

@@ -13,18 +13,22 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl import digest, isolate
+from edgetl.data.imbalance import Balance, decide
 from edgetl.errors import EnvironmentLacks
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, prepare
-from edgetl.stages.check import DATASET
+from edgetl.stages.check import DATASET, groups_of
 from edgetl.transfer.methods.known import METHODS
+from edgetl.transfer.policy import policy_of
 from edgetl.types import BuildSpec, Preprocess
 
 __all__ = [
     "TRAINED_FROM",
     "Setting",
+    "balance_of",
     "fast_path_stage",
     "feature_stage",
+    "made_up",
     "options_of",
     "train_in_child",
     "trained_stage",
@@ -71,11 +75,14 @@ def feature_stage(spec: BuildSpec, name: str = "train") -> Stage:
         classes = inputs["check"].record["classes"]
         train = np.load(inputs["features"].path / "train.npy")
         targets = prepare.labels(inputs["prepare"], "train")
-        head = feature.fit_head(train, targets, len(classes), spec.seed)
-        held = np.load(inputs["features"].path / "select.npy")
-        right = (held @ head.weight.T + head.bias).argmax(axis=1) == prepare.labels(
-            inputs["prepare"], "select"
+        groups = groups_of(inputs["check"], "train")
+        balance = decide(spec.imbalance, np.bincount(targets).tolist())
+        head = feature.fit_head(
+            train, targets, len(classes), spec.seed, groups=groups, weights=balance.weights
         )
+        held = np.load(inputs["features"].path / "select.npy")
+        select = prepare.labels(inputs["prepare"], "select")
+        right = (held @ head.weight.T + head.bias).argmax(axis=1) == select
         accuracy = float(right.mean()) if len(right) else None
         net = create(spec, len(classes), ctx.progress.note).net
         checkpoint.set_head(net, head.weight, head.bias)
@@ -83,21 +90,29 @@ def feature_stage(spec: BuildSpec, name: str = "train") -> Stage:
         record = msgspec.structs.replace(
             record,
             history=[{"select_accuracy": accuracy, "cv_accuracy": head.scores}],
-            choices={"C": head.strength},
+            choices={"C": head.strength, "imbalance": msgspec.to_builtins(balance)},
         )
         checkpoint.save(net, record, _samples(inputs), out)
         np.savez(out / "head.npz", weight=head.weight, bias=head.bias)
         a_class = len(targets) // len(classes)
         said = "n/a" if accuracy is None else f"{100 * accuracy:.1f} %"
         return {
-            "summary": f"{spec.model}, feature method, about {a_class} labels a class · select {said}",
+            "summary": f"{spec.model}, feature method, about {a_class} labels a class{balance.said()} · select {said}",
             "select_accuracy": accuracy,
+            "select_score": _score(right, select, balance),
             "cv_accuracy": max(head.scores.values(), default=None),
             "strength": head.strength,
+            "training": {"augment": None, "imbalance": msgspec.to_builtins(balance)},
+            "notes": balance.notes(),
         }
 
     tools = {**backbone.versions(spec), **backbone.versions_of("scikit-learn")}
-    options = {**backbone.identity(spec), "seed": spec.seed, "method": "feature"}
+    options = {
+        **backbone.identity(spec),
+        "seed": spec.seed,
+        "method": "feature",
+        "imbalance": spec.imbalance,
+    }
     return Stage(name, 2, ("check", "backbone", "prepare", "features"), options, tools, run)
 
 
@@ -146,13 +161,14 @@ def trained_stage(spec: BuildSpec, setting: Setting, why: str = "") -> Stage:
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         state = setting.scratch / digest.of_json(stage.key_parts(inputs))
         told = train_in_child(spec, inputs, out, state, setting, ctx)
-        best = told["best"]
+        best, balance = told["best"], balance_of(spec, inputs)
         return {
             "summary": f"{spec.model}, {method.spoken}, {told['epochs']} epochs, best {best['epoch']} · "
-            f"select {100 * best['accuracy']:.1f} %{f' · {why}' if why else ''}",
+            f"augment {spec.augment}{balance.said()} · select {100 * best['accuracy']:.1f} %"
+            f"{f' · {why}' if why else ''}",
             "select_accuracy": best["accuracy"],
-            "training": {"picked": spec.method, "why": why} if why else {},
-            "notes": told["notes"],
+            "training": {**made_up(spec, balance), **({"picked": spec.method, "why": why} if why else {})},
+            "notes": [*balance.notes(), *told["notes"]],
         }
 
     options = {**options_of(spec, setting), **({"why": why} if why else {})}
@@ -165,6 +181,7 @@ def options_of(spec: BuildSpec, setting: Setting) -> dict[str, Any]:
     """What of a request and of this host shapes what a training comes to."""
     return {
         **backbone.identity(spec),
+        "augment": _policy(spec),
         **{name: getattr(spec, name) for name in METHODS[spec.method].reads},
         "method": spec.method,
         "threads": setting.threads,
@@ -187,11 +204,14 @@ def train_in_child(
     inputs : artifacts of ``TRAINED_FROM`` and of what the method needs. state : where a killed one finds its epochs.
     """
     np.save(out / "samples.npy", _samples(inputs))
+    record = msgspec.structs.replace(
+        _record(spec, inputs, spec.method), choices=made_up(spec, balance_of(spec, inputs))
+    )
     told: dict[str, Any] = isolate.call(
         "edgetl.transfer.trainer:run_json",
         {
             "spec": msgspec.to_builtins(spec),
-            "record": msgspec.to_builtins(_record(spec, inputs, spec.method)),
+            "record": msgspec.to_builtins(record),
             "path": inputs["fastpath"].record["choice"],
             "dataset": str(inputs["check"].path / DATASET),
             "root": str(setting.root.resolve()),
@@ -205,6 +225,29 @@ def train_in_child(
         on_tick=ctx.advance,
     )
     return told
+
+
+def balance_of(spec: BuildSpec, inputs: Mapping[str, Artifact]) -> Balance:
+    """What is done about classes of unequal size, by the pictures to train on."""
+    return decide(spec.imbalance, np.bincount(prepare.labels(inputs["prepare"], "train")).tolist())
+
+
+def made_up(spec: BuildSpec, balance: Balance) -> dict[str, Any]:
+    """What a training makes up for, for the manifest: how pictures are varied, and classes balanced."""
+    return {"augment": _policy(spec), "imbalance": msgspec.to_builtins(balance)}
+
+
+def _policy(spec: BuildSpec) -> dict[str, Any]:
+    policy: dict[str, Any] = msgspec.to_builtins(policy_of(spec.augment, flip=spec.flip))
+    return policy
+
+
+def _score(right: npt.NDArray[Any], labels: npt.NDArray[Any], balance: Balance) -> float | None:
+    """Accuracy in which a picture counts as much as its class weighs, as the trainer judges its epochs."""
+    if not len(right):
+        return None
+    counts = np.asarray(balance.weights)[labels] if balance.weights else None
+    return float(np.average(right, weights=counts))
 
 
 def _check_installed(method: str, library: str) -> None:

@@ -15,15 +15,17 @@ import torch
 from torch import Tensor
 
 from edgetl import isolate
+from edgetl.data.imbalance import decide
 from edgetl.data.layout import Dataset
 from edgetl.transfer import adabn, checkpoint, tent
-from edgetl.transfer.augment import Batches, normalise
+from edgetl.transfer.augment import Augmenter, Batches, normalise
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods.align import Aligned, Alignment
 from edgetl.transfer.methods.coral import Coral
 from edgetl.transfer.methods.dann import Dann
 from edgetl.transfer.methods.full import Full
+from edgetl.transfer.policy import policy_of
 from edgetl.transfer.trainer import Progress, Trainer
 from edgetl.types import BuildSpec, Preprocess
 
@@ -63,8 +65,14 @@ def aligned(
     frames : paths below ``frames_root``. state : where a killed training finds its last whole epoch.
     """
     size = min(spec.batch_size, len(source.paths), len(frames))
-    batches = _batches(source.root, source.paths, source.labels, preprocess, spec, size)
-    targets = _batches(frames_root, frames, [0] * len(frames), preprocess, spec, size)
+    counts = np.bincount(source.labels).tolist()
+    augmenter = Augmenter(policy_of(spec.augment, flip=spec.flip), preprocess, len(counts))
+    balance = decide(spec.imbalance, counts)
+    odds = balance.weights if balance.way == "sampling" else ()
+    batches = Batches(
+        source.root, source.paths, source.labels, augmenter, batch_size=size, seed=spec.seed, odds=odds
+    )
+    targets = Batches(frames_root, frames, [0] * len(frames), augmenter, batch_size=size, seed=spec.seed)
     alignment: Alignment = ALIGNMENTS[spec.adapt_method]()
     epochs = min(EPOCHS, spec.epochs)
 
@@ -72,7 +80,9 @@ def aligned(
         return path.place(normalise(pictures, preprocess))
 
     torch.manual_seed(spec.seed)  # of what the alignment adds
-    method = Aligned(Full(spec.lr), alignment, targets, place, epochs=epochs, steps=len(batches))
+    base = Full(spec.lr)
+    base.weights = torch.tensor(balance.weights) if balance.way == "weights" else None
+    method = Aligned(base, alignment, targets, place, epochs=epochs, steps=len(batches))
     trainer = Trainer(
         net,
         method,
@@ -86,12 +96,6 @@ def aligned(
         keep_last=True,
     )
     return trainer.train()
-
-
-def _batches(
-    root: Path, paths: list[str], labels: list[int], preprocess: Preprocess, spec: BuildSpec, size: int
-) -> Batches:
-    return Batches(root, paths, labels, preprocess, batch_size=size, flip=spec.flip, seed=spec.seed)
 
 
 def with_statistics(

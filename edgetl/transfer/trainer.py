@@ -15,15 +15,20 @@ import torch
 from torch import Tensor
 
 from edgetl import isolate
+from edgetl.data.imbalance import decide
 from edgetl.data.layout import Dataset
 from edgetl.errors import GateFailed, InputError
 from edgetl.transfer import backbone, checkpoint
-from edgetl.transfer.augment import Batches, normalise
+from edgetl.transfer import teacher as teachers
+from edgetl.transfer.augment import Augmenter, Batches, normalise
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.checkpoint import Checkpoint
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods import choice
-from edgetl.transfer.methods.seam import Method
+from edgetl.transfer.methods.known import TEACHER
+from edgetl.transfer.methods.seam import Lessons, Method
+from edgetl.transfer.policy import alike_at_any_size, policy_of
+from edgetl.transfer.taught import TaughtBatches
 from edgetl.types import BuildSpec, Preprocess
 
 __all__ = ["Progress", "Trainer", "run_json"]
@@ -58,6 +63,7 @@ class Trainer:
     Parameters
     ----------
     held : uint8 (N, H, W, 3) and int64 (N,): the select images, which decide when to stop and which epoch is kept.
+    weights : float32 (classes,), what a select image of each class counts in that; ``None``: all alike.
     state : folder where a killed training finds its last whole epoch.
     keep_last : train to the end and keep the last epoch: where the network is for other pictures than ``held``, those
         cannot tell which epoch is best.
@@ -67,7 +73,7 @@ class Trainer:
         self,
         net: Net,
         method: Method,
-        batches: Batches,
+        batches: Lessons,
         held: tuple[Any, Any],
         preprocess: Preprocess,
         path: FastPath,
@@ -75,6 +81,7 @@ class Trainer:
         epochs: int,
         seed: int,
         state: Path,
+        weights: Tensor | None = None,
         keep_last: bool = False,
     ) -> None:
         self._net = net
@@ -86,6 +93,7 @@ class Trainer:
         self._epochs = epochs
         self._seed = seed
         self._state = state
+        self._weights = weights
         self._keep_last = keep_last
         self._net.to(path.device).to(memory_format=_form(path))
         self._optimizer = torch.optim.AdamW(method.prepare(net))
@@ -154,19 +162,25 @@ class Trainer:
 
     @torch.inference_mode()
     def _evaluate(self) -> tuple[float, float]:
-        """Accuracy and mean loss on the select images, in float32 as the engine will be."""
+        """Accuracy and mean loss on the select images, in float32 as the engine will be.
+
+        Weighted where training is: nearly balanced accuracy, for select is drawn by class.
+        """
         self._net.eval()
         pictures, labels = self._held
-        right, loss = 0, 0.0
+        right, loss, total = 0.0, 0.0, 0.0
+        weights = None if self._weights is None else self._weights.to(self._path.device)
         for start in range(0, len(labels), 32):
             part = torch.from_numpy(np.array(pictures[start : start + 32])).permute(0, 3, 1, 2)
             targets = torch.from_numpy(labels[start : start + 32]).to(self._path.device)
             logits = self._net(self._path.place(normalise(part, self._preprocess)))
-            right += int((logits.argmax(1) == targets).sum())
-            loss += float(torch.nn.functional.cross_entropy(logits, targets, reduction="sum"))
+            counts = torch.ones_like(targets, dtype=torch.float32) if weights is None else weights[targets]
+            right += float(counts[logits.argmax(1) == targets].sum())
+            loss += float(torch.nn.functional.cross_entropy(logits, targets, weights, reduction="sum"))
+            total += float(counts.sum())
         if not math.isfinite(loss):
             raise GateFailed(f"the loss on the select images is {loss}: training diverged", hint=DIVERGED)
-        return right / len(labels), loss / len(labels)
+        return right / total, loss / total
 
     def _save(self, done: Progress) -> None:
         self._state.mkdir(parents=True, exist_ok=True)
@@ -236,32 +250,48 @@ def run_json(
         raise InputError("no picture is left to select on", hint="training stops by them: add some")
     if min(request.batch_size, len(samples)) < 2:
         raise InputError("a training step takes at least two pictures", hint="--batch-size 32")
-    net = backbone.create(request, len(facts.classes)).net
+    made = backbone.create(request, len(facts.classes))
+    balance = decide(request.imbalance, np.bincount([s.label for s in samples]).tolist())
+    weights = torch.tensor(balance.weights) if balance.weights else None
+    policy, classes = policy_of(request.augment, flip=request.flip), len(facts.classes)
+    teacher = teachers.load(Path(given[TEACHER]), fast, threads) if TEACHER in given else None
+    if teacher is not None and teacher.preprocess.height != facts.preprocess.height:
+        policy = alike_at_any_size(policy)
     batches = Batches(
         Path(root),
         [s.path for s in samples],
         [s.label for s in samples],
-        facts.preprocess,
+        Augmenter(policy, facts.preprocess, classes),
         batch_size=min(request.batch_size, len(samples)),
-        flip=request.flip,
         seed=request.seed,
+        odds=balance.weights if balance.way == "sampling" else (),
     )
+    lessons: Lessons = batches
+    if teacher is not None:
+        lessons = TaughtBatches(batches, teacher, Augmenter(policy, teacher.preprocess, classes))
+    folders = {name: Path(folder) for name, folder in given.items()}
     method = choice.of(
-        request, facts.preprocess.height, {name: Path(folder) for name, folder in given.items()}
+        request,
+        facts.preprocess.height,
+        folders,
+        weights if balance.way == "weights" else None,
+        pretrained=made.pretrained,
     )
     trainer = Trainer(
-        net,
+        made.net,
         method,
-        batches,
+        lessons,
         held,
         facts.preprocess,
         fast,
         epochs=request.epochs,
         seed=request.seed,
         state=Path(state),
+        weights=weights,
     )
     net, done = trainer.train()
-    whole = msgspec.structs.replace(facts, history=done.history, choices={"fast_path": str(fast)})
+    choices = {**facts.choices, "fast_path": str(fast)}
+    whole = msgspec.structs.replace(facts, history=done.history, choices=choices)
     checkpoint.save(net, whole, checkpoint.samples(Path(out)), Path(out))
     shutil.rmtree(state, ignore_errors=True)
     best = {"epoch": done.best_epoch, "accuracy": done.best_accuracy, "loss": done.best_loss}

@@ -51,7 +51,8 @@ class Borrower(nn.Module):
 
 def transformer() -> nn.Module:
     """A vision transformer of two layers."""
-    return models.VisionTransformer(SIDE, 8, num_layers=2, num_heads=2, hidden_dim=16, mlp_dim=32)
+    made: nn.Module = models.VisionTransformer(SIDE, 8, num_layers=2, num_heads=2, hidden_dim=16, mlp_dim=32)
+    return made
 
 
 MAKES = {
@@ -75,7 +76,8 @@ def probe(net: Net) -> Probe:
     """A head unlike the one that the network has."""
     rng = np.random.default_rng(0)
     shape = (CLASSES, net.head.in_features)
-    return Probe(rng.normal(size=shape).astype(np.float32) / 10, rng.normal(size=CLASSES).astype(np.float32))
+    weight, bias = rng.normal(size=shape) / 10, rng.normal(size=CLASSES)
+    return Probe(weight.astype(np.float32), bias.astype(np.float32))
 
 
 def batch() -> tuple[Tensor, Tensor]:

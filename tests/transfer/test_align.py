@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import Tensor, nn
 
+from edgetl import isolate
 from edgetl.transfer import trainer as training
-from edgetl.transfer.augment import Batches, normalise
+from edgetl.transfer.augment import Augmenter, Batches, normalise
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods.align import Aligned, Alignment
 from edgetl.transfer.methods.coral import Coral, coral_loss
 from edgetl.transfer.methods.dann import DISCRIMINATOR, Dann, reverse_gradient, strength
 from edgetl.transfer.methods.full import Full
+from edgetl.transfer.policy import POLICIES
 from edgetl.transfer.trainer import Trainer
 from edgetl.types import Preprocess
 from tests.data.pictures import folders
@@ -130,7 +132,8 @@ def batches(root: Path) -> Batches:
     """Of all pictures of a folder, in two classes."""
     paths = sorted(p.relative_to(root).as_posix() for p in root.rglob("*.png"))
     labels = [int(p.startswith("bees")) for p in paths]
-    return Batches(root, paths, labels, RULE, batch_size=SIZE, flip=True, seed=0)
+    augmenter = Augmenter(POLICIES["default"], RULE, 2)
+    return Batches(root, paths, labels, augmenter, batch_size=SIZE, seed=0)
 
 
 def trainer(source: Path, target: Path, state: Path, alignment: Alignment, base: Full) -> Trainer:
@@ -197,7 +200,7 @@ def test_a_training_that_was_killed_in_the_middle_comes_to_the_same_network(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.isolate, "tick", dies)
+        patch.setattr(isolate, "tick", dies)
         with pytest.raises(KeyboardInterrupt):
             trainer(source, target, tmp_path / "killed", Dann(), Full(None)).train()
     resumed, done = trainer(source, target, tmp_path / "killed", Dann(), Full(None)).train()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -38,7 +40,7 @@ def test_there_are_no_more_parts_than_layers() -> None:
 
 
 def test_a_layer_that_is_only_read_is_not_entered_and_modes_are_as_before() -> None:
-    body = network("borrower").body
+    body: Any = network("borrower").body
     body.called.train()
     found = entered(body, SIDE)
     assert body.called in found
@@ -48,7 +50,7 @@ def test_a_layer_that_is_only_read_is_not_entered_and_modes_are_as_before() -> N
 
 
 def test_frozen_modules_are_in_eval_mode_and_get_no_gradient() -> None:
-    body = network("own").body.train()
+    body: Any = network("own").body.train()
     freeze([body.first, body.norm], True)
     assert not body.norm.training
     assert not body.first.weight.requires_grad

@@ -35,7 +35,7 @@ def trained(net: Net, method: Method, *, epochs: int = 1, steps: int = 2) -> Non
     for epoch in range(epochs):
         method.start(net, epoch)
         for _ in range(steps):
-            method.step(net, pictures, targets).backward()  # type: ignore[no-untyped-call]
+            method.step(net, pictures, targets).backward()
             optimizer.step()
             optimizer.zero_grad()
 
@@ -94,6 +94,15 @@ def test_a_part_that_is_still_frozen_keeps_its_weights_and_its_statistics() -> N
     changed = moved(before, net)
     assert changed & frozen
     assert all(name.startswith((*last, "head.")) for name in changed), sorted(changed)[:3]
+
+
+def test_statistics_of_batch_norm_stay_when_all_parts_train() -> None:
+    net = network("resnet10")
+    before = dict(snapshot(net))
+    trained(net, Discriminative(1e-2, SIDE, probe(net)), epochs=5, steps=1)
+    changed = moved(before, net)
+    assert "body.conv1.weight" in changed
+    assert not {name for name in changed if "running_" in name}
 
 
 def test_a_part_more_is_trained_in_each_epoch() -> None:

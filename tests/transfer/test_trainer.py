@@ -58,7 +58,7 @@ def trainer(method: Full, state: Path) -> Trainer:
     return Trainer(
         network("own"),
         method,
-        Few(),  # type: ignore[arg-type]
+        Few(),
         (PICTURES, LABELS),
         RULE,
         FastPath(),

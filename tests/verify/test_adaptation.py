@@ -53,7 +53,7 @@ def test_the_verdict_is_that_of_the_interval(
     assert found.verdict == verdict
     assert words in found.sentence
     assert found.gain_pt == pytest.approx(100 * (after - before))
-    assert found.gain_ci95_pt is not None
+    assert found.gain_pt is not None and found.gain_ci95_pt is not None
     assert found.gain_ci95_pt[0] <= found.gain_pt <= found.gain_ci95_pt[1]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -63,7 +65,7 @@ def test_a_higher_severity_is_farther_from_the_clean_picture(name: str, side: in
         )
         for severity in corruptions.SEVERITIES
     ]
-    assert far[0] > 0 and all(a < b for a, b in zip(far, far[1:])), far
+    assert far[0] > 0 and all(a < b for a, b in pairwise(far)), far
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,7 @@ def test_low_light_is_dark_and_fog_is_pale() -> None:
 
 
 def test_a_name_that_is_not_known_is_told_with_the_nearest() -> None:
-    with pytest.raises(InputError, match="'fgo'.*Did you mean 'fog'") as caught:
+    with pytest.raises(InputError, match=r"'fgo'.*Did you mean 'fog'") as caught:
         corruptions.named(["weather", "fgo"])
     assert "low_light" in caught.value.hint
     with pytest.raises(InputError, match="Did you mean 'jpeg_compression'"):

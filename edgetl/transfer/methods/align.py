@@ -50,6 +50,8 @@ class Aligned:
         epochs: int,
         steps: int,
     ) -> None:
+        self.notes: tuple[str, ...] = ()
+        self.weights = base.weights
         self._base = base
         self._alignment = alignment
         self._frames = frames
@@ -64,6 +66,7 @@ class Aligned:
     def prepare(self, net: Net) -> list[dict[str, Any]]:
         """The base's groups, and those of the alignment at the base's highest rate."""
         groups = self._base.prepare(net)
+        self.notes = self._base.notes
         self._hook = net.head.register_forward_pre_hook(self._keep)
         return groups + self._alignment.attach(net, max(group["lr"] for group in groups))
 

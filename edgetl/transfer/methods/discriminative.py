@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.depth import blocks, freeze
@@ -23,7 +24,8 @@ class Discriminative(Full):
     """Rates that decay with depth, and gradual unfreezing (Howard & Ruder 2018, sections 3.2 and 3.3).
 
     The head starts from a logistic regression on the frozen features: from a random one, the first steps would
-    distort the features that it has yet to learn to read (Kumar et al. 2022, arXiv:2202.10054).
+    distort the features that it has yet to learn to read (Kumar et al. 2022, arXiv:2202.10054). Batch norm keeps the
+    statistics that this head was fitted under, also in parts that train.
 
     Parameters
     ----------
@@ -58,3 +60,6 @@ class Discriminative(Full):
         net.train()
         for depth, part in enumerate(self._parts):
             freeze(part, frozen=len(self._parts) - depth > epoch + 1)
+        for module in net.body.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from edgetl.transfer.backbone import Net
+from edgetl.transfer.methods.losses import cross_entropy
 
 __all__ = ["Full", "grouped"]
 
@@ -25,25 +25,28 @@ class Full:
     Parameters
     ----------
     rate : learning rate of the head; ``None`` takes 2e-3.
+    body_share : the body's rate as a share of it; 1 where its weights are random.
     """
 
     notes: tuple[str, ...] = ()
+    weights: Tensor | None = None
 
-    def __init__(self, rate: float | None) -> None:
+    def __init__(self, rate: float | None, body_share: float = BODY_SHARE) -> None:
         self._rate = HEAD_RATE if rate is None else rate
+        self._body_share = body_share
 
     def prepare(self, net: Net) -> list[dict[str, Any]]:
-        """Two groups: the body at a tenth of the head's rate. Biases and norms are not decayed."""
+        """Two groups: the body and the head, each at its rate. Biases and norms are not decayed."""
         body, head = net.body.parameters(), net.head.parameters()
-        return [*grouped(body, self._rate * BODY_SHARE), *grouped(head, self._rate)]
+        return [*grouped(body, self._rate * self._body_share), *grouped(head, self._rate)]
 
     def start(self, net: Net, epoch: int) -> None:
         """Everything trains."""
         net.train()
 
     def step(self, net: Net, pictures: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy with label smoothing (Szegedy et al. 2016, section 7)."""
-        return functional.cross_entropy(net(pictures), targets, label_smoothing=SMOOTHING)
+        """Cross-entropy with label smoothing."""
+        return cross_entropy(net(pictures), targets, self.weights, SMOOTHING)
 
     def finish(self, net: Net) -> Net:
         """Nothing was added."""

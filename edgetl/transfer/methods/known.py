@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["METHODS", "PROBE", "Known", "menu"]
+__all__ = ["METHODS", "PROBE", "TAUGHT", "TEACHER", "Known", "menu"]
 
-COMMON = ("epochs", "batch_size", "lr", "flip", "seed")
-"""What every training reads of a request."""
+TEACHER = "teacher"
+"""The stage that leaves one."""
+COMMON = ("epochs", "batch_size", "lr", "imbalance", "seed")
+"""What every training reads of a request, beside how it varies pictures."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,20 @@ METHODS: Mapping[str, Known] = {
         needs=(PROBE,),
         libraries=("peft",),
     ),
+    "distill": Known(
+        "trains all weights on what a teacher answers",
+        "distilled from the teacher",
+        reads=(*COMMON, "kd_temperature"),
+        needs=(TEACHER,),
+    ),
+    "rkd": Known(
+        "trains all weights on how a teacher's embeddings lie to each other",
+        "relations of the teacher",
+        needs=(TEACHER,),
+    ),
 }
+TAUGHT = tuple(name for name, known in METHODS.items() if TEACHER in known.needs)
+"""Methods that learn from a teacher."""
 
 
 def menu() -> str:

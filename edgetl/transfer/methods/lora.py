@@ -67,7 +67,8 @@ class Lora(Full):
 
     def finish(self, net: Net) -> Net:
         """The updates are added to the weights, and nothing of them is left."""
-        net.body = net.body.merge_and_unload(safe_merge=True)
+        tuned: Any = net.body
+        net.body = tuned.merge_and_unload(safe_merge=True)
         return net
 
 

@@ -41,7 +41,7 @@ def zoom_blur(picture: Picture, level: int, rng: np.random.Generator) -> Picture
         total += cv2.warpAffine(
             picture, move, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
         ).reshape(picture.shape)
-    return total / np.float32(ZOOM_STEPS)
+    return np.asarray(total / ZOOM_STEPS, np.float32)
 
 
 def gaussian_blur(picture: Picture, level: int, rng: np.random.Generator) -> Picture:

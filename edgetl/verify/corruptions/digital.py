@@ -25,7 +25,7 @@ def jpeg_compression(picture: Picture, level: int, rng: np.random.Generator) -> 
     levels = np.rint(picture * 255).astype(np.uint8)
     done, encoded = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY[level]])
     assert done
-    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB), np.float32) / np.float32(255)
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) / np.float32(255), np.float32)
 
 
 def pixelate(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
@@ -38,8 +38,8 @@ def pixelate(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
 
 def color_quantization(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
     """Five bits a channel to one (Kar et al. 2022, 3D Common Corruptions)."""
-    steps = np.float32(2 ** BITS[level] - 1)
-    return np.rint(picture * steps) / steps
+    steps = 2 ** BITS[level] - 1
+    return np.asarray(np.rint(picture * steps) / steps, np.float32)
 
 
 def elastic_transform(picture: Picture, level: int, rng: np.random.Generator) -> Picture:

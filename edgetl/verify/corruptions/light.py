@@ -25,7 +25,7 @@ def brightness(picture: Picture, level: int, rng: np.random.Generator) -> Pictur
     """The value of HSV is raised; hue and saturation stay."""
     value = picture.max(axis=2, keepdims=True)
     raised = np.minimum(value + np.float32(BRIGHTNESS[level]), 1)
-    return np.where(value > 0, picture * (raised / np.maximum(value, 1e-6)), raised).astype(np.float32)
+    return np.asarray(np.where(value > 0, picture * (raised / np.maximum(value, 1e-6)), raised), np.float32)
 
 
 def low_light(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
@@ -43,7 +43,7 @@ def low_light(picture: Picture, level: int, rng: np.random.Generator) -> Picture
 def contrast(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
     """Every pixel is drawn to the mean of its channel."""
     mean = picture.mean(axis=(0, 1), keepdims=True)
-    return mean + (picture - mean) * np.float32(CONTRAST[level])
+    return np.asarray(mean + (picture - mean) * CONTRAST[level], np.float32)
 
 
 def glare(picture: Picture, level: int, rng: np.random.Generator) -> Picture:

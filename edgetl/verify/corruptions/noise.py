@@ -18,7 +18,8 @@ IMPULSE = (0.03, 0.06, 0.09, 0.17, 0.27)
 
 def gaussian_noise(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
     """Normal noise on every value: heat and electronics."""
-    return picture + rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(GAUSSIAN[level])
+    noise = rng.standard_normal(picture.shape, dtype=np.float32)
+    return np.asarray(picture + noise * np.float32(GAUSSIAN[level]), np.float32)
 
 
 def shot_noise(picture: Picture, level: int, rng: np.random.Generator) -> Picture:

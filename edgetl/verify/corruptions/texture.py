@@ -19,7 +19,7 @@ OCTAVES = 8
 
 def unit(picture: Picture) -> float:
     """What a pixel of ImageNet-C's 224 is in this picture, in its own pixels: lengths follow the short side."""
-    return min(picture.shape[:2]) / REFERENCE_SIDE
+    return float(min(picture.shape[:2])) / REFERENCE_SIDE
 
 
 def fractal(shape: tuple[int, ...], decay: float, rng: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -14,6 +14,8 @@ Layer = npt.NDArray[np.float32]
 
 FOG = ((0.55, 2.0), (0.42, 2.0), (0.32, 1.8), (0.24, 1.7), (0.17, 1.6))
 """Share of the scene's light that comes through, and how fast the clouds lose detail."""
+BRIGHT = 0.98
+"""Share of the values that is below the airlight."""
 FROST = ((0.85, 0.35), (0.75, 0.5), (0.65, 0.6), (0.6, 0.7), (0.5, 0.8))
 """What is left of the scene, and how white the ice is."""
 SNOW = ((1.9, 0.9, 5.0), (1.7, 0.82, 6.0), (1.55, 0.74, 7.0), (1.4, 0.67, 8.0), (1.25, 0.6, 9.0))
@@ -30,13 +32,15 @@ ICE = np.array([0.86, 0.93, 1.0], np.float32)
 
 
 def fog(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
-    """The scene fades into an airlight as bright as its brightest spot, uneven as clouds are.
+    """The scene fades into an airlight as bright as its brightest parts, uneven as clouds are.
 
-    Koschmieder's law, ``scene * t + airlight * (1 - t)``, with the clouds of ImageNet-C; deeper, its darkest clouds
-    would be smoke, so here they keep 0.6 of the light.
+    Koschmieder's law, ``scene * t + airlight * (1 - t)``, with the clouds of ImageNet-C; its darkest clouds would
+    be smoke, so here they keep 0.6 of the light, and a street lamp alone does not light a night's fog.
     """
     through, decay = FOG[level]
-    airlight = float(picture.max()) * (0.6 + 0.4 * fractal(picture.shape, decay, rng)[..., None])
+    airlight = float(np.quantile(picture, BRIGHT)) * (
+        0.6 + 0.4 * fractal(picture.shape, decay, rng)[..., None]
+    )
     return np.asarray(picture * through + airlight * (1 - through), np.float32)
 
 
@@ -49,7 +53,7 @@ def frost(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
     ridges = 1 - np.abs(2 * fractal(picture.shape, 1.45, rng) - 1)
     cover = fractal(picture.shape, 2.2, rng)
     ice = np.clip(ridges**4 + 0.55 * cover + 0.35 * _towards_border(picture.shape) - 0.2, 0, 1)
-    return picture * np.float32(kept) + np.float32(white) * ice[..., None] * ICE
+    return np.asarray(picture * kept + white * ice[..., None] * ICE, np.float32)
 
 
 def _towards_border(shape: tuple[int, ...]) -> Layer:
@@ -69,7 +73,7 @@ def snow(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
     near = _flakes(picture.shape, 3.0 * size, rare, rng)
     far = _flakes(picture.shape, 1.5 * size, rare + 0.2, rng)
     falling = blurred(near, line(length * size, degrees)) + np.float32(0.7) * far
-    return scene + np.clip(falling, 0, 1)[..., None] * np.float32(0.9)
+    return np.asarray(scene + 0.9 * np.clip(falling, 0, 1)[..., None], np.float32)
 
 
 def _flakes(shape: tuple[int, ...], grain: float, rare: float, rng: np.random.Generator) -> Layer:
@@ -77,7 +81,8 @@ def _flakes(shape: tuple[int, ...], grain: float, rare: float, rng: np.random.Ge
     height, width = (max(round(side / max(grain, 1.0)), 1) for side in shape[:2])
     noise = rng.standard_normal((height, width), dtype=np.float32)
     spots = np.clip(2 * (noise - np.float32(rare)), 0, 1)
-    return cv2.resize(spots, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    large = cv2.resize(spots, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.clip(large, 0, 1), np.float32)
 
 
 def rain(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
@@ -89,4 +94,4 @@ def rain(picture: Picture, level: int, rng: np.random.Generator) -> Picture:
     kernel = line(max(length * size, 2.0), degrees)
     streaks = np.clip(blurred(drops, kernel / kernel.max()), 0, 1)[..., None] * np.float32(0.55)
     scene = picture * np.float32(light) + np.float32(0.12 * (1 - light))
-    return scene * (1 - streaks) + np.float32(0.85) * streaks
+    return np.asarray(scene * (1 - streaks) + 0.85 * streaks, np.float32)
