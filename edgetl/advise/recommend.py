@@ -128,13 +128,17 @@ def compared(right: Mapping[str, npt.NDArray[np.bool_]], one: str, other: str) -
 
     >>> told = {"a": np.array([True] * 9 + [False]), "b": np.array([True] * 8 + [False] * 2)}
     >>> compared(told, "a", "b")
-    'it is 10.0 points above b on the same 10 pictures, 95 % interval [-18.8, +40.4]: they do not tell the two apart'
+    'it is 10.0 points above b on the same 10 pictures, 95 % interval [-20.5, +40.4]: they do not tell the two apart'
     """
     lost = int((right[one] & ~right[other]).sum())
     gained = int((right[other] & ~right[one]).sum())
     count = len(right[one])
     low, high = (100 * end for end in stats.tango(lost, gained, count))
     points = 100 * (lost - gained) / count
-    side = "level with" if lost == gained else f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
+    side = (
+        "level with" if lost == gained else f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
+    )
     apart = "" if low > 0 or high < 0 else ": they do not tell the two apart"
-    return f"it is {side} {other} on the same {count} pictures, 95 % interval [{low:+.1f}, {high:+.1f}]{apart}"
+    return (
+        f"it is {side} {other} on the same {count} pictures, 95 % interval [{low:+.1f}, {high:+.1f}]{apart}"
+    )
