@@ -180,6 +180,18 @@ def test_no_weights_at_all_and_random_ones_are_refused_with_the_file_to_bring(
         asked(cache, data=usual["data"], backbones=(SMALL,))
 
 
+def test_a_backbone_that_answers_nan_is_skipped_and_said(
+    cache: Path, usual: dict[str, Any], weights: dict[str, Path], tmp_path: Path
+) -> None:
+    wild = networks.small().state_dict() | {"2.weight": torch.full((16, 8, 3, 3), 3e38)}
+    file = tmp_path / "wild.safetensors"
+    save_file(wild, file)
+    named = (f"{SMALL}={file}", f"{PIXELS}={weights[PIXELS]}")
+    found = asked(cache, data=usual["data"], device="jetson", backbones=named)
+    assert [row["name"] for row in found.data["backbones"]] == [PIXELS]
+    assert "NaN or infinity" in found.data["skipped"][0]["reason"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
