@@ -209,7 +209,12 @@ def _data(
         "max_latency_ms": None if question.max_latency is None else question.max_latency.ms,
         "backbones": [{**msgspec.to_builtins(one), "front": one.name in on_front} for one in scored],
         "skipped": [
-            {"name": name, "reason": error.problem, "mend": error.hint}
+            {
+                "name": name,
+                "reason": error.problem,
+                "mend": error.hint,
+                "file": error.facts.get("file"),
+            }
             for name, error in found.skipped.items()
         ],
         "recommended": None if choice is None else choice.name,

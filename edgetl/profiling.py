@@ -1,4 +1,4 @@
-"""``edgetl profile-device``: the latency model of the device that this host is."""
+"""``edgetl profile-device``: the latency model of the device that this host is, or that bundles were timed on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgetl.advise import cost, haste, latency_model
 from edgetl.advise.cost import Cost
 from edgetl.advise.latency_model import LatencyModel, Measured
 from edgetl.advising import model_file, runs_here
-from edgetl.bundles import Answer
+from edgetl.bundles import Answer, opened
 from edgetl.cache import Cache
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EnvironmentLacks, InputError
@@ -25,7 +25,7 @@ from edgetl.stages import backbone
 from edgetl.surveying import latencies
 from edgetl.types import BuildSpec
 
-__all__ = ["NETWORKS", "SIZES", "profile_device"]
+__all__ = ["FEW", "NETWORKS", "SIZES", "from_bundles", "profile_device"]
 
 NETWORKS = (
     "efficientnet_b0",
@@ -45,6 +45,16 @@ NETWORKS = (
     "squeezenet1_1",
 )
 """Of many forms: plain, residual, separable, squeezed, shuffled. Their weights are random, for time is asked."""
+FEW = (
+    "mnasnet1_0",
+    "mobilenet_v3_small",
+    "regnet_x_400mf",
+    "resnet18",
+    "resnet50",
+    "shufflenet_v2_x1_0",
+    "squeezenet1_1",
+)
+"""One of each form, for a rough model."""
 SIZES = (160, 224)
 
 
@@ -96,9 +106,68 @@ def profile_device(
         )
         for one in made
     ]
-    found = latency_model.fit(
-        measured, device=profile.name, backend=profile.backend, host=devices.host_fingerprint()
-    )
+    return _fitted(measured, profile, devices.host_fingerprint(), out, cache)
+
+
+def from_bundles(
+    places: Sequence[Path],
+    device: str,
+    *,
+    devices_file: Path | None = None,
+    out: Path | None = None,
+    cache: Path,
+) -> Answer:
+    """Fit the latency model of a device to bundles whose engines were timed on it.
+
+    Parameters
+    ----------
+    places : of bundles, of six backbones at least. out : as of ``profile_device``.
+
+    Raises
+    ------
+    InputError : a bundle is of another device, its INT8 engine was not timed or not on the device; there are too few.
+    """
+    profile = devices.load(devices_file).find(device)
+    found = [_timed(place, profile) for place in places]
+    hosts = sorted({host for _, host in found})
+    if len(hosts) > 1:
+        raise InputError(
+            f"the bundles were timed on {len(hosts)} processors: {', '.join(hosts)}",
+            hint="a latency model is of one machine: give the bundles of one",
+        )
+    return _fitted([one for one, _ in found], profile, {"cpu": hosts[0]}, out, cache)
+
+
+def _timed(place: Path, profile: DeviceProfile) -> tuple[Measured, str]:
+    """What a bundle's INT8 engine took, and the processor of the machine that it was timed on."""
+    with opened(place) as bundle:
+        told, results = bundle.manifest, bundle.results
+        if told.device != profile.name:
+            raise InputError(
+                f"{place} is of {told.device}, not of {profile.name}", hint=f"--device {told.device}"
+            )
+        p50 = (results.get("latency_ms", {}).get("int8") or {}).get("p50")
+        if p50 is None:
+            raise InputError(
+                f"{place} has no latency of an INT8 engine",
+                hint="edgetl build --host user@device   times it on the device",
+            )
+        cpu = str((results.get("context") or {}).get("cpu") or "unknown")
+        wanted = () if profile.backend == "tensorrt" else profile.hosts.cpu_model
+        if wanted and not any(part in cpu for part in wanted):
+            raise InputError(
+                f"{place} was timed on {cpu}, which is no {profile.name}",
+                hint="edgetl build --host user@device   times it on the device",
+            )
+        counted = cost.of_model(bundle.folder / "model.fp32.onnx")
+        return Measured(model=told.model, size=bundle.preprocess.width, p50_ms=p50, cost=counted), cpu
+
+
+def _fitted(
+    measured: Sequence[Measured], profile: DeviceProfile, host: dict[str, str], out: Path | None, cache: Path
+) -> Answer:
+    """Fit, keep and tell."""
+    found = latency_model.fit(measured, device=profile.name, backend=profile.backend, host=host)
     places = [file for file in (model_file(profile.name, cache), out) if file is not None]
     for place in places:
         latency_model.write(found, place)
@@ -123,7 +192,8 @@ def _refuse(profile: DeviceProfile, networks: Sequence[str]) -> None:
     if not devices.host_is(profile):
         raise EnvironmentLacks(
             f"{devices.host_note(profile)}: its latency is measured on it",
-            hint=f"edgetl profile-device --device {profile.name} --out FILE   on the device; the file works anywhere",
+            hint=f"edgetl profile-device --device {profile.name} --out FILE on the device, the file works anywhere; "
+            "or --results with bundles that were timed on it",
         )
     if not runs_here(profile):
         raise EnvironmentLacks(f"{profile.backend} {profile.device} does not run here", hint="edgetl doctor")

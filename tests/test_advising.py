@@ -1,4 +1,4 @@
-"""``edgetl advise`` and ``edgetl profile-device`` through their functions, on data and networks that come along."""
+"""``edgetl advise`` through its function, on data and networks that come along."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from edgetl import advising, devices, profiling, recipe
+from edgetl import advising, devices, recipe
 from edgetl.advise import latency_model
 from edgetl.advise.cost import Cost
 from edgetl.advise.latency_model import LatencyModel
@@ -180,6 +180,18 @@ def test_no_weights_at_all_and_random_ones_are_refused_with_the_file_to_bring(
         asked(cache, data=usual["data"], backbones=(SMALL,))
 
 
+def test_a_backbone_that_answers_nan_is_skipped_and_said(
+    cache: Path, usual: dict[str, Any], weights: dict[str, Path], tmp_path: Path
+) -> None:
+    wild = networks.small().state_dict() | {"2.weight": torch.full((16, 8, 3, 3), 3e38)}
+    file = tmp_path / "wild.safetensors"
+    save_file(wild, file)
+    named = (f"{SMALL}={file}", f"{PIXELS}={weights[PIXELS]}")
+    found = asked(cache, data=usual["data"], device="jetson", backbones=named)
+    assert [row["name"] for row in found.data["backbones"]] == [PIXELS]
+    assert "NaN or infinity" in found.data["skipped"][0]["reason"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -203,23 +215,3 @@ def test_pictures_without_classes_or_of_one_are_refused(cache: Path, digits: Pat
     for place, words in ((flat, "class folders"), (single, "one class")):
         with pytest.raises(InputError, match=words):
             asked(cache, data=str(place), backbones=(SMALL,))
-
-
-def test_a_device_is_profiled_on_itself_only(cache: Path) -> None:
-    with pytest.raises(EnvironmentLacks, match="its latency is measured on it"):
-        profiling.profile_device("jetson", cache=cache, progress=Silent())
-    with pytest.raises(InputError, match="takes 6"):
-        profiling.profile_device("local", networks=("resnet18",), cache=cache, progress=Silent())
-
-
-@pytest.mark.slow
-def test_small_networks_are_timed_and_fitted(cache: Path, tmp_path: Path) -> None:
-    named = ("mnasnet0_5", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "tiny")
-    out = tmp_path / "local.json"
-    found = profiling.profile_device(
-        "local", networks=named, sizes=(64, 96), out=out, cache=cache, progress=Silent()
-    )
-    kept = latency_model.read(out)
-    assert kept == latency_model.read(advising.model_file("local", cache))
-    assert len(kept.measured) == 12 and kept.error_worst < 3
-    assert "advise --device local" in found.lines[-1]

@@ -128,7 +128,7 @@ def compared(right: Mapping[str, npt.NDArray[np.bool_]], one: str, other: str) -
 
     >>> told = {"a": np.array([True] * 9 + [False]), "b": np.array([True] * 8 + [False] * 2)}
     >>> compared(told, "a", "b")
-    'it is 10.0 points above b on the same 10 pictures, 95 % interval [-18.8, +40.4]: they do not tell the two apart'
+    'it is 10.0 points above b on the same 10 pictures, 95 % interval [-20.5, +40.4]: they do not tell the two apart'
     """
     lost = int((right[one] & ~right[other]).sum())
     gained = int((right[other] & ~right[one]).sum())

@@ -30,6 +30,7 @@ Fit the latency model of the device that this is: networks of many forms with ra
 
 \b
   edgetl profile-device --device jetson --out jetson.json
+  edgetl profile-device --device jetson --results runs/a/latest --results runs/b/latest ...   (six backbones)
   edgetl advise --device jetson --latency-model jetson.json --data ./images     (anywhere)
 """
 Models = Annotated[
@@ -103,6 +104,20 @@ def profile_device(
             "--networks", metavar="NAME,...", help="Networks to time (default: fifteen of many forms)."
         ),
     ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="Half of the networks, at one size: a rougher model in a third of the time."
+        ),
+    ] = False,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--results",
+            metavar="BUNDLE",
+            help="A bundle that was timed on the device, in place of timing networks here; to be repeated.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -113,11 +128,24 @@ def profile_device(
     quiet: options.Quiet = False,
 ) -> None:
     from edgetl import profiling
+    from edgetl.errors import InputError
 
+    if results:
+        if networks or quick:
+            raise InputError(
+                "--results takes what was timed already, --networks and --quick say what to time",
+                hint="one or the other",
+            )
+        fitted = profiling.from_bundles(
+            results, device, devices_file=devices_file, out=out, cache=cache_folder()
+        )
+        give(fitted, as_json=as_json)
+        return
     found = profiling.profile_device(
         device,
         devices_file=devices_file,
-        networks=profiling.NETWORKS if networks is None else tuple(networks.split(",")),
+        networks=tuple(networks.split(",")) if networks else profiling.FEW if quick else profiling.NETWORKS,
+        sizes=profiling.SIZES[-1:] if quick else profiling.SIZES,
         out=out,
         cache=cache_folder(),
         progress=progress.sink(quiet=quiet or as_json),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = ["lines"]
@@ -20,16 +20,29 @@ def lines(data: Mapping[str, Any]) -> list[str]:
         f"  {'':<{width}}  {'probe':>8}  {'95 % interval':>14}  {'LogME':>7}  {'NLEEP':>7}  {'INT8 p50':>9}"
     )
     told += [_row(row, width, data["recommended"]) for row in rows]
-    told += [f"  skipped {one['name']}: {one['reason']}; {one['mend']}" for one in data["skipped"]]
-    told.append("  ▸ recommended, * on the front: none is as fast and better")
+    told.append("  ▸ recommended · * on the front: none is as fast and better")
     told += [f"  {data['note']}"] if data["note"] else []
     if data["reason"]:
         finding, *rest = data["reason"].split("; ")
         told += ["", f"  {finding}", *(f"    {part}" for part in rest)]
+    told += ["", *_skipped(data["skipped"])] if data["skipped"] else []
     if data["picture"]:
         told.append(f"  picture  {data['picture']}")
     if data["command"]:
         told += ["", f"  next     {data['command']}"]
+    return told
+
+
+def _skipped(skipped: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Those whose weights are not at hand in one block, with the files; the others each with its reason."""
+    absent = [one for one in skipped if one["file"]]
+    told = [f"  skipped  {one['name']}: {one['reason']}; {one['mend']}" for one in skipped if not one["file"]]
+    if absent:
+        width = max(len(one["name"]) for one in absent)
+        told.append(
+            "  skipped, for their weights are not here: --download fetches them, --models NAME=FILE names them"
+        )
+        told += [f"           {one['name']:<{width}}  {one['file']}" for one in absent]
     return told
 
 

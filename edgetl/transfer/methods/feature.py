@@ -78,12 +78,7 @@ def fit_head(
     ------
     GateFailed : a feature is not finite.
     """
-    if not np.isfinite(features).all():
-        row = int(np.nonzero(~np.isfinite(features).all(axis=1))[0][0])
-        raise GateFailed(
-            f"the backbone answers NaN or infinity on picture {row} of train",
-            hint="check the weights and --mean, --std",
-        )
+    _refuse_wild(features)
     mean, spread = _moments(features)
     standard = ((features - mean) / spread).astype(np.float32)
     weighed = dict(enumerate(weights)) or None
@@ -113,7 +108,12 @@ def out_of_fold(
     -------
     Classes, int64 (N,), and the natural logarithm of the label's probability, float64 (N,): -1 and minus infinity of
     pictures that no fold holds out, as where a class has one picture.
+
+    Raises
+    ------
+    GateFailed : a feature is not finite.
     """
+    _refuse_wild(features)
     mean, spread = _moments(features)
     standard = ((features - mean) / spread).astype(np.float32)
     strength, _ = _choose(standard, labels, seed, groups, None)
@@ -125,6 +125,15 @@ def out_of_fold(
         said[held] = model.classes_[logs.argmax(axis=1)]
         told[held] = logs[np.arange(len(held)), np.searchsorted(model.classes_, labels[held])]
     return said, told
+
+
+def _refuse_wild(features: Array) -> None:
+    if not np.isfinite(features).all():
+        row = int(np.nonzero(~np.isfinite(features).all(axis=1))[0][0])
+        raise GateFailed(
+            f"the backbone answers NaN or infinity on picture {row} of train",
+            hint="check the weights and --mean, --std",
+        )
 
 
 def _moments(features: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
