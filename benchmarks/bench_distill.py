@@ -3,7 +3,7 @@
 The student is a ResNet-8 from random weights, the teacher a ResNet-56 that was trained on all of CIFAR-10. Both see
 the 200 labelled pictures a class of the shared data, by the product's own ``edgetl train --method full``, ``distill``
 and ``rkd``. A seed draws the select images, the network and the augmentation; all three share them. What the losses
-weigh is what their papers weigh. Judged is the gain over the student alone on the 1000 test pictures, paired by seed
+weigh is the literature's. Judged is the gain over the student alone on the 1000 test pictures, paired by seed
 and picture.
 
 Every training is kept in the cache of artifacts: a run that was ended goes on where it was, and ``--seeds 7`` after 5
