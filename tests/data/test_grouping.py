@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -131,7 +132,8 @@ def test_given_roles_that_part_a_group_are_refused_with_its_name_and_files(tmp_p
         inspect(scan(file, seed=0, reading=reading), tmp_path)
     assert caught.value.exit_code == 2
     assert "'mole-3': mole/6.png is in train, mole/7.png in select" in caught.value.problem
-    assert caught.value.facts["groups"]["tumour-5"] == {"tumour/10.png": "select", "tumour/11.png": "test"}
+    groups: Any = caught.value.facts["groups"]
+    assert groups["tumour-5"] == {"tumour/10.png": "select", "tumour/11.png": "test"}
 
 
 def test_a_test_folder_that_holds_a_group_of_train_is_refused(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def test_lesions_stay_whole_and_the_engine_decides_by_its_threshold(
     chance = next(each["probability"] for each in row["top_k"] if each["label"] == "malignant")
     assert (row["label"] == "malignant") == (chance >= point["threshold"])
 
+    assert stored.operating_point is not None
     moved = msgspec.structs.replace(stored.operating_point, threshold=0.9999)
     (folder / "manifest.json").unlink()
     bundle.seal(folder, msgspec.structs.replace(stored, operating_point=moved, files={}, sha256=""))
