@@ -21,23 +21,34 @@ pytestmark = pytest.mark.slow
 READ = ("--label-column", "binary", "--group-by", "lesion_id")
 
 
+def rows_of(table: Path) -> list[dict[str, str]]:
+    """The lines of a table."""
+    with table.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def write(table: Path, rows: list[dict[str, str]]) -> Path:
+    """Lines as a table."""
+    with table.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return table
+
+
 @pytest.fixture
 def lesions(shared: Path, tmp_path: Path) -> Path:
     """The table of real lesions, each with a second, darker photograph beside the first."""
     source, root = shared / "data/cls_skin", tmp_path / "skin"
     shutil.copytree(source, root)
-    rows = list(csv.DictReader((source / "labels.csv").open()))
+    rows = rows_of(source / "labels.csv")
     for row in list(rows):
         second = row["file"].replace(".jpg", "_2.jpg")
         image = cv2.imread(str(root / row["file"]))
         assert image is not None
         cv2.imwrite(str(root / second), (image[:, ::-1] * 0.8).astype(np.uint8))
         rows.append({**row, "file": second})
-    with (root / "labels.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return root / "labels.csv"
+    return write(root / "labels.csv", rows)
 
 
 def test_lesions_stay_whole_and_the_engine_decides_by_its_threshold(
@@ -92,15 +103,12 @@ def test_lesions_stay_whole_and_the_engine_decides_by_its_threshold(
 
 
 def test_roles_of_ones_own_that_part_a_lesion_are_refused(lesions: Path, edgetl: Edgetl) -> None:
-    rows = list(csv.DictReader(lesions.open()))
+    rows = rows_of(lesions)
     counts: dict[str, int] = defaultdict(int)
     for row in rows:
         counts[row["lesion_id"]] += 1
         row["split"] = "train" if counts[row["lesion_id"]] == 1 else "test"
-    with lesions.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write(lesions, rows)
     told = edgetl("check", lesions, *READ, "--json")
     assert told.code == 2
     found = json.loads(told.out)["error"]

@@ -91,7 +91,7 @@ def test_a_choice_on_the_test_images_would_be_noticed(
     assert points[0] != points[1]
 
 
-def made(home: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Artifact]:
+def made(home: Path, root: Path) -> dict[str, Artifact]:
     """Artifacts in front of a training, where asking for the test role is an error."""
     dataset = scan(root, seed=0)
     found: dict[str, Artifact] = {}
@@ -122,11 +122,11 @@ def made(home: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
 SPEC = BuildSpec(data="", model="tiny", weights="none", image_size=32, epochs=1, batch_size=8)
 
 
-def test_the_feature_method_reads_no_test_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_feature_method_reads_no_test_image(tmp_path: Path) -> None:
     from edgetl.transfer.tiny import Tiny
 
     width = next(m for m in reversed(list(Tiny().modules())) if isinstance(m, torch.nn.Linear)).in_features
-    found = made(tmp_path, folders(tmp_path / "pictures", {"a": 12, "b": 12}), monkeypatch)
+    found = made(tmp_path, folders(tmp_path / "pictures", {"a": 12, "b": 12}))
     for role in ("train", "select"):
         count = len(prepare.labels(found["prepare"], role))
         np.save(
@@ -149,13 +149,11 @@ def settled() -> Iterator[None]:
 
 @pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize("way", ["weights", "sampling"])
-def test_the_full_method_reads_no_test_image(
-    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_full_method_reads_no_test_image(way: str, tmp_path: Path) -> None:
     from edgetl.transfer import checkpoint, trainer
 
     root = folders(tmp_path / "pictures", {"a": 30, "b": 8})
-    found = made(tmp_path, root, monkeypatch)
+    found = made(tmp_path, root)
     (tmp_path / "out").mkdir()
     np.save(tmp_path / "out/samples.npy", np.zeros((1, 32, 32, 3), np.uint8))
     augment = "strong" if way == "weights" else "none"  # shares of classes are weighted, too
