@@ -19,6 +19,7 @@ from edgetl.devices import Budgets, DeviceProfile
 from edgetl.errors import EdgetlError, InputError, did_you_mean
 from edgetl.home import cache_folder
 from edgetl.pipeline import Context, Progress, Silent, Stage
+from edgetl.processes import Processes, check_batch
 from edgetl.report import result as results
 from edgetl.stages import (
     backbone,
@@ -48,6 +49,7 @@ __all__ = [
     "Recipe",
     "batch_of",
     "build",
+    "note_alone",
     "plan_recipe",
     "show_plan",
 ]
@@ -87,6 +89,7 @@ def build(
     *,
     progress: Progress | None = None,
     cache: Path | None = None,
+    processes: Processes | None = None,
     **options: Any,
 ) -> BuildResult:
     """Make a verified bundle from labelled pictures.
@@ -96,6 +99,7 @@ def build(
     spec : everything in one record; or give its fields as keyword arguments (``data=``, ``device=``, ...).
     progress : told what happens; silence where it is ``None``.
     cache : folder of the artifact store; ``EDGETL_CACHE``, else the user's cache folder, where it is ``None``.
+    processes : this one's place where several train together; the others only follow.
 
     Returns
     -------
@@ -108,7 +112,8 @@ def build(
     spec = spec or asked.spec_of(**options)
     store = Cache(cache or cache_folder())
     ctx = Context(seed=spec.seed, progress=progress or Silent())
-    recipe = plan_recipe(spec, store)
+    recipe = plan_recipe(spec, store, processes)
+    note_alone(spec, processes, ctx.progress)
     package.check_place(Path(spec.out))
     force = _forced(spec, recipe.stages)
     artifacts = pipeline.run(recipe.stages, store, ctx, force=force)
@@ -129,13 +134,23 @@ def build(
     return BuildResult(bundle.folder, {**shown, "next": results.next_commands(shown)}, outcome.failure)
 
 
-def show_plan(spec: BuildSpec, *, cache: Path | None = None) -> list[dict[str, Any]]:
+def note_alone(spec: BuildSpec, processes: Processes | None, progress: Progress) -> None:
+    """Say that several processes were started for what one does."""
+    if processes is not None and spec.method == "feature":
+        progress.note(
+            f"--method feature has no training steps to share: one of the {processes.count} processes does it all"
+        )
+
+
+def show_plan(
+    spec: BuildSpec, *, cache: Path | None = None, processes: Processes | None = None
+) -> list[dict[str, Any]]:
     """The stages as data: name, key, whether it is cached, and which parts of the key changed.
 
     ``key`` is ``None`` for a stage that reads the result of one that has not run; ``after`` names that one.
     """
     store = Cache(cache or cache_folder())
-    recipe = plan_recipe(spec, store)
+    recipe = plan_recipe(spec, store, processes)
     rows, waiting = [], ""
     for row in pipeline.plan(recipe.stages, store):
         if row.key is not None and not row.cached and not waiting:
@@ -195,7 +210,7 @@ def batch_of(text: str) -> int | Literal["dynamic"]:
     return int(text)
 
 
-def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
+def plan_recipe(spec: BuildSpec, store: Cache, processes: Processes | None = None) -> Recipe:
     """Turn a request into stages; everything that can be refused before work begins is refused here.
 
     Raises
@@ -208,6 +223,8 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     asked.choice(spec.precision, devices.PRECISIONS, "--precision")
     asked.choice(spec.calib_method, calibrate.METHODS, "--calib-method")
     asked.choice(spec.calib_select, calibrate.SELECTIONS, "--calib-select")
+    if spec.method != "feature":
+        check_batch(spec.batch_size, processes)
     batch = batch_of(spec.batch)
     profile = target.profile_of(spec)
     models.find(spec.model)
@@ -225,7 +242,10 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     recipe = Recipe(spec, profile, (), candidates, pending, source, token)
     precision = _precision(recipe)
     training = store.root / "training"
-    stages = [check.stage(dataset, root), *_model_stages(recipe, batch, runs_on, host, root, training)]
+    stages = [
+        check.stage(dataset, root),
+        *_model_stages(recipe, batch, runs_on, host, root, training, processes),
+    ]
     stages += _engine_stages(recipe, runs_on, host, precision)
     return replace(recipe, stages=tuple(stages))
 
@@ -249,6 +269,7 @@ def _model_stages(
     host: Mapping[str, str],
     root: Path,
     training: Path,
+    processes: Processes | None,
 ) -> list[Stage]:
     """From the backbone to the exported model."""
     spec, by_features = recipe.spec, recipe.spec.method == "feature"
@@ -259,7 +280,7 @@ def _model_stages(
     else:
         stages += [
             train.fast_path_stage(spec, host, _threads()),
-            train.trained_stage(spec, root, training, host, _threads()),
+            train.trained_stage(spec, root, training, host, _threads(), processes),
         ]
     in_parts = export.in_parts(spec.method, batch)
     fused = [fuse.stage("export")] if spec.fused_head else []

@@ -24,6 +24,7 @@ from edgetl.data import layout
 from edgetl.errors import EnvironmentLacks, InputError, did_you_mean
 from edgetl.overlap import overlap
 from edgetl.pipeline import Artifact, Context, Progress
+from edgetl.processes import Processes
 from edgetl.quantize import files, fused_reference, half, observe, place, schemes, shapes, statistics
 from edgetl.quantize import fused_head as fusing
 from edgetl.quantize import graph as graphs
@@ -68,10 +69,13 @@ def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
     return Answer({"summary": report.summary(), "digest": report.usable.digest, **shown}, lines)
 
 
-def train(spec: BuildSpec, out: Path, *, cache: Path, progress: Progress) -> dict[str, Any]:
+def train(
+    spec: BuildSpec, out: Path, *, cache: Path, progress: Progress, processes: Processes | None = None
+) -> dict[str, Any]:
     """The stages of a build up to the checkpoint, which is copied to ``out``."""
     store = Cache(cache)
-    stages = recipe.plan_recipe(spec, store).stages
+    stages = recipe.plan_recipe(spec, store, processes).stages
+    recipe.note_alone(spec, processes, progress)
     upto = next(index for index, stage in enumerate(stages) if stage.name == "train") + 1
     artifacts = pipeline.run(stages[:upto], store, Context(seed=spec.seed, progress=progress))
     _copy_out(artifacts["train"], out)

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgetl.data import alike
+from edgetl.data import alike, files
 from edgetl.data.alike import Appearance
 from edgetl.data.decode import WORKERS, read_header, read_image
 from edgetl.data.layout import Dataset, Sample
@@ -127,7 +127,7 @@ def inspect(
 
 def _look(file: Path, name: str) -> _Look:
     try:
-        data = file.read_bytes()
+        data = files.read(file)
         image = read_image(data, name)
     except OSError as error:
         return _Look(error.strerror or "cannot be read")

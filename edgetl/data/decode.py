@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgetl.data import files
 from edgetl.errors import EnvironmentLacks, InputError
 
 __all__ = ["MAX_PIXELS", "Header", "load_images", "read_header", "read_image"]
@@ -157,7 +158,7 @@ def _bytes_of(source: Path | bytes, called: str) -> bytes:
         data = source
     else:
         try:
-            data = source.read_bytes()
+            data = files.read(source)
         except OSError as error:
             raise InputError(
                 f"cannot read {called}: {error.strerror}", hint="check the path", path=called

@@ -9,22 +9,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgetl import digest
-from edgetl.data import split
+from edgetl.data import shards, split
+from edgetl.data.shards import SUFFIXES
+from edgetl.data.split import ROLE_NAMES, Row
 from edgetl.errors import InputError
 from edgetl.types import ROLES, Record, Role
+from edgetl.words import counted
 
 __all__ = ["Dataset", "Sample", "pictures_in", "scan", "source_root"]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
-ROLE_FOLDERS: dict[str, Role] = {
-    "train": "train",
-    "training": "train",
-    "val": "select",
-    "valid": "select",
-    "validation": "select",
-    "test": "test",
-    "testing": "test",
-}
 PATH_COLUMNS = ("path", "file", "filename", "image")
 LABEL_COLUMNS = ("label", "class")
 ROLE_COLUMNS = ("role", "split", "set")
@@ -66,6 +59,9 @@ class Dataset(Record, frozen=True, kw_only=True):
 
 def source_root(source: Path) -> Path:
     """The folder that the paths of a source hang on."""
+    files = shards.named(source)
+    if files is not None:
+        return shards.place_of(files)
     return source if source.is_dir() else source.parent
 
 
@@ -75,7 +71,8 @@ def scan(source: Path, *, seed: int) -> Dataset:
     Parameters
     ----------
     source : a folder ``class/picture``, or one with ``train/``, ``val/`` and ``test/`` above that, or a CSV with a
-        path and a label column and optionally a role column.
+        path and a label column and optionally a role column, or shards: a folder of them, ``a-{000..099}.tar`` or
+        ``a.tar::b.tar``.
     seed : of the roles that have to be drawn.
 
     Notes
@@ -87,11 +84,7 @@ def scan(source: Path, *, seed: int) -> Dataset:
     ------
     InputError : it is missing or empty, has one class, or a class with too few pictures.
     """
-    if not source.exists():
-        raise InputError(
-            f"no such data: {source}", hint="--data DIR with one folder a class, or a CSV with path,label"
-        )
-    rows, layout = _table(source) if source.is_file() else _folders(source)
+    rows, layout, digested = _rows(source)
     if not rows:
         raise InputError(
             f"{source} has no pictures in class folders",
@@ -105,25 +98,42 @@ def scan(source: Path, *, seed: int) -> Dataset:
         )
     root = source_root(source)
     index = {name: number for number, name in enumerate(classes)}
-    contents = {path: digest.of_file(root / path) for path, _, _ in rows}
+    contents = digested or {path: digest.of_file(root / path) for path, _, _ in rows}
     roles = split.assign([(path, index[label], role) for path, label, role in rows], contents, classes, seed)
     samples = tuple(
         Sample(path=path, label=index[label], role=roles[path], sha256=contents[path])
         for path, label, _ in rows
     )
-    empty = () if source.is_file() else tuple(_empty(source, classes))
+    empty = tuple(_empty(source, classes)) if source.is_dir() and not digested else ()
     return Dataset(classes=classes, samples=samples, layout=layout, empty=empty)
+
+
+def _rows(source: Path) -> tuple[list[Row], str, dict[str, str]]:
+    """Path, class and given role of each picture, how they were found, and digests by path where those are known."""
+    files = shards.named(source)
+    if files is None:
+        if not source.exists():
+            raise InputError(
+                f"no such data: {source}",
+                hint="--data DIR with one folder a class, a CSV with path,label, or shards-{000..099}.tar",
+            )
+        rows, layout = _table(source) if source.is_file() else _folders(source)
+        files = [] if rows or source.is_file() else shards.below(source)
+        if not files:
+            return rows, layout, {}
+    found = shards.listed(files, source_root(source).absolute())
+    rows = found.rows
+    if any(role for _, _, role in rows) and not any(role == "test" for _, _, role in rows):
+        rows = [(path, label, "test" if role == "select" else role) for path, label, role in rows]
+    return rows, counted(len(files), "shard"), found.contents
 
 
 def _empty(root: Path, classes: tuple[str, ...]) -> list[str]:
     """Names of class folders that gave no picture in any role."""
     below = _below(root)
-    if any(ROLE_FOLDERS.get(folder.name.lower()) == "train" for folder in below):
-        below = [c for f in below if f.name.lower() in ROLE_FOLDERS for c in _below(f)]
+    if any(ROLE_NAMES.get(folder.name.lower()) == "train" for folder in below):
+        below = [c for f in below if f.name.lower() in ROLE_NAMES for c in _below(f)]
     return sorted({folder.name for folder in below} - set(classes))
-
-
-Row = tuple[str, str, "Role | None"]
 
 
 def _below(root: Path) -> list[Path]:
@@ -132,7 +142,7 @@ def _below(root: Path) -> list[Path]:
 
 def _folders(root: Path) -> tuple[list[Row], str]:
     names = [folder.name for folder in _below(root)]
-    named = {name: ROLE_FOLDERS[name.lower()] for name in names if name.lower() in ROLE_FOLDERS}
+    named = {name: ROLE_NAMES[name.lower()] for name in names if name.lower() in ROLE_NAMES}
     if "train" not in named.values():
         return _classes(root, Path(), None), "class folders"
     if "test" not in named.values():  # train and val alone: val is what the report is on
@@ -212,7 +222,7 @@ def _table(file: Path) -> tuple[list[Row], str]:
 def _role(text: str, where: str) -> Role | None:
     if not text.strip():
         return None
-    role = ROLE_FOLDERS.get(text.strip().lower(), "select" if text.strip().lower() == "select" else None)
+    role = ROLE_NAMES.get(text.strip().lower(), "select" if text.strip().lower() == "select" else None)
     if role is None:
         raise InputError(
             f"{where}: role {text!r} is not known", hint="train, val (or select), test, or empty"

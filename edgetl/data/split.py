@@ -9,16 +9,29 @@ from edgetl import digest
 from edgetl.errors import InputError
 from edgetl.types import Role
 
-__all__ = ["SELECT_SHARE", "TEST_SHARE", "assign"]
+__all__ = ["ROLE_NAMES", "SELECT_SHARE", "TEST_SHARE", "Row", "assign"]
 
 SELECT_SHARE = 0.15
 TEST_SHARE = 0.15
 
-Row = tuple[str, int, "Role | None"]
+ROLE_NAMES: dict[str, Role] = {
+    "train": "train",
+    "training": "train",
+    "val": "select",
+    "valid": "select",
+    "validation": "select",
+    "test": "test",
+    "testing": "test",
+}
+"""What sources call the roles."""
+
+Row = tuple[str, str, "Role | None"]
+"""Path, class name, and the role that the source gives."""
+Numbered = tuple[str, int, "Role | None"]
 
 
 def assign(
-    rows: Sequence[Row], contents: Mapping[str, str], classes: Sequence[str], seed: int
+    rows: Sequence[Numbered], contents: Mapping[str, str], classes: Sequence[str], seed: int
 ) -> dict[str, Role]:
     """The role of each path.
 

@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from edgetl import digest, isolate
 from edgetl.pipeline import Artifact, Context, Stage
-from edgetl.stages import backbone, prepare
+from edgetl.processes import Processes
+from edgetl.stages import backbone, prepare, together
 from edgetl.stages.check import DATASET
+from edgetl.stages.together import MALLOC
 from edgetl.transfer.methods.known import METHODS
 from edgetl.types import BuildSpec, Preprocess
 
@@ -21,12 +23,6 @@ __all__ = ["fast_path_stage", "feature_stage", "trained_stage"]
 
 PARITY_SAMPLES = 8
 """Pictures that travel with a checkpoint so that an export can prove itself."""
-MALLOC = {
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TRIM_THRESHOLD_": "4294967296",
-    "MALLOC_TOP_PAD_": "268435456",
-}
-"""glibc gives large blocks back to the system after each use; training asks for the same ones every step."""
 
 
 def feature_stage(spec: BuildSpec) -> Stage:
@@ -91,22 +87,31 @@ def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> S
     return Stage("fastpath", 2, ("backbone",), options, backbone.versions(spec), run)
 
 
-def trained_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str, str], threads: int) -> Stage:
+def trained_stage(
+    spec: BuildSpec,
+    root: Path,
+    scratch: Path,
+    host: Mapping[str, str],
+    threads: int,
+    processes: Processes | None = None,
+) -> Stage:
     """Train by the method of the request, in a child process whose allocator is set for it.
 
     Parameters
     ----------
     root : where the pictures are: augmentation crops from the originals.
     scratch : where a killed training finds its last epoch again.
-    threads : of the training; they change the bits, so they are part of the key.
+    threads : of this machine; they change the bits, so those of a training are part of the key.
+    processes : where several train together, which then share the threads; their number is part of the key, too.
     """
     method = METHODS[spec.method]
+    if processes is not None:
+        threads = max(1, threads // processes.local_count)
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         record = _record(spec, inputs, spec.method)
         np.save(out / "samples.npy", _samples(inputs))
-        told = isolate.call(
-            "edgetl.transfer.trainer:run_json",
+        told = together.train(
             {
                 "spec": msgspec.to_builtins(spec),
                 "record": msgspec.to_builtins(record),
@@ -119,13 +124,13 @@ def trained_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str,
                 "state": str(scratch / digest.of_json(stage.key_parts(inputs))),
                 "threads": threads,
             },
-            env=MALLOC,
+            processes,
             on_tick=ctx.advance,
         )
         best = told["best"]
         return {
             "summary": f"{spec.model}, {method.spoken}, {told['epochs']} epochs, best {best['epoch']} · "
-            f"select {100 * best['accuracy']:.1f} %",
+            f"select {100 * best['accuracy']:.1f} %" + (f" · {told['together']}" if told["together"] else ""),
             "select_accuracy": best["accuracy"],
         }
 
@@ -135,6 +140,7 @@ def trained_stage(spec: BuildSpec, root: Path, scratch: Path, host: Mapping[str,
         "method": spec.method,
         "threads": threads,
         "host": dict(host),
+        **({} if processes is None else {"processes": processes.count}),
     }
     tools = {**backbone.versions(spec), **backbone.versions_of(*method.libraries)}
     needs = ("check", "backbone", "prepare", "fastpath", *method.needs)

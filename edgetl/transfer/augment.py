@@ -14,6 +14,7 @@ from torchvision.transforms import v2
 
 from edgetl.data.decode import WORKERS, read_image
 from edgetl.runtime import preprocess as rule
+from edgetl.transfer.distributed import Group
 from edgetl.types import Preprocess
 
 __all__ = ["Batches", "normalise"]
@@ -23,7 +24,7 @@ Image = npt.NDArray[np.uint8]
 LEAST_AREA = 0.35
 JITTER = 0.2
 KEPT_BYTES = 2 << 30
-"""Decoded originals are kept while all of them fit in so much memory; else they are decoded again each epoch."""
+"""Decoded originals are kept while they fit in so much memory of a machine; others are decoded again each epoch."""
 
 
 class Batches:
@@ -33,6 +34,7 @@ class Batches:
     ----------
     root : where the pictures are. paths, labels : of the train role.
     flip : mirror half of them.
+    group : the processes that share each batch; this one prepares and yields its part.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class Batches:
         batch_size: int,
         flip: bool,
         seed: int,
+        group: Group | None = None,
     ) -> None:
         self._root = root
+        self._group = group or Group()
         self._paths = list(paths)
         self._labels = torch.tensor(list(labels))
         self._preprocess = preprocess
@@ -65,16 +69,19 @@ class Batches:
 
         A last batch that is not full is left out: batch norm over a handful of pictures is noise.
         """
-        order = np.random.default_rng([self._seed, number]).permutation(len(self._paths))
-        full = [order[start * self._size : (start + 1) * self._size] for start in range(len(self))]
+        order = np.random.default_rng([self._seed, number]).permutation(len(self._paths)).tolist()
+        full = [
+            self._group.part(order[start * self._size : (start + 1) * self._size])
+            for start in range(len(self))
+        ]
         with ThreadPoolExecutor(WORKERS) as pool:
-            jobs = [pool.submit(self._picture, number, int(index)) for index in full[0]]
+            jobs = [pool.submit(self._picture, number, index) for index in full[0]]
             for position, rows in enumerate(full):
                 pictures = np.stack([job.result() for job in jobs])
                 if position + 1 < len(full):
-                    jobs = [pool.submit(self._picture, number, int(index)) for index in full[position + 1]]
+                    jobs = [pool.submit(self._picture, number, index) for index in full[position + 1]]
                 batch = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
-                yield self._jitter(batch), self._labels[torch.from_numpy(rows.copy())]
+                yield self._jitter(batch), self._labels[torch.tensor(rows)]
 
     def _picture(self, epoch: int, index: int) -> Image:
         rng = np.random.default_rng([self._seed, epoch, index])
@@ -89,7 +96,7 @@ class Batches:
         if index in self._kept:
             return self._kept[index]
         image = read_image(self._root / self._paths[index], self._paths[index])
-        if self._bytes + image.nbytes <= KEPT_BYTES:
+        if self._bytes + image.nbytes <= KEPT_BYTES // self._group.local_count:
             self._kept[index] = image
             self._bytes += image.nbytes
         return image

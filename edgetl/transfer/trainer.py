@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import shutil
@@ -17,10 +18,12 @@ from torch import Tensor
 from edgetl import isolate
 from edgetl.data.layout import Dataset
 from edgetl.errors import GateFailed, InputError
-from edgetl.transfer import backbone, checkpoint
+from edgetl.processes import Processes, check_batch
+from edgetl.transfer import backbone, checkpoint, distributed
 from edgetl.transfer.augment import Batches, normalise
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.checkpoint import Checkpoint
+from edgetl.transfer.distributed import Group
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods import choice
 from edgetl.transfer.methods.seam import Method
@@ -36,7 +39,7 @@ STATE = "state.pt"
 
 @dataclass
 class Progress:
-    """Where a training is: the epochs done, what each measured, and the best."""
+    """Where a training is: the epochs done, what each measured, the best, and how several processes shared it."""
 
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -44,6 +47,7 @@ class Progress:
     best_accuracy: float = -1.0
     best_loss: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
+    together: str = ""
 
     def better(self, accuracy: float, loss: float) -> bool:
         """A higher accuracy on the select images, or the same with a lower loss."""
@@ -57,6 +61,7 @@ class Trainer:
     ----------
     held : uint8 (N, H, W, 3) and int64 (N,): the select images, which decide when to stop and which epoch is kept.
     state : folder where a killed training finds its last whole epoch.
+    group : the processes that train together; each has its part of ``batches``.
     """
 
     def __init__(
@@ -71,8 +76,10 @@ class Trainer:
         epochs: int,
         seed: int,
         state: Path,
+        group: Group | None = None,
     ) -> None:
-        self._net = net
+        self._group = group or Group()
+        self._net = self._group.ready(net)
         self._method = method
         self._batches = batches
         self._held = held
@@ -82,7 +89,7 @@ class Trainer:
         self._seed = seed
         self._state = state
         self._net.to(path.device).to(memory_format=_form(path))
-        self._optimizer = torch.optim.AdamW(method.prepare(net))
+        self._optimizer = torch.optim.AdamW(method.prepare(self._net))
         steps = epochs * len(batches)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, lambda step: _rate(step, steps))
         self._scaler = torch.amp.GradScaler("cuda", enabled=path.autocast == "float16")
@@ -92,6 +99,7 @@ class Trainer:
         done = self._resume()
         while done.epoch < self._epochs and done.epoch - done.best_epoch < PATIENCE:
             loss = self._epoch(done.epoch)
+            done.together = self._group.told(self._net)
             accuracy, held_loss = self._evaluate()
             done.epoch += 1
             done.history.append(
@@ -102,8 +110,9 @@ class Trainer:
                 done.best = {
                     name: tensor.detach().cpu().clone() for name, tensor in self._net.state_dict().items()
                 }
-            self._save(done)
-            isolate.tick(done.epoch, self._epochs)
+            if self._group.leads:
+                self._save(done)
+                isolate.tick(done.epoch, self._epochs)
         self._net.load_state_dict(done.best)
         net = self._method.finish(self._net)
         return net.eval().cpu(), done
@@ -115,14 +124,15 @@ class Trainer:
         """
         torch.manual_seed(self._seed * 100_003 + number)
         self._method.start(self._net, number)
-        total = 0.0
+        train, total = self._group.step(self._net, self._method), 0.0
         for step, (pictures, targets) in enumerate(self._batches.epoch(number)):
             pixels = self._path.place(normalise(pictures, self._preprocess))
             with self._path.cast():
-                loss = self._method.step(self._net, pixels, targets.to(self._path.device))
-            if not torch.isfinite(loss):
+                loss = train(pixels, targets.to(self._path.device))
+            loss, mean = self._group.weighed(loss, len(pictures))
+            if not math.isfinite(mean):
                 raise GateFailed(
-                    f"the loss is {loss.item()} in epoch {number + 1}, step {step + 1}: training diverged",
+                    f"the loss is {mean} in epoch {number + 1}, step {step + 1}: training diverged",
                     hint="a lower --lr, or check --mean and --std",
                 )
             self._scaler.scale(loss).backward()
@@ -130,22 +140,24 @@ class Trainer:
             self._scaler.update()
             self._optimizer.zero_grad()
             self._schedule.step()
-            total += float(loss.detach())
+            total += mean
         return total / len(self._batches)
 
     @torch.inference_mode()
     def _evaluate(self) -> tuple[float, float]:
         """Accuracy and mean loss on the select images, in float32 as the engine will be."""
         self._net.eval()
+        self._group.settle(self._net)
         pictures, labels = self._held
         right, loss = 0, 0.0
-        for start in range(0, len(labels), 32):
+        for start in self._group.part(range(0, len(labels), 32)):
             part = torch.from_numpy(np.array(pictures[start : start + 32])).permute(0, 3, 1, 2)
             targets = torch.from_numpy(labels[start : start + 32]).to(self._path.device)
             logits = self._net(self._path.place(normalise(part, self._preprocess)))
             right += int((logits.argmax(1) == targets).sum())
             loss += float(torch.nn.functional.cross_entropy(logits, targets, reduction="sum"))
-        return right / len(labels), loss / len(labels)
+        right_of_all, loss_of_all = self._group.total(right, loss)
+        return right_of_all / len(labels), loss_of_all / len(labels)
 
     def _save(self, done: Progress) -> None:
         self._state.mkdir(parents=True, exist_ok=True)
@@ -162,9 +174,10 @@ class Trainer:
 
     def _resume(self) -> Progress:
         file = self._state / STATE
-        if not file.exists():
+        kept = self._group.shared(file.read_bytes() if self._group.leads and file.exists() else b"")
+        if not kept:
             return Progress()
-        whole = torch.load(file, map_location=self._path.device, weights_only=True)
+        whole = torch.load(io.BytesIO(kept), map_location=self._path.device, weights_only=True)
         self._net.load_state_dict(whole["net"])
         self._optimizer.load_state_dict(whole["optimizer"])
         self._scaler.load_state_dict(whole["scaler"])
@@ -195,6 +208,8 @@ def run_json(
     out: str,
     state: str,
     threads: int,
+    processes: dict[str, Any] | None = None,
+    number: int = 0,
 ) -> dict[str, Any]:
     """Train in a process of its own and write the checkpoint; all arguments are JSON.
 
@@ -202,6 +217,7 @@ def run_json(
     ----------
     dataset : file of the samples. root : folder that their paths hang on. prepared : folder of the select arrays.
     given : folders of the other stages that the method reads, by name.
+    processes : fields of this one's ``Processes`` where several train together, for the ``number``-th time.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -213,31 +229,39 @@ def run_json(
     held = (np.load(f"{prepared}/select.npy", mmap_mode="r"), np.load(f"{prepared}/select.labels.npy"))
     if not len(held[1]):
         raise InputError("no picture is left to select on", hint="--method full stops by them: add some")
-    if min(request.batch_size, len(samples)) < 2:
+    size = min(request.batch_size, len(samples))
+    if size < 2:
         raise InputError("a training step takes at least two pictures", hint="--batch-size 32")
+    place = None if processes is None else msgspec.convert(processes, Processes)
+    check_batch(size, place)
     net = backbone.create(request, len(facts.classes)).net
-    batches = Batches(
-        Path(root),
-        [s.path for s in samples],
-        [s.label for s in samples],
-        facts.preprocess,
-        batch_size=min(request.batch_size, len(samples)),
-        flip=request.flip,
-        seed=request.seed,
-    )
-    trainer = Trainer(
-        net,
-        choice.of(request, {name: Path(folder) for name, folder in given.items()}),
-        batches,
-        held,
-        facts.preprocess,
-        fast,
-        epochs=request.epochs,
-        seed=request.seed,
-        state=Path(state),
-    )
-    net, done = trainer.train()
-    whole = msgspec.structs.replace(facts, history=done.history, choices={"fast_path": str(fast)})
-    checkpoint.save(net, whole, checkpoint.samples(Path(out)), Path(out))
-    shutil.rmtree(state, ignore_errors=True)
-    return {"epochs": done.epoch, "best": {"epoch": done.best_epoch, "accuracy": done.best_accuracy}}
+    with distributed.join(place, number, fast.device) as group:
+        batches = Batches(
+            Path(root),
+            [s.path for s in samples],
+            [s.label for s in samples],
+            facts.preprocess,
+            batch_size=size,
+            flip=request.flip,
+            seed=request.seed,
+            group=group,
+        )
+        trainer = Trainer(
+            net,
+            choice.of(request, {name: Path(folder) for name, folder in given.items()}),
+            batches,
+            held,
+            facts.preprocess,
+            fast,
+            epochs=request.epochs,
+            seed=request.seed,
+            state=Path(state),
+            group=group,
+        )
+        net, done = trainer.train()
+    told = {"epochs": done.epoch, "best": {"epoch": done.best_epoch, "accuracy": done.best_accuracy}}
+    if group.leads:
+        whole = msgspec.structs.replace(facts, history=done.history, choices={"fast_path": str(fast)})
+        checkpoint.save(net, whole, checkpoint.samples(Path(out)), Path(out))
+        shutil.rmtree(state, ignore_errors=True)
+    return {**told, "together": done.together}
