@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -64,7 +65,7 @@ def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
         lines.append(f"  {name:<24} {counts[0]:>7} {counts[1]:>7} {counts[2]:>7}")
     lines += [f"  warning: {line}" for line in report.warnings]
     lines += [f"  {line}" for line in report.named()]
-    lines.append(f"  next     edgetl build --data {data}")
+    lines.append(f"  next     edgetl build --data {shlex.quote(data)}")
     shown = {key: value for key, value in msgspec.to_builtins(report).items() if key != "usable"}
     return Answer({"summary": report.summary(), "digest": report.usable.digest, **shown}, lines)
 
