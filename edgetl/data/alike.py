@@ -25,7 +25,7 @@ BRIGHTER = 32.0
 """Grey levels by which the mean of a copy may be moved."""
 ROUNDING = 0.01
 BLOCK = 256
-COLUMNS = 1 << 14
+COLUMNS = 1 << 12
 PAIRS = 4096
 
 
