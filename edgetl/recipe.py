@@ -19,7 +19,7 @@ from edgetl.devices import Budgets, DeviceProfile
 from edgetl.errors import EdgetlError, InputError, did_you_mean
 from edgetl.home import cache_folder
 from edgetl.pipeline import Context, Progress, Silent, Stage
-from edgetl.processes import Processes, check_batch
+from edgetl.processes import Processes
 from edgetl.report import result as results
 from edgetl.stages import (
     backbone,
@@ -37,6 +37,7 @@ from edgetl.stages import (
     refine,
     search,
     select,
+    together,
     train,
     verify,
 )
@@ -49,7 +50,6 @@ __all__ = [
     "Recipe",
     "batch_of",
     "build",
-    "note_alone",
     "plan_recipe",
     "show_plan",
 ]
@@ -66,6 +66,7 @@ class Recipe:
     pending: Mapping[str, Any] | None
     source: Path
     token: Path
+    processes: Processes | None
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,6 @@ def build(
     store = Cache(cache or cache_folder())
     ctx = Context(seed=spec.seed, progress=progress or Silent())
     recipe = plan_recipe(spec, store, processes)
-    note_alone(spec, processes, ctx.progress)
     package.check_place(Path(spec.out))
     force = _forced(spec, recipe.stages)
     artifacts = pipeline.run(recipe.stages, store, ctx, force=force)
@@ -132,14 +132,6 @@ def build(
     if bundle.archive is not None:
         shown["archive"] = str(bundle.archive)
     return BuildResult(bundle.folder, {**shown, "next": results.next_commands(shown)}, outcome.failure)
-
-
-def note_alone(spec: BuildSpec, processes: Processes | None, progress: Progress) -> None:
-    """Say that several processes were started for what one does."""
-    if processes is not None and spec.method == "feature":
-        progress.note(
-            f"--method feature has no training steps to share: one of the {processes.count} processes does it all"
-        )
 
 
 def show_plan(
@@ -223,8 +215,7 @@ def plan_recipe(spec: BuildSpec, store: Cache, processes: Processes | None = Non
     asked.choice(spec.precision, devices.PRECISIONS, "--precision")
     asked.choice(spec.calib_method, calibrate.METHODS, "--calib-method")
     asked.choice(spec.calib_select, calibrate.SELECTIONS, "--calib-select")
-    if spec.method != "feature":
-        check_batch(spec.batch_size, processes)
+    together.check(spec, processes)
     batch = batch_of(spec.batch)
     profile = target.profile_of(spec)
     models.find(spec.model)
@@ -239,13 +230,10 @@ def plan_recipe(spec: BuildSpec, store: Cache, processes: Processes | None = Non
     token = (
         store.root / "resume" / digest.of_json(msgspec.to_builtins(spec, str_keys=True) | {"max_drop": None})
     )
-    recipe = Recipe(spec, profile, (), candidates, pending, source, token)
+    recipe = Recipe(spec, profile, (), candidates, pending, source, token, processes)
     precision = _precision(recipe)
     training = store.root / "training"
-    stages = [
-        check.stage(dataset, root),
-        *_model_stages(recipe, batch, runs_on, host, root, training, processes),
-    ]
+    stages = [check.stage(dataset, root), *_model_stages(recipe, batch, runs_on, host, root, training)]
     stages += _engine_stages(recipe, runs_on, host, precision)
     return replace(recipe, stages=tuple(stages))
 
@@ -269,7 +257,6 @@ def _model_stages(
     host: Mapping[str, str],
     root: Path,
     training: Path,
-    processes: Processes | None,
 ) -> list[Stage]:
     """From the backbone to the exported model."""
     spec, by_features = recipe.spec, recipe.spec.method == "feature"
@@ -280,7 +267,7 @@ def _model_stages(
     else:
         stages += [
             train.fast_path_stage(spec, host, _threads()),
-            train.trained_stage(spec, root, training, host, _threads(), processes),
+            train.trained_stage(spec, root, training, host, _threads(), recipe.processes),
         ]
     in_parts = export.in_parts(spec.method, batch)
     fused = [fuse.stage("export")] if spec.fused_head else []

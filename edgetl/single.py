@@ -76,7 +76,6 @@ def train(
     """The stages of a build up to the checkpoint, which is copied to ``out``."""
     store = Cache(cache)
     stages = recipe.plan_recipe(spec, store, processes).stages
-    recipe.note_alone(spec, processes, progress)
     upto = next(index for index, stage in enumerate(stages) if stage.name == "train") + 1
     artifacts = pipeline.run(stages[:upto], store, Context(seed=spec.seed, progress=progress))
     _copy_out(artifacts["train"], out)

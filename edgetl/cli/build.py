@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import env, options, progress, remote
+from edgetl.cli import env, options, progress, remote, workers
 from edgetl.cli.answer import end
 from edgetl.home import cache_folder
 
@@ -164,7 +164,8 @@ def build(
     headline = "" if quiet or as_json else target.headline(spec)
     if headline:
         print(headline, file=sys.stderr)
-    result = recipe.build(spec, progress=sink, cache=cache_folder(), processes=env.processes())
+    processes = workers.place(method, sink)
+    result = recipe.build(spec, progress=sink, cache=cache_folder(), processes=processes)
     outcome, failure = result.data, result.failure
     if order is not None:
         outcome, failure = remote.finish(result, order, sink)

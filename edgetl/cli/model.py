@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgetl.cli import env, options, progress
+from edgetl.cli import options, progress, workers
 from edgetl.cli.answer import give
 from edgetl.home import cache_folder
 from edgetl.words import counted
@@ -102,13 +102,9 @@ def train(
         seed=seed,
         offline=offline,
     )
-    found = single.train(
-        spec,
-        out,
-        cache=cache_folder(),
-        progress=progress.sink(quiet=quiet or as_json),
-        processes=env.processes(),
-    )
+    sink = progress.sink(quiet=quiet or as_json)
+    processes = workers.place(method, sink)
+    found = single.train(spec, out, cache=cache_folder(), progress=sink, processes=processes)
     _show(found, out, as_json=as_json, then=f"edgetl export {out}")
 
 

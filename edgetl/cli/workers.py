@@ -6,10 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from edgetl.cli import env
+
 if TYPE_CHECKING:  # what the command line imports, every command waits for
+    from edgetl.pipeline import Progress
     from edgetl.processes import Processes
 
-__all__ = ["run"]
+__all__ = ["place", "run"]
 
 TRAINING = ("build", "train")
 """Commands that may train; any other is run by one process, and the others have nothing to do."""
@@ -34,6 +37,16 @@ def run(processes: Processes | None, arguments: list[str], command: Callable[[li
 
         together.dismiss(processes)
     return code
+
+
+def place(method: str, progress: Progress) -> Processes | None:
+    """This process's place among several, and a word to the user where the method is not for several."""
+    processes = env.processes()
+    if processes is not None and method == "feature":
+        progress.note(
+            f"--method feature has no training steps to share: one of the {processes.count} processes does it all"
+        )
+    return processes
 
 
 def _named(arguments: Sequence[str]) -> str:

@@ -276,21 +276,24 @@ def _members(file: Path) -> Iterator[_Member]:
     ------
     InputError : it is no tar, is cut short or damaged, or a name leaves the shard.
     """
+    whole = file.stat().st_size
     try:
         with tarfile.open(file, "r:") as tar:
             while (found := tar.next()) is not None:
                 tar.members = []  # else it keeps them all
+                if found.offset_data + found.size > whole:
+                    raise _cut_short(file)
                 if found.isreg():
                     yield _Member(_plain(file, found.name), found.offset_data, found.size)
             _check_end(file, tar.offset)
     except tarfile.TarError as error:
-        cut = "unexpected end" in str(error) or "truncated" in str(error)
-        raise InputError(
-            f"{file.name} is truncated: its end is missing"
-            if cut
-            else f"{file.name} is no tar file: {error}",
-            hint="copy it again",
-        ) from error
+        if "unexpected end" in str(error) or "truncated" in str(error):
+            raise _cut_short(file) from error
+        raise InputError(f"{file.name} is no tar file: {error}", hint="copy it again") from error
+
+
+def _cut_short(file: Path) -> InputError:
+    return InputError(f"{file.name} is truncated: its end is missing", hint="copy it again")
 
 
 def _plain(file: Path, name: str) -> str:
@@ -306,7 +309,7 @@ def _check_end(file: Path, end: int) -> None:
         stream.seek(end)
         rest = stream.read(tarfile.BLOCKSIZE)
         if len(rest) < tarfile.BLOCKSIZE:
-            raise InputError(f"{file.name} is truncated: its end is missing", hint="copy it again")
+            raise _cut_short(file)
         while rest:
             if rest.strip(b"\0"):
                 raise InputError(

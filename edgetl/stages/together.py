@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from edgetl import isolate
-from edgetl.processes import Processes
+from edgetl.processes import Processes, check_batch
+from edgetl.types import BuildSpec
 
-__all__ = ["MALLOC", "dismiss", "follow", "train"]
+__all__ = ["MALLOC", "check", "dismiss", "follow", "train"]
 
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
@@ -18,6 +19,17 @@ MALLOC = {
     "MALLOC_TOP_PAD_": "268435456",
 }
 """glibc gives large blocks back to the system after each use; training asks for the same ones every step."""
+
+
+def check(spec: BuildSpec, processes: Processes | None) -> None:
+    """Refuse batches that are too small for the processes.
+
+    Raises
+    ------
+    InputError : says how large they have to be.
+    """
+    if spec.method != "feature":
+        check_batch(spec.batch_size, processes)
 
 
 def train(

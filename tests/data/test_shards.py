@@ -200,7 +200,7 @@ def test_a_shard_cut_anywhere_is_refused(tmp_path: Path) -> None:
         (tmp_path / "s.tar").write_bytes(whole[:size])
         with pytest.raises(InputError, match=r"truncated|no tar"):
             shards.listed([tmp_path / "s.tar"], tmp_path)
-    for at in (4 * 512 + 100, end + 2048):
+    for at in (5 * 512 + 100, end + 2048):
         damaged = bytearray(whole)
         damaged[at] ^= 255
         (tmp_path / "s.tar").write_bytes(damaged)
