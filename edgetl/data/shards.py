@@ -280,7 +280,7 @@ def _members(file: Path) -> Iterator[_Member]:
     try:
         with tarfile.open(file, "r:") as tar:
             while (found := tar.next()) is not None:
-                tar.members = []  # else it keeps them all
+                tar.members = []  # type: ignore[attr-defined] # else it keeps them all
                 if found.offset_data + found.size > whole:
                     raise _cut_short(file)
                 if found.isreg():

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined] # not in __all__
 
 from edgetl.errors import EnvironmentLacks
 from edgetl.processes import Processes
@@ -171,7 +172,7 @@ class _Step(nn.Module):
         return self._method.step(self.net, pictures, targets)
 
 
-def connect(processes: Processes) -> dist.Store:
+def connect(processes: Processes) -> Any:
     """The store that torchrun keeps, as this attempt sees it.
 
     Raises
@@ -179,15 +180,13 @@ def connect(processes: Processes) -> dist.Store:
     EnvironmentLacks : nobody answers there.
     """
     try:
-        store = dist.TCPStore(
-            processes.host, processes.port, is_master=False, timeout=timedelta(seconds=FIND_S)
-        )
+        store = TCPStore(processes.host, processes.port, is_master=False, timeout=timedelta(seconds=FIND_S))
     except (dist.DistNetworkError, dist.DistStoreError) as error:
         raise EnvironmentLacks(
             f"torchrun's store at {processes.host}:{processes.port} does not answer",
             hint="is torchrun still running? Between machines, --rdzv-endpoint HOST:PORT must be reachable",
         ) from error
-    return dist.PrefixStore(f"edgetl/{processes.attempt}", store)
+    return PrefixStore(f"edgetl/{processes.attempt}", store)
 
 
 @contextmanager
@@ -213,7 +212,7 @@ def join(processes: Processes | None, number: int, device: str) -> Iterator[Grou
         backend = "cpu:gloo,cuda:nccl"
     dist.init_process_group(
         backend,
-        store=dist.PrefixStore(f"training/{number}", connect(processes)),
+        store=PrefixStore(f"training/{number}", connect(processes)),
         rank=processes.rank,
         world_size=processes.count,
     )

@@ -52,7 +52,7 @@ def dismiss(processes: Processes) -> None:
 
 def _post(processes: Processes, request: str) -> int:
     store = connect(processes)
-    number = store.add(COUNTER, 1)
+    number: int = store.add(COUNTER, 1)
     store.set(_key(number), request)
     return number
 
