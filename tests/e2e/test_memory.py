@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-FEW, MANY = 800, 6400
+FEW, MANY = 400, 3200
 SIDE = 96
 PER_PICTURE = 4 << 10
 """Bytes; a picture of the network's size alone has 27 KiB, and what is known of one takes about 1.5."""
