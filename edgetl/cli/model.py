@@ -51,7 +51,10 @@ def _show(
 
 def check(
     data: Annotated[
-        str, typer.Argument(metavar="DIR|CSV|demo", help="Class folders, or a CSV with path,label.")
+        str,
+        typer.Argument(
+            metavar="DIR|CSV|SHARDS|demo", help="Class folders, a CSV with path,label, or tar shards."
+        ),
     ],
     seed: options.Seed = 0,
     as_json: options.Json = False,
