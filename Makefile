@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+# One process a core, four at most, for memory: one that waits for a compiler or a child leaves its core to the other.
+PYTEST_WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 BIN := $(VENV)/bin
 RUN_EXTRAS := train,quantize,openvino
-ALL_EXTRAS := $(RUN_EXTRAS),onnxruntime,report,scenarios,timm,bench,dev
+ALL_EXTRAS := $(RUN_EXTRAS),onnxruntime,report,scenarios,timm,lora,bench,dev
 PACKAGES := pyproject.toml constraints.txt
 CHECKED := tests benchmarks $(wildcard examples)
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
@@ -36,10 +38,10 @@ gate-demo: $(VENV)/.run ## edgetl gate on an unchanged engine, which must pass, 
 	$(BIN)/python benchmarks/gate_demo.py runs/latest
 
 test: lint ## lint, then every test and doctest but the slow ones
-	$(BIN)/python -m pytest -m "not slow and not nvidia_contract" -rs $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not nvidia_contract" -rs $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.all ## the slow tests
-	$(BIN)/python -m pytest -m slow -rs $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m slow -rs $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 test-nvidia-contract: $(VENV)/.all ## our calls, made through NVIDIA's own Python bindings, which come from the package index
 	$(BIN)/python -m pytest -m nvidia_contract -rs $(PYTEST_ARGS) tests/nvidia

@@ -10,14 +10,14 @@ import _peers
 import cv2
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor, nn
-from torch.nn import functional
+from _cifar_nets import ResNet as _ResNet
+from torch import nn
 
 from edgetl import export
 from edgetl.transfer import weights as weight_files
 from edgetl.types import Preprocess
 
-__all__ = ["NETS", "RULE", "float_model", "float_nchw", "pictures"]
+__all__ = ["NETS", "RULE", "float_model", "float_nchw", "network", "pictures"]
 
 Array = npt.NDArray[Any]
 
@@ -26,61 +26,22 @@ NETS = {"resnet20_cifar10": 3, "resnet56_cifar10": 9}
 RULE = Preprocess(height=32, width=32, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
-class _Block(nn.Module):
-    """Two convolutions beside a shortcut that skips pixels and pads channels: He et al. 2016, option A."""
-
-    def __init__(self, width: int, into: int) -> None:
-        super().__init__()
-        self.stride = into // width
-        self.padding = (into - width) // 2
-        self.conv1 = nn.Conv2d(width, into, 3, self.stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(into)
-        self.conv2 = nn.Conv2d(into, into, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(into)
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x
-        if self.padding:
-            skipped = x[:, :, :: self.stride, :: self.stride]
-            shortcut = functional.pad(skipped, (0, 0, 0, 0, self.padding, self.padding))
-        return functional.relu(self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x))))) + shortcut)
-
-
-class _ResNet(nn.Module):
-    """6 n + 2 layers, as the keys of the weight files name them."""
-
-    def __init__(self, blocks: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        for stage, (width, into) in enumerate(((16, 16), (16, 32), (32, 64)), start=1):
-            made = [_Block(width, into), *(_Block(into, into) for _ in range(blocks - 1))]
-            setattr(self, f"layer{stage}", nn.Sequential(*made))
-        self.linear = nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = functional.relu(self.bn1(self.conv1(x)))
-        for stage in (1, 2, 3):
-            x = getattr(self, f"layer{stage}")(x)
-        logits: Tensor = self.linear(x.mean(dim=(2, 3)))
-        return logits
-
-
 def float_model(name: str, folder: Path, weights: Path) -> Path:
     """The float ONNX as edgetl ships it: uint8 (1, 32, 32, 3) in, preprocessing inside."""
     path = folder / f"{name}.onnx"
-    export.export_classifier(_network(name, weights), RULE, path)
+    export.export_classifier(network(name, weights), RULE, path)
     return path
 
 
 def float_nchw(name: str, folder: Path, weights: Path) -> Path:
     """The float ONNX as a peer's user makes it: normalised float32 (1, 3, 32, 32) in."""
     path = folder / f"{name}.nchw.onnx"
-    _peers.export_planes(_network(name, weights), path, RULE.height)
+    _peers.export_planes(network(name, weights), path, RULE.height)
     return path
 
 
-def _network(name: str, weights: Path) -> nn.Module:
+def network(name: str, weights: Path) -> nn.Module:
+    """The network of a weight file, as it was published, in eval mode."""
     net = _ResNet(NETS[name])
     missing = net.load_state_dict(weight_files.read(weights), strict=False).missing_keys
     if any(not key.endswith("num_batches_tracked") for key in missing):

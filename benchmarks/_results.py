@@ -57,6 +57,7 @@ class Results:
             "commit": _commit(),
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
+        self.commit: str | None = self._context["commit"]
         self._raw: dict[str, Any] = {}
         self._rows: list[dict[str, Any]] = []
 

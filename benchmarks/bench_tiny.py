@@ -24,10 +24,11 @@ from edgetl import stats
 from edgetl.data.decode import read_image
 from edgetl.runtime import preprocess as rule
 from edgetl.transfer import backbone
-from edgetl.transfer.augment import Batches, normalise
+from edgetl.transfer.augment import Augmenter, Batches, normalise
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods.feature import fit_head
 from edgetl.transfer.methods.full import Full
+from edgetl.transfer.policy import POLICIES
 from edgetl.transfer.trainer import Trainer
 from edgetl.types import BuildSpec, Preprocess
 
@@ -154,9 +155,8 @@ def _trained(photographs: Photographs, kept: Labels, held: Labels, judges: Label
         photographs.folder,
         [photographs.paths[row] for row in kept],
         labels[kept].tolist(),
-        made.preprocess,
+        Augmenter(POLICIES["default"], made.preprocess, 2),
         batch_size=len(kept),
-        flip=True,
         seed=spec.seed,
     )
     with tempfile.TemporaryDirectory() as state:

@@ -5,19 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from edgetl.errors import InputError, did_you_mean
-from edgetl.types import PERCENTILES, BuildSpec, LatencyBudget
+from edgetl.types import PERCENTILES, BuildSpec, LatencyBudget, Objective
 
-__all__ = ["check", "choice", "deviation", "drop_budget", "latency_budget", "spec_of", "svg", "time_budget"]
+__all__ = [
+    "check",
+    "choice",
+    "deviation",
+    "drop_budget",
+    "latency_budget",
+    "objective",
+    "spec_of",
+    "svg",
+    "time_budget",
+]
 
-LEAST = {"epochs": 1, "batch_size": 1, "calib_samples": 1, "instances": 1, "seed": 0}
+LEAST = {"epochs": 1, "batch_size": 1, "calib_samples": 1, "instances": 1, "seed": 0, "seeds": 1, "rank": 1}
 LONGEST_NAME = 100
+METRICS = Literal["recall", "precision", "f1", "balanced-accuracy"]
 SECONDS = {"s": 1, "m": 60, "h": 3600}
-TEXTS = ("data", "devices_file", "weights", "batch", "out")
+TEXTS = ("data", "adapt", "devices_file", "weights", "batch", "out", "teacher", "teacher_weights")
 
 
 def spec_of(**options: Any) -> BuildSpec:
@@ -154,6 +165,36 @@ def latency_budget(text: str) -> LatencyBudget:
             hint="--max-latency 5ms@p90; 5ms is the median",
         )
     return LatencyBudget(ms=ms, at=percentile)
+
+
+def objective(text: str) -> Objective:
+    """What a threshold is chosen for, from ``recall@0.95``, ``precision@0.9``, ``f1`` or ``balanced-accuracy``.
+
+    >>> objective("recall@95%")
+    Objective(metric='recall', at=0.95)
+    """
+    name, _, target = text.partition("@")
+    forms = ("recall@0.95", "precision@0.9", "f1", "balanced-accuracy")
+    metric = next((known for known in get_args(METRICS) if known == name), None)
+    if metric is None:
+        names = get_args(METRICS)
+        raise InputError(
+            f"--optimize {text!r} is not known.{did_you_mean(name, names)}", hint=f"one of {', '.join(forms)}"
+        )
+    if (metric in ("recall", "precision")) != bool(target):
+        needs = "takes a least value" if not target else "takes no value"
+        raise InputError(f"--optimize {text}: {metric} {needs}", hint=f"one of {', '.join(forms)}")
+    if not target:
+        return Objective(metric=metric)
+    try:
+        at = float(target.removesuffix("%")) / (100 if target.endswith("%") else 1)
+    except ValueError:
+        at = 0.0
+    if not 0 < at <= 1:
+        raise InputError(
+            f"--optimize {text}: {target!r} is not a share above 0 and up to 1", hint=f"--optimize {forms[0]}"
+        )
+    return Objective(metric=metric, at=at)
 
 
 def svg(picture: Path | None, option: str) -> None:

@@ -113,7 +113,7 @@ def _frames(bundle: Bundle, data: str | None, samples: int, seed: int, cache: Pa
     """Pictures as the engine takes them, uint8 (N, H, W, 3)."""
     if data is None:
         return bundle.golden()["inputs"][:samples]
-    return np.stack(list(pictures_of(data, samples, seed, cache, bundle.preprocess)))
+    return np.stack(list(pictures_of(data, samples, seed, cache, bundle.preprocess, bundle.manifest.reading)))
 
 
 def _measure(model: Path, profile: DeviceProfile, frames: Array, progress: Progress) -> list[LayerEffect]:

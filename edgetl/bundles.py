@@ -1,39 +1,30 @@
-"""What can be asked of a finished bundle: verify it, time it, look inside."""
+"""What can be asked of a finished bundle: time it, look inside."""
 
 from __future__ import annotations
 
-import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import numpy.typing as npt
 
 from edgetl import devices
 from edgetl.backends import seam
 from edgetl.bench import loads, target
-from edgetl.candidate import CANDIDATES, fused_file
-from edgetl.data import check, demo, layout
-from edgetl.data.decode import load_images
+from edgetl.candidate import CANDIDATES
 from edgetl.devices import DeviceProfile
-from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive, InputError, did_you_mean
+from edgetl.errors import EdgetlError, InputError, did_you_mean
 from edgetl.pipeline import Progress
 from edgetl.report import contents
-from edgetl.runtime import Bundle, Predictor, archive, load, open_bundle
-from edgetl.runtime import preprocess as rule
+from edgetl.runtime import Bundle, archive, open_bundle
 from edgetl.stages.explain import int8_share
-from edgetl.types import LatencyBudget, LayerInfo, Preprocess
-from edgetl.verify import budget
-from edgetl.verify import diagnose as diagnosis
-from edgetl.verify.accuracy import logits_of, logits_of_model, paired, per_class_recall
+from edgetl.types import LatencyBudget, LayerInfo
 
-__all__ = ["Answer", "bench", "inspect", "opened", "verify"]
+__all__ = ["Answer", "bench", "inspect", "opened", "profile_of"]
 
 Array = npt.NDArray[Any]
 
@@ -45,229 +36,6 @@ class Answer:
     data: Mapping[str, Any]
     lines: list[str] = field(default_factory=list)
     failure: EdgetlError | None = None
-
-
-def verify(
-    place: Path,
-    *,
-    data: str | None,
-    max_drop: float | None,
-    diagnose: bool,
-    strict: bool,
-    demo_folder: Path,
-    on_note: Callable[[str], None],
-) -> Answer:
-    """Digests, fused heads and golden vectors; with ``data``, the accuracy of the compiled engine on its test images.
-
-    Raises
-    ------
-    BundleError : a byte differs. EnvironmentLacks : the engine cannot run here.
-    InputError : the data has other classes.
-    """
-    if diagnose and data is None:
-        raise InputError(
-            "--diagnose measures accuracy, which takes --data", hint="--data DIR with labelled pictures"
-        )
-    if data is None and (strict or max_drop is not None):
-        raise InputError(
-            f"{'--strict' if strict else '--max-drop'} judges an accuracy, which takes --data",
-            hint="--data DIR with labelled pictures",
-        )
-    with opened(place) as bundle:
-        heads, told = _heads(bundle)
-        if bundle.manifest.pending:  # what comes next is an error
-            for line in told:
-                on_note(f"note: {' '.join(line.split())}")
-        with load(bundle) as predictor:
-            lines = [f"  digests    {len(bundle.manifest.files)} files are what was built", *told]
-            difference = predictor.check_golden()
-            lines.append(f"  golden     largest difference {difference:.1e} of the largest logit")
-            found: dict[str, Any] = {
-                "bundle": str(place),
-                "files": len(bundle.manifest.files),
-                "golden": difference,
-                **({"fused_head": heads} if heads else {}),
-            }
-            if data is None:
-                lines.append("  accuracy   not measured: --data DIR measures it on the test images")
-                return Answer(found, lines)
-            source = demo.write(demo_folder) if data == "demo" else Path(data)
-            return _accuracy(predictor, source, max_drop, diagnose, strict, found, lines, on_note)
-
-
-def _heads(bundle: Bundle) -> tuple[dict[str, Any], list[str]]:
-    """Each model with a fused head against the one it was made from, on the golden inputs; as data and as lines.
-
-    Raises
-    ------
-    GateFailed : one is not the head that it stands for.
-    """
-    names = [name for name in bundle.manifest.files if name.endswith(fused_file(""))]
-    if not names:
-        return {}, []
-    if find_spec("onnx") is None or find_spec("onnxruntime") is None:
-        return {}, ["  head       not compared with the plain one: that takes pip install 'edgetl[quantize]'"]
-    from edgetl.quantize import fused_reference
-
-    found, inputs = {}, bundle.golden()["inputs"]
-    for name in names:
-        plain = bundle.folder / name.replace(fused_file(""), ".onnx")
-        found[name] = fused_reference.compare(plain, bundle.folder / name, inputs)
-    lines = [
-        f"  head       {name}: {one.rewriting:.1e} of the largest logit from the plain one "
-        f"without its quantizers, {one.difference:.1e} with them"
-        for name, one in found.items()
-    ]
-    return {name: msgspec.to_builtins(one) for name, one in found.items()}, lines
-
-
-def _accuracy(
-    predictor: Predictor,
-    source: Path,
-    max_drop: float | None,
-    diagnose: bool,
-    strict: bool,
-    found: dict[str, Any],
-    lines: list[str],
-    on_note: Callable[[str], None],
-) -> Answer:
-    bundle = predictor.bundle
-    labels, pictures, same = _test_images(bundle, source)
-    if not same:
-        on_note("note: these are not the test images of the build, so the accuracy need not be the same")
-    before = bundle.results["accuracy"]
-    reference = _f32_logits(bundle, pictures)
-    shipped = logits_of(predictor.session, pictures)
-    result = paired(labels, reference, shipped)
-    limit = max_drop if max_drop is not None else before["budget_pt"]
-    verdict = budget.judge(result, max_drop_pt=math.inf if limit is None else limit)
-    recall = per_class_recall(labels, shipped, bundle.labels)
-    found["accuracy"] = {
-        "fp32": result.reference_accuracy,
-        "shipped": result.candidate_accuracy,
-        "n": result.n,
-        "drop_pt": result.drop_pt,
-        "drop_ci95_pt": list(result.drop_ci95_pt),
-        "verdict": verdict.verdict,
-        "same_test_images": same,
-        "at_build": before["shipped"],
-        "per_class_recall": recall.rows,
-    }
-    lines += [
-        f"  accuracy   {100 * result.candidate_accuracy:.1f} % on {result.n} images, "
-        f"f32 {100 * result.reference_accuracy:.1f} %, at the build {100 * before['shipped']:.1f} %",
-        f"             {verdict.sentence}",
-        f"             {recall.sentence}",
-    ]
-    failure = _verdict_failure(verdict, result.candidate_accuracy, before["shipped"], result.n, strict, same)
-    if diagnose:
-        told = diagnosis.diagnose(
-            lambda images, normalisation: _f32_logits(bundle, images, normalisation),
-            pictures,
-            labels,
-            bundle.preprocess,
-            classes=bundle.labels,
-            at_build=before["fp32"],
-        )
-        found["diagnosis"] = msgspec.to_builtins(told)
-        lines += told.lines()
-        if told.mistake is not None or (failure is not None and verdict.verdict != "over"):
-            failure = GateFailed(told.sentence, hint=told.hint)
-        elif failure is not None:  # the float model has it right, so it is no wrong input
-            lines.append(
-                f"             f32 answers {100 * told.accuracy:.1f} %: it is the precision that loses"
-            )
-            failure = GateFailed(
-                verdict.sentence,
-                hint="edgetl sensitivity BUNDLE --data DIR   lists the layers that INT8 costs most in",
-            )
-    found["failure"] = None if failure is None else failure.problem
-    return Answer(found, lines, failure)
-
-
-def _verdict_failure(
-    verdict: budget.Verdict, accuracy: float, at_build: float, count: int, strict: bool, same: bool
-) -> EdgetlError | None:
-    """Over budget, or far below what the build measured: by more than chance allows two sets of images."""
-    if verdict.verdict == "over":
-        return GateFailed(
-            verdict.sentence, hint="edgetl verify --diagnose --data DIR   looks for a wrong input"
-        )
-    slack = 0.02 if same else 0.02 + 2.6 * math.sqrt(2 * at_build * (1 - at_build) / count)
-    if accuracy < at_build - slack:
-        return GateFailed(
-            f"accuracy is {100 * accuracy:.1f} %, the build measured {100 * at_build:.1f} %: more than chance explains",
-            hint="edgetl verify --diagnose --data DIR   looks for wrong labels, normalisation and channel order",
-            accuracy=accuracy,
-            at_build=at_build,
-        )
-    if strict and verdict.verdict == "unproven":
-        return Inconclusive(verdict.sentence, hint="more test images, or without --strict")
-    return None
-
-
-def _test_images(bundle: Bundle, source: Path) -> tuple[Array, Array, bool]:
-    """Labels and engine inputs of the test role, and whether they are the images of the build.
-
-    Raises
-    ------
-    InputError : the classes are not the bundle's.
-    """
-    dataset = layout.scan(source, seed=bundle.manifest.seed)
-    if dataset.classes != bundle.labels:
-        raise InputError(
-            f"{source} has the classes {', '.join(dataset.classes[:5])}, the bundle {', '.join(bundle.labels[:5])}",
-            hint="the folder names must be those of the training data",
-        )
-    root = layout.source_root(source)
-    usable = check.inspect(dataset, root).usable
-    chosen = [s for s in usable.samples if s.role == "test"]
-    pictures = np.stack(
-        list(
-            load_images(
-                root,
-                [s.path for s in chosen],
-                lambda image: rule.apply(image, bundle.preprocess, swap=bundle.preprocess.color != "rgb"),
-            )
-        )
-    )
-    same = usable.role_digests()["test"] == bundle.manifest.data.get("test")
-    return np.array([s.label for s in chosen], np.int64), pictures, same
-
-
-def _profile_of(bundle: Bundle, precision: str) -> DeviceProfile:
-    engine = bundle.engine
-    return DeviceProfile(
-        name=bundle.manifest.device, backend=engine.backend, device=engine.device, precision=precision
-    )
-
-
-def _f32_logits(bundle: Bundle, pictures: Array, normalisation: Preprocess | None = None) -> Array:
-    """What the f32 engine answers, compiled now from the bundle's own float model.
-
-    Parameters
-    ----------
-    normalisation : whose mean and std are put into the graph; the bundle's own where it is ``None``.
-    """
-    profile = _profile_of(bundle, "f32")
-    model = bundle.folder / "model.fp32.onnx"
-    with tempfile.TemporaryDirectory() as scratch:
-        if normalisation is not None and normalisation != bundle.preprocess:
-            model = _renormalised(model, normalisation, Path(scratch))
-        return logits_of_model(model, profile, pictures)
-
-
-def _renormalised(model: Path, normalisation: Preprocess, folder: Path) -> Path:
-    try:
-        from edgetl.quantize.normalisation import renormalise
-    except ImportError as error:
-        raise EnvironmentLacks(
-            f"--diagnose changes the float model, which takes {error.name}: it is not installed",
-            hint="pip install 'edgetl[quantize]'",
-        ) from error
-    target = folder / "renormalised.onnx"
-    renormalise(model, normalisation, target)
-    return target
 
 
 def bench(
@@ -366,5 +134,13 @@ def _executed(bundle: Bundle, precision: str | None) -> tuple[list[LayerInfo], s
     if source not in bundle.manifest.files:
         raise InputError(f"the bundle has no {source}", hint="it was built for a device without INT8")
     with tempfile.TemporaryDirectory() as scratch:
-        made = backend.compile(bundle.folder / source, _profile_of(bundle, precision), Path(scratch))
+        made = backend.compile(bundle.folder / source, profile_of(bundle, precision), Path(scratch))
         return backend.explain(made, Path(scratch)), precision
+
+
+def profile_of(bundle: Bundle, precision: str) -> DeviceProfile:
+    """The device that a bundle was built for, as far as its engine tells, in another precision."""
+    engine = bundle.engine
+    return DeviceProfile(
+        name=bundle.manifest.device, backend=engine.backend, device=engine.device, precision=precision
+    )

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from edgetl.backends import seam
 from edgetl.bench import context, fingerprint, gate, limits
-from edgetl.bench.comparison import fresh, of_engine
+from edgetl.bench.comparison import fresh, fresh_profile, of_engine
 from edgetl.bench.fingerprint import Subject
 from edgetl.bench.gate import Draw, Rule, Stored, Trial, Verdict
-from edgetl.bench.layers import layer_diff
+from edgetl.bench.layers import Profile, agreed_diff
 from edgetl.bench.limits import Held, Limits
 from edgetl.bundles import Answer, opened
 from edgetl.cache import out_of_space
@@ -26,7 +27,15 @@ from edgetl.pipeline import Progress
 from edgetl.report import gate_junit, gate_lines, gate_markdown, gate_picture
 from edgetl.runtime import Bundle
 
-__all__ = ["FILES", "compare", "stored"]
+__all__ = ["FILES", "Profiler", "compare", "stored"]
+
+
+class Profiler(Protocol):
+    """Profiles engines."""
+
+    def __call__(self, folder: Path, env: Mapping[str, str] | None) -> Profile:
+        """The layers of the engine in a folder by a fresh instance, in a process with these variables."""
+
 
 SCHEMA = 1
 FILES = ("gate.json", "gate.xml", "gate.md", "gate.svg")
@@ -51,6 +60,7 @@ def compare(
     out: Path,
     progress: Progress,
     draw: Draw = fresh,
+    profile: Profiler = fresh_profile,
     env: Mapping[str, str] | None = None,
 ) -> Answer:
     """Gate each candidate against the baseline of its place, and write ``FILES``.
@@ -60,11 +70,13 @@ def compare(
     candidates : bundles. baselines : bundles, or the ``gate.json`` of earlier gates.
     bounds : hard limits of every candidate.
     out : folder for the files; made before anything is measured, so that a place that cannot be written costs no time.
-    draw : as in ``gate.run``. env : variables of the processes that time.
+    draw : as in ``gate.run``. profile : of the layers, where the answer is no.
+    env : variables of the processes that time.
 
     Raises
     ------
-    InputError : not one baseline a candidate, or a file that is no measurement. BundleError : a byte differs.
+    InputError : not one baseline a candidate, no time to measure in, or a file that is no measurement.
+    BundleError : a byte differs.
     NotComparable : device, shape, threads or, of a stored baseline, host differ. EnvironmentLacks : an engine is
         pending, energy has no source, or the disk refuses.
     """
@@ -73,6 +85,8 @@ def compare(
             f"{len(candidates)} candidates and {len(baselines)} baselines: every candidate takes one",
             hint="edgetl gate A B --baseline A0 --baseline B0",
         )
+    if not 0 < rule.seconds < math.inf:
+        raise InputError(f"--time-budget {rule.seconds:g} s is not a time above 0", hint="--time-budget 5m")
     limits.check(bounds)
     with out_of_space(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -88,7 +102,7 @@ def compare(
                 break
         verdicts = gate.judge(trials)
         models = [
-            _data(match, trial, verdict, found)
+            _data(match, trial, verdict, found, partial(profile, env=env))
             for match, trial, verdict, found in zip(matches, trials, verdicts, held)
         ]
     return _answered(rule, models, [trial.problem for trial in trials], len(matches), out)
@@ -181,7 +195,13 @@ def _tried(
     return trial, held
 
 
-def _data(match: _Match, trial: Trial, verdict: Verdict, held: Sequence[Held]) -> dict[str, Any]:
+def _data(
+    match: _Match,
+    trial: Trial,
+    verdict: Verdict,
+    held: Sequence[Held],
+    profile: Callable[[Path], Profile],
+) -> dict[str, Any]:
     """One model, as ``gate.json`` holds it."""
     look, baseline = trial.look, match.baseline
     failed = verdict.said == "fail"
@@ -204,7 +224,9 @@ def _data(match: _Match, trial: Trial, verdict: Verdict, held: Sequence[Held]) -
         "resolution": trial.resolution,
         "limits": msgspec.to_builtins(held),
         "around": [] if isinstance(baseline, Stored) else _around(match.candidate, baseline),
-        "layers": _layers(match.candidate, baseline) if failed and isinstance(baseline, Bundle) else None,
+        "layers": (
+            _layers(match.candidate, baseline, profile) if failed and isinstance(baseline, Bundle) else None
+        ),
         "partial": None if trial.problem is None else trial.problem.problem,
         "seconds": round(trial.seconds, 3),
         "timed_seconds": round(trial.timed_seconds(), 3),
@@ -245,22 +267,22 @@ def _each(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> dic
     return {f"{kind} {name}": (before.get(name, "none"), after.get(name, "none")) for name in names}
 
 
-def _layers(candidate: Bundle, baseline: Bundle) -> list[str]:
+def _layers(candidate: Bundle, baseline: Bundle, profile: Callable[[Path], Profile]) -> list[str]:
     """The layers that changed, in words; or why they cannot be told.
 
-    Of one engine on both sides none did: two profiles of it differ by chance.
+    Each engine is profiled twice, in a mirrored turn. Of one engine on both sides none changed.
     """
     if _engine_files(candidate) == _engine_files(baseline):
         return ["both engines are the same bytes: what takes longer is around them"]
+    places = baseline.engine_folder, candidate.engine_folder
     try:
-        mine, other = (
-            seam.find(bundle.engine.backend).explain(bundle.engine, bundle.engine_folder)
-            for bundle in (candidate, baseline)
-        )
+        before, after, again, before_again = (profile(place) for place in (*places, *reversed(places)))
     except EdgetlError as error:
         return [f"the layers cannot be told: {error.problem}"]
-    told = [change.sentence for change in layer_diff(other, mine)]
-    return told or ["no layer differs: what takes longer is around them"]
+    told = [change.sentence for change in agreed_diff((before, before_again), (after, again))]
+    return told or [
+        "no layer differs beyond the scatter of its own profiles: what takes longer is around them"
+    ]
 
 
 def _engine_files(bundle: Bundle) -> dict[str, str]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
+
+import msgspec
 
 from edgetl import digest
 from edgetl.cache import Cache, Entry
 from edgetl.errors import Cancelled
 
-__all__ = ["Artifact", "Context", "Plan", "Progress", "Silent", "Stage", "plan", "run"]
+__all__ = ["Artifact", "Context", "Plan", "Progress", "Silent", "Stage", "key_changes", "plan", "run"]
 
 
 class Progress(Protocol):
@@ -105,6 +107,7 @@ class Context:
 
 
 StageFunction = Callable[[Mapping[str, Artifact], Path, Context], Mapping[str, Any]]
+Brief = Callable[[Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,9 @@ class Stage:
     tools : versions of the libraries that shape its result.
     run : ``(artifacts by stage name, empty folder to write to, context) -> record``. A record with a true ``cut`` says
         that time ran out: this build goes on with the artifact, and the next one runs the stage again.
+    kind : the name in its key, where the list holds the same work twice and ``name`` tells which it is.
+    reads : what the list calls a stage of ``needs``, where that is another name.
+    brief : what is told of its record, where that is not the ``summary``.
     """
 
     name: str
@@ -128,11 +134,28 @@ class Stage:
     options: Mapping[str, Any]
     tools: Mapping[str, str]
     run: StageFunction
+    kind: str = ""
+    reads: Mapping[str, str] = field(default_factory=dict)
+    brief: Brief | None = None
+
+    def again(
+        self, name: str, *, reads: Mapping[str, str] | None = None, brief: Brief | None = None
+    ) -> Stage:
+        """The same work under another name: its key is the same, and so is its artifact for the same options."""
+        return replace(self, name=name, kind=self.kind or self.name, reads=reads or {}, brief=brief)
+
+    def inputs(self, done: Mapping[str, Artifact]) -> dict[str, Artifact]:
+        """The artifacts that it reads, by the names in ``needs``; ``KeyError`` where one is not done."""
+        return {name: done[self.reads.get(name, name)] for name in self.needs}
+
+    def told(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Its record as progress shows it."""
+        return record if self.brief is None else {**record, "summary": self.brief(record)}
 
     def key_parts(self, inputs: Mapping[str, Artifact]) -> dict[str, Any]:
         """Everything that the key is made of, for ``--explain``."""
         return {
-            "stage": self.name,
+            "stage": self.kind or self.name,
             "version": self.version,
             "options": dict(self.options),
             "tools": dict(self.tools),
@@ -155,16 +178,41 @@ def plan(stages: Sequence[Stage], cache: Cache) -> list[Plan]:
     done: dict[str, Artifact] = {}
     rows = []
     for stage in stages:
-        if not all(name in done for name in stage.needs):
+        try:
+            inputs = stage.inputs(done)
+        except KeyError:
             rows.append(Plan(stage.name, None, False, None))
             continue
-        parts = stage.key_parts(done)
+        parts = stage.key_parts(inputs)
         key = digest.of_json(parts)
         hit = _whole(cache.get(key))
         if hit is not None:
             done[stage.name] = Artifact(hit.path, hit.record, hit.digest)
         rows.append(Plan(stage.name, key, hit is not None, parts))
     return rows
+
+
+def key_changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
+    """One line for each part of a key that differs from the newest stored run of the stage."""
+    if old is None:
+        return ["never ran"]
+    lines = []
+    for part in ("version", "options", "tools", "inputs"):
+        before, after = old.get(part), msgspec.to_builtins(new[part])
+        if before == after:
+            continue
+        if not isinstance(after, dict) or not isinstance(before, dict):
+            lines.append(f"{part}: {before} -> {after}")
+            continue
+        for key in sorted({*before, *after}):
+            if before.get(key) != after.get(key):
+                lines.append(f"{part}.{key}: {_short(before.get(key))} -> {_short(after.get(key))}")
+    return lines or ["unchanged, but its entry is gone or damaged"]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def run(
@@ -186,7 +234,8 @@ def run(
         ctx.stage = stage.name
         ctx.progress.started(stage.name)
         ctx.advance(0, 0)
-        parts = stage.key_parts(done)
+        inputs = stage.inputs(done)
+        parts = stage.key_parts(inputs)
         key = digest.of_json(parts)
         begun = time.perf_counter()
         with cache.lock(key):
@@ -194,12 +243,12 @@ def run(
             cached = hit is not None
             if hit is None:
                 with cache.writing(key, parts) as work:
-                    record = stage.run({name: done[name] for name in stage.needs}, work.path, ctx)
+                    record = stage.run(inputs, work.path, ctx)
                     hit = work.commit(record)
         seconds = time.perf_counter() - begun
         run_info = {"key": key, "cached": cached, "seconds": round(seconds, 3)}
         done[stage.name] = Artifact(hit.path, {**hit.record, "_run": run_info}, hit.digest)
-        ctx.progress.finished(stage.name, done[stage.name].record, seconds, cached)
+        ctx.progress.finished(stage.name, stage.told(done[stage.name].record), seconds, cached)
     return done
 
 

@@ -15,6 +15,7 @@ from edgetl import asked, devices, digest, models, pipeline, target
 from edgetl.cache import Cache, out_of_space
 from edgetl.candidate import precision_of
 from edgetl.data import demo, layout
+from edgetl.data.layout import Dataset
 from edgetl.devices import Budgets, DeviceProfile
 from edgetl.errors import EdgetlError, InputError, did_you_mean
 from edgetl.home import cache_folder
@@ -22,23 +23,28 @@ from edgetl.pipeline import Context, Progress, Silent, Stage
 from edgetl.processes import Processes
 from edgetl.report import result as results
 from edgetl.stages import (
+    adapt,
+    adapted,
     backbone,
     bench,
     calibrate,
     check,
     explain,
     export,
-    features,
     fuse,
     halve,
+    kernels,
+    learning,
     package,
     prepare,
     quantize,
     refine,
+    request,
     search,
     select,
     together,
     train,
+    training,
     verify,
 )
 from edgetl.stages import compile as compile_stage
@@ -66,7 +72,6 @@ class Recipe:
     pending: Mapping[str, Any] | None
     source: Path
     token: Path
-    processes: Processes | None
 
 
 @dataclass(frozen=True)
@@ -147,34 +152,15 @@ def show_plan(
     for row in pipeline.plan(recipe.stages, store):
         if row.key is not None and not row.cached and not waiting:
             waiting = row.stage
-        changed = _changes(store.newest(row.stage), row.parts) if row.parts and not row.cached else []
+        changed = (
+            pipeline.key_changes(store.newest(row.parts["stage"]), row.parts)
+            if row.parts and not row.cached
+            else []
+        )
         rows.append(
             {"stage": row.stage, "key": row.key, "cached": row.cached, "after": waiting, "changed": changed}
         )
     return rows
-
-
-def _changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
-    """One line for each part of a key that differs from the newest stored run of the stage."""
-    if old is None:
-        return ["never ran"]
-    lines = []
-    for part in ("version", "options", "tools", "inputs"):
-        before, after = old.get(part), msgspec.to_builtins(new[part])
-        if before == after:
-            continue
-        if not isinstance(after, dict) or not isinstance(before, dict):
-            lines.append(f"{part}: {before} -> {after}")
-            continue
-        for key in sorted({*before, *after}):
-            if before.get(key) != after.get(key):
-                lines.append(f"{part}.{key}: {_short(before.get(key))} -> {_short(after.get(key))}")
-    return lines or ["unchanged, but its entry is gone or damaged"]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _forced(spec: BuildSpec, stages: tuple[Stage, ...]) -> frozenset[str]:
@@ -212,10 +198,10 @@ def plan_recipe(spec: BuildSpec, store: Cache, processes: Processes | None = Non
     """
     asked.check(spec)
     asked.choice(spec.method, METHODS, "--method")
-    asked.choice(spec.precision, devices.PRECISIONS, "--precision")
-    asked.choice(spec.calib_method, calibrate.METHODS, "--calib-method")
-    asked.choice(spec.calib_select, calibrate.SELECTIONS, "--calib-select")
     together.check(spec, processes)
+    training.check(spec)
+    adapt.check(spec)
+    request.check(spec)
     batch = batch_of(spec.batch)
     profile = target.profile_of(spec)
     models.find(spec.model)
@@ -223,18 +209,22 @@ def plan_recipe(spec: BuildSpec, store: Cache, processes: Processes | None = Non
     if spec.fused_head:
         target.check_fused(profile, pending=pending is not None)
     source = demo.write(store.root / "demo") if spec.data == "demo" else Path(spec.data)
-    dataset = layout.scan(source, seed=spec.seed)
+    dataset = layout.scan(source, seed=spec.seed, reading=spec.reading())
+    request.check_classes(spec, dataset.classes)
     root = layout.source_root(source)
     host = devices.host_fingerprint()
     candidates = target.candidates(profile, target.other_backends(spec, profile), pending=pending is not None)
     token = (
         store.root / "resume" / digest.of_json(msgspec.to_builtins(spec, str_keys=True) | {"max_drop": None})
     )
-    recipe = Recipe(spec, profile, (), candidates, pending, source, token, processes)
+    recipe = Recipe(spec, profile, (), candidates, pending, source, token)
     precision = _precision(recipe)
-    training = store.root / "training"
-    stages = [check.stage(dataset, root), *_model_stages(recipe, batch, runs_on, host, root, training)]
+    setting = train.Setting(root, store.root / "training", host, _threads(), processes)
+    brought = [kernels.stage(profile, target.machine_of(profile))] if spec.fused_head and pending else []
+    stages = [check.stage(dataset, root), *brought, *_model_stages(recipe, batch, runs_on, setting, dataset)]
     stages += _engine_stages(recipe, runs_on, host, precision)
+    if spec.adapt is not None:
+        stages = adapted.weave(stages, spec, dataset, setting, runs_on, candidates)
     return replace(recipe, stages=tuple(stages))
 
 
@@ -254,22 +244,18 @@ def _model_stages(
     recipe: Recipe,
     batch: int | Literal["dynamic"],
     runs_on: DeviceProfile,
-    host: Mapping[str, str],
-    root: Path,
-    training: Path,
+    setting: train.Setting,
+    dataset: Dataset,
 ) -> list[Stage]:
     """From the backbone to the exported model."""
-    spec, by_features = recipe.spec, recipe.spec.method == "feature"
-    cast_first = recipe.profile.backend == "tensorrt"
-    stages = [backbone.stage(spec, with_features=by_features, cast_first=cast_first), prepare.stage(root)]
-    if by_features:
-        stages += [features.stage(runs_on, host), train.feature_stage(spec)]
-    else:
-        stages += [
-            train.fast_path_stage(spec, host, _threads()),
-            train.trained_stage(spec, root, training, host, _threads(), recipe.processes),
-        ]
-    in_parts = export.in_parts(spec.method, batch)
+    spec, cast_first = recipe.spec, recipe.profile.backend == "tensorrt"
+    with_features = learning.reads_features(spec)
+    stages = [
+        backbone.stage(spec, with_features=with_features, cast_first=cast_first),
+        prepare.stage(setting.root),
+    ]
+    stages += training.stages(spec, setting, runs_on, dataset)
+    in_parts = export.in_parts(adapt.method_of(spec), batch)
     fused = [fuse.stage("export")] if spec.fused_head else []
     return [*stages, export.stage(batch, from_backbone=in_parts, cast_first=cast_first), *fused]
 
@@ -304,7 +290,14 @@ def _engine_stages(
     if timed:
         stages.append(bench.stage(candidates, host, spec.instances, _session(recipe.token), budgets))
     chosen = select.stage(
-        candidates, "check", max_drop=max_drop, budgets=budgets, precision=precision, timed=timed
+        candidates,
+        "check",
+        max_drop=max_drop,
+        budgets=budgets,
+        precision=precision,
+        timed=timed,
+        optimize=spec.optimize,
+        positive=spec.positive,
     )
     return [*stages, chosen]
 
@@ -357,7 +350,7 @@ def _int8_stages(
             method,
             spec.seed,
             select=spec.calib_select,
-            with_features=spec.method == "feature",
+            with_features=adapt.method_of(spec) == "feature",
         ),
         quantize.stage(profile.scheme, method, reduce_range=narrow),
         *refine.stages(
@@ -369,7 +362,7 @@ def _int8_stages(
             max_drop=max_drop,
             time_budget=spec.time_budget,
             seed=spec.seed,
-            tuning=refine.Tuning(batch_of(spec.batch), spec.method, spec.flip, _threads()),
+            tuning=refine.Tuning(batch_of(spec.batch), adapt.method_of(spec), spec.flip, _threads()),
         ),
         *typed,
     ]

@@ -14,10 +14,12 @@ import msgspec
 
 from edgetl import devices, digest, target
 from edgetl.backends import folder as folders
+from edgetl.backends.tensorrt import plugin
 from edgetl.cache import out_of_space
 from edgetl.candidate import fused_file
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EnvironmentLacks, InputError
+from edgetl.ops import shipped
 from edgetl.report.result import REFERENCE_NOTE, WAITING_NOTE
 from edgetl.runtime import Bundle, open_bundle
 from edgetl.runtime import bundle as format_of
@@ -58,7 +60,7 @@ def compile_bundle(
         )
     bundle = open_bundle(place)
     wanted = _wanted(bundle, device, devices_file)
-    wanted = msgspec.structs.replace(wanted, options={**wanted.options, **(options or {})})
+    wanted = msgspec.structs.replace(wanted, options=_options(bundle, wanted, options or {}))
     quantized = wanted.precision == "int8"
     model = target.quantized_file(wanted) if quantized else "model.fp32.onnx"
     fused = fused_file(model)
@@ -77,7 +79,23 @@ def compile_bundle(
         )
 
     made = rewrite(bundle, change).engine
-    return {"summary": f"{made.precision} for {made.backend} {made.device}", **msgspec.to_builtins(made)}
+    by = (
+        f", its fused head by {plugin.LIBRARY}: {made.config[plugin.ORIGIN]}"
+        if plugin.ORIGIN in made.config
+        else ""
+    )
+    return {"summary": f"{made.precision} for {made.backend} {made.device}{by}", **msgspec.to_builtins(made)}
+
+
+def _options(bundle: Bundle, wanted: DeviceProfile, given: Mapping[str, str]) -> dict[str, Any]:
+    """Those of the profile, with those that were given over them.
+
+    A library that the profile names was put into the bundle where that was made, and need not be here.
+    """
+    own = dict(wanted.options)
+    if f"{shipped.FOLDER}/{plugin.LIBRARY}" in bundle.manifest.files:
+        own.pop("staticPlugins", None)
+    return {**own, **given}
 
 
 def _wanted(bundle: Bundle, device: str | None, devices_file: Path | None) -> DeviceProfile:

@@ -33,24 +33,29 @@ QUALITY = 80
 MAX_BYTES = 64 << 20
 
 
-def report(places: Sequence[Path], *, out: Path, data: str | None, cache: Path) -> Answer:
+def report(
+    places: Sequence[Path], *, out: Path, data: str | None, cache: Path, corruptions: Sequence[Path] = ()
+) -> Answer:
     """Write a page over bundles; no engine is run.
 
     Parameters
     ----------
     places : bundles. out : the HTML file.
     data : where the pictures are that the bundles were tested on; without it the worst are named only.
+    corruptions : files that ``edgetl verify --corruptions --out`` wrote for these bundles.
 
     Raises
     ------
     BundleError : a byte of a bundle differs, or a file of it is not what a build writes.
-    InputError : no such data. EnvironmentLacks : the disk is full or cannot be written.
+    InputError : no such data, or a file of corruptions that is of another bundle.
+    EnvironmentLacks : the disk is full or cannot be written.
     """
     root = None if data is None else layout.source_root(_existing(data_place(data, cache)))
     with ExitStack() as stack:
         found = [html_facts.read(stack.enter_context(opened(place)), str(place)) for place in places]
         if root is not None:
             found = [replace(facts, thumbnails=_thumbnails(facts, root)) for facts in found]
+        found = _with_corruptions(found, corruptions)
         changes = _changes(found)
     text = html.page(
         found,
@@ -67,6 +72,25 @@ def report(places: Sequence[Path], *, out: Path, data: str | None, cache: Path) 
         "layer_changes": None if changes is None else [msgspec.to_builtins(change) for change in changes],
     }
     return Answer(told, lines)
+
+
+def _with_corruptions(found: Sequence[Facts], files: Sequence[Path]) -> list[Facts]:
+    """Each file goes to the bundle whose manifest it names: figures of another engine are never shown."""
+    if not files:
+        return list(found)
+    from edgetl import robust  # takes OpenCV, which a host that only reads need not have
+
+    measured = {}
+    known = {facts.manifest.sha256: facts for facts in found}
+    for file in files:
+        one = robust.read(file)
+        if one.manifest not in known:
+            raise InputError(
+                f"{file} was measured on another bundle ({one.name}, manifest {one.manifest[:16]})",
+                hint="edgetl verify BUNDLE --data DIR --corruptions all --out FILE.json   measures this one",
+            )
+        measured[one.manifest] = one
+    return [replace(facts, robustness=measured.get(facts.manifest.sha256)) for facts in found]
 
 
 def _existing(place: Path) -> Path:

@@ -32,8 +32,9 @@ from edgetl.quantize import graph as graphs
 from edgetl.quantize.review import review
 from edgetl.runtime import open_bundle
 from edgetl.sources import CalibrationSource
+from edgetl.stages import adapt
 from edgetl.stages import check as check_stage
-from edgetl.types import BuildSpec
+from edgetl.types import BuildSpec, Reading
 from edgetl.words import counted
 
 __all__ = [
@@ -47,7 +48,7 @@ __all__ = [
 ]
 
 
-def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
+def check(data: str, reading: Reading, *, seed: int, cache: Path, progress: Progress) -> Answer:
     """Scan and check labelled pictures.
 
     Raises
@@ -56,16 +57,15 @@ def check(data: str, *, seed: int, cache: Path, progress: Progress) -> Answer:
     """
     store = Cache(cache)
     source = sources.data_place(data, cache)
-    stage = check_stage.stage(layout.scan(source, seed=seed), layout.source_root(source))
+    stage = check_stage.stage(layout.scan(source, seed=seed, reading=reading), layout.source_root(source))
     artifact = pipeline.run([stage], store, Context(seed=seed, progress=progress))["check"]
     report = check_stage.report_of(artifact)
     lines = [f"  {report.summary()}", f"  {'class':<24} {'train':>7} {'select':>7} {'test':>7}"]
     for name in report.usable.classes:
         counts = [report.counts[role][name] for role in ("train", "select", "test")]
         lines.append(f"  {name:<24} {counts[0]:>7} {counts[1]:>7} {counts[2]:>7}")
-    lines += [f"  warning: {line}" for line in report.warnings]
-    lines += [f"  {line}" for line in report.named()]
-    lines.append(f"  next     edgetl build --data {shlex.quote(data)}")
+    lines += [*(f"  warning: {line}" for line in report.warnings), *(f"  {line}" for line in report.named())]
+    lines.append(f"  next     edgetl build --data {shlex.quote(data)}{reading.as_options()}")
     shown = {key: value for key, value in msgspec.to_builtins(report).items() if key != "usable"}
     return Answer({"summary": report.summary(), "digest": report.usable.digest, **shown}, lines)
 
@@ -76,10 +76,11 @@ def train(
     """The stages of a build up to the checkpoint, which is copied to ``out``."""
     store = Cache(cache)
     stages = recipe.plan_recipe(spec, store, processes).stages
-    upto = next(index for index, stage in enumerate(stages) if stage.name == "train") + 1
+    last = "train" if spec.adapt is None else adapt.NAME
+    upto = next(index for index, stage in enumerate(stages) if stage.name == last) + 1
     artifacts = pipeline.run(stages[:upto], store, Context(seed=spec.seed, progress=progress))
-    _copy_out(artifacts["train"], out)
-    return {key: value for key, value in artifacts["train"].record.items() if key != "_run"}
+    _copy_out(artifacts[last], out)
+    return {key: value for key, value in artifacts[last].record.items() if key != "_run"}
 
 
 def export(source: Path, out: Path, *, batch: str, fused_head: bool = False) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from edgetl.errors import InputError
 from edgetl.quantize import observe
 from edgetl.quantize.penultimate import penultimate
 from edgetl.runtime import preprocess as rule
-from edgetl.types import Preprocess
+from edgetl.types import USUAL, Preprocess, Reading
 
 __all__ = ["CalibrationSource", "Samples", "data_place", "pictures_of", "samples_of"]
 
@@ -136,16 +136,20 @@ def _counted(arrays: Iterable[Any], total: int, told: Callable[[int, int], None]
 
 
 def pictures_of(
-    data: str, samples: int, seed: int, cache: Path, preprocess: Preprocess
+    data: str, samples: int, seed: int, cache: Path, preprocess: Preprocess, reading: Reading
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Pictures as a bundle's engine takes them, uint8 (H, W, 3): of the train role, or any below a folder.
+
+    Parameters
+    ----------
+    reading : how the bundle's data was read.
 
     Raises
     ------
     InputError : there are none, or one cannot be read.
     """
     place = data_place(data, cache)
-    paths, drawn, _ = _draw(place, samples, seed)
+    paths, drawn, _ = _draw(place, samples, seed, reading)
     chosen = [str(paths[index].absolute()) for index in drawn]
     return load_images(place, chosen, lambda picture: rule.apply(picture, preprocess))
 
@@ -155,10 +159,12 @@ def data_place(data: str, cache: Path) -> Path:
     return demo.write(cache / "demo") if data == "demo" else Path(data)
 
 
-def _draw(place: Path, samples: int, seed: int) -> tuple[list[Path], list[int], str]:
+def _draw(
+    place: Path, samples: int, seed: int, reading: Reading = USUAL
+) -> tuple[list[Path], list[int], str]:
     """Pictures, which of them to take, and their digest: the train role of labelled data, else any below a folder."""
     try:
-        dataset = layout.scan(place, seed=seed)
+        dataset = layout.scan(place, seed=seed, reading=reading)
     except InputError:
         paths = layout.pictures_in(place)
         if not paths:

@@ -15,10 +15,12 @@ import numpy.typing as npt
 from edgetl import ranks
 
 __all__ = [
+    "all_needed",
     "hodges_lehmann",
     "holm",
     "images_needed",
     "mcnemar_exact",
+    "mean_difference",
     "percentile_support",
     "quantile",
     "quantile_interval",
@@ -33,14 +35,14 @@ _HALVINGS = 60
 """Bisections: the width 2 of [-1, 1] shrinks below the spacing of doubles."""
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+def wilson(successes: float, n: int, level: float = 0.95) -> Interval:
     """Score interval of a proportion.
 
     Wilson 1927, J. Am. Stat. Assoc. 22:209-212, as in Brown, Cai & DasGupta 2001 (Stat. Sci. 16:101-133).
 
     Parameters
     ----------
-    successes : how many of ``n``, 0 to ``n``.
+    successes : how many of ``n``, 0 to ``n``; fractions are taken too.
     level : coverage, between 0 and 1.
 
     Returns
@@ -64,6 +66,15 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     lower = 0.0 if successes == 0 else (centre - half) / scale
     upper = 1.0 if successes == n else (centre + half) / scale
     return lower, upper
+
+
+def all_needed(share: float, level: float = 0.95) -> int:
+    """How many trials, all successes, show a proportion of at least ``share``, below 1: where Wilson's interval begins.
+
+    >>> all_needed(0.95)
+    73
+    """
+    return math.ceil(_z(level) ** 2 * share / (1 - share))
 
 
 def tango(losses: float, gains: float, n: float, level: float = 0.95) -> Interval:
@@ -137,6 +148,33 @@ def mcnemar_exact(losses: int, gains: int) -> float:
         tail += term
     doubled: float = 2 * tail / 2**n
     return min(1.0, doubled)
+
+
+def mean_difference(scores: Sequence[float] | Floats, level: float = 0.95) -> tuple[Interval, float]:
+    """Interval of the mean of scores between -1 and 1, mostly 0, one an image, and the p-value of a mean of 0.
+
+    Bonett & Price 2012 (J. Educ. Behav. Stat. 37:479-488): Wald's interval after two made-up images, one of score 1 and
+    one of -1, which gives it width where no score differs from 0. With scores of -1, 0 and 1 it is theirs; means of
+    several answers to one image, and differences of two of them, are scores too.
+
+    Returns
+    -------
+    ((lower, upper), p), two-sided: p is below ``1 - level`` where 0 is outside the interval.
+
+    Raises
+    ------
+    ValueError : there is no score.
+
+    >>> (low, high), p = mean_difference([0.0] * 98)
+    >>> round(low, 3), round(high, 3), p
+    (-0.028, 0.028, 1.0)
+    """
+    if not len(scores):
+        raise ValueError("expected at least one score")
+    x = np.concatenate([np.asarray(scores, dtype=np.float64), [1.0, -1.0]])
+    centre, error = float(x.mean()), float(x.std()) / math.sqrt(len(x))
+    half = _z(level) * error
+    return (centre - half, centre + half), 2 * NormalDist().cdf(-abs(centre) / error)
 
 
 _MOST_IMAGES = 10_000_000

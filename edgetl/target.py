@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = [
     "check_fused",
     "headline",
     "host_note",
+    "machine_of",
     "other_backends",
     "profile_of",
     "quantized_file",
@@ -170,15 +172,24 @@ def check_fused(profile: DeviceProfile, *, pending: bool) -> None:
 
     Raises
     ------
-    InputError : the profile is no GPU of TensorRT's. EnvironmentLacks : the engine is built here, and has no library.
+    InputError : the profile is no GPU of TensorRT's, or names a library for another machine.
+    EnvironmentLacks : the engine is built here, and has no library; or the one that the profile names is not there.
     """
     if profile.backend != "tensorrt" or profile.device != "GPU":
         raise InputError(
             f"--fused-head is for a GPU with TensorRT, {profile.name} is {profile.backend} {profile.device}",
             hint="without --fused-head the layers stay as they are",
         )
-    if not pending:
-        plugin.find(tensorrt_options.read(profile.options).plugin, cache_folder() / "kernels")
+    asked_for = tensorrt_options.read(profile.options).plugin
+    if pending:
+        plugin.check_given(asked_for, machine_of(profile), profile.name)
+    else:
+        plugin.find(asked_for, None, seam.find(profile.backend).fingerprint(), cache_folder())
+
+
+def machine_of(profile: DeviceProfile) -> str:
+    """What kind of host the device is; this one's where the profile does not say, as of a card."""
+    return profile.hosts.machine or platform.machine()
 
 
 def host_note(profile: DeviceProfile, pending: Mapping[str, Any] | None) -> str:

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Literal
 
 import msgspec
 
 __all__ = [
+    "ADAPTATIONS",
     "PERCENTILES",
     "ROLES",
+    "USUAL",
     "BuildSpec",
+    "Corrupted",
+    "CorruptionCost",
     "Engine",
     "LatencyBudget",
     "LayerInfo",
     "Mistake",
+    "Objective",
+    "OperatingPoint",
     "Percentile",
     "Preprocess",
+    "Reading",
     "Record",
+    "Robustness",
     "Role",
     "TensorSpec",
 ]
 
 Role = Literal["train", "select", "test"]
 ROLES: tuple[Role, ...] = ("train", "select", "test")
+ADAPTATIONS = {"adabn": "AdaBN", "coral": "Deep CORAL", "dann": "DANN", "tent": "TENT"}
+"""Ways to fit a trained network to frames of another place, and what the field calls them."""
 Percentile = Literal["p50", "p90", "p99"]
 PERCENTILES: tuple[Percentile, ...] = ("p50", "p90", "p99")
 
@@ -71,6 +82,35 @@ class Preprocess(Record, frozen=True, kw_only=True):
         return scale, shift
 
 
+class Reading(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """How labelled pictures are read from their source, so that a later command reads them in the same way.
+
+    Attributes
+    ----------
+    path_column, label_column, role_column : of a table; ``None`` takes the first of the usual names.
+    group_by : column of a table, or ``regex:PATTERN`` with one group, searched in each path: pictures with one value
+        of it stay in one role. ``None``: each picture stands for itself.
+    """
+
+    path_column: str | None = None
+    label_column: str | None = None
+    role_column: str | None = None
+    group_by: str | None = None
+
+    def as_options(self) -> str:
+        """What asks for it on a command line, with a blank before each option.
+
+        >>> Reading(label_column="grade").as_options()
+        ' --label-column grade'
+        """
+        told = msgspec.to_builtins(self)
+        return "".join(f" --{name.replace('_', '-')} {shlex.quote(value)}" for name, value in told.items())
+
+
+USUAL = Reading()
+"""Tables by the usual names, and every picture for itself."""
+
+
 class LayerInfo(Record, frozen=True, kw_only=True):
     """One layer as the engine executes it.
 
@@ -106,6 +146,115 @@ class Mistake(Record, frozen=True, kw_only=True):
     answer: int
     probability: float
     true_probability: float
+
+
+class Objective(Record, frozen=True, kw_only=True):
+    """What a threshold between two classes is chosen for; ``at`` is the least recall or precision, else ``None``."""
+
+    metric: Literal["recall", "precision", "f1", "balanced-accuracy"]
+    at: float | None = None
+
+    def __str__(self) -> str:
+        """As it is asked for.
+
+        >>> str(Objective(metric="recall", at=0.95))
+        'recall@0.95'
+        """
+        return self.metric if self.at is None else f"{self.metric}@{self.at:g}"
+
+
+class OperatingPoint(Record, frozen=True, kw_only=True):
+    """From which probability on an engine of two classes answers the positive one.
+
+    Attributes
+    ----------
+    positive : the class. threshold : its least probability, above 0 and up to 1.
+    objective : what it was chosen for, as ``--optimize`` has it.
+    images, positives : select images that it was chosen on, and how many of them are of that class.
+    """
+
+    positive: str
+    threshold: float
+    objective: str
+    images: int
+    positives: int
+
+
+class Corrupted(Record, frozen=True, kw_only=True):
+    """Two engines on the same images under one corruption at one severity; severity 0 is clean.
+
+    Attributes
+    ----------
+    reference, candidate : top-1, 0 to 1.
+    drop_pt : points that the candidate loses; drop_ci95_pt : Tango's interval. p_value : McNemar, exact.
+    """
+
+    corruption: str
+    severity: int
+    reference: float
+    candidate: float
+    drop_pt: float
+    drop_ci95_pt: tuple[float, float]
+    p_value: float
+
+
+class CorruptionCost(Record, frozen=True, kw_only=True):
+    """What one corruption does to two engines, mean of the severities.
+
+    Attributes
+    ----------
+    extra_pt : points of drop beyond the drop on clean images; extra_ci95_pt : its interval, paired by image.
+    p_value : of no extra drop; p_holm : the same, held against all corruptions that were tested (Holm).
+    ce_pct, relative_ce_pct : errors, and errors beyond the clean ones, in percent of the reference's; ``None`` where
+        those are under one point, for a ratio over so little says nothing.
+    """
+
+    corruption: str
+    group: str
+    reference: float
+    candidate: float
+    drop_pt: float
+    extra_pt: float
+    extra_ci95_pt: tuple[float, float]
+    p_value: float
+    p_holm: float
+    ce_pct: float | None
+    relative_ce_pct: float | None
+
+
+class Robustness(Record, frozen=True, kw_only=True):
+    """A bundle's engine under corruptions against its f32 engine, as ``edgetl verify --corruptions`` writes it.
+
+    Attributes
+    ----------
+    name, manifest : of the bundle: its name, and the sha256 of its manifest.
+    reference, candidate : names of the two engines. n : images, of ``test_images``.
+    cells : every corruption at every severity. costs : one for each corruption, the dearest first.
+    mce_pct, relative_mce_pct : means of ``ce_pct`` and ``relative_ce_pct``, with bootstrap intervals over images;
+        100 is the reference.
+    costs_more : corruptions in which the candidate is shown to lose more than on clean images, at 5 % for all together.
+    sentence : whether quantization costs more in the dark, or else under anything that was tested.
+    """
+
+    kind: Literal["edgetl corruptions"] = "edgetl corruptions"
+    schema: int = 1
+    name: str
+    manifest: str
+    reference: str
+    candidate: str
+    seed: int
+    n: int
+    test_images: int
+    severities: tuple[int, ...]
+    clean: Corrupted
+    cells: tuple[Corrupted, ...]
+    costs: tuple[CorruptionCost, ...]
+    mce_pct: float | None
+    mce_ci95_pct: tuple[float, float] | None
+    relative_mce_pct: float | None
+    relative_mce_ci95_pct: tuple[float, float] | None
+    costs_more: tuple[str, ...]
+    sentence: str
 
 
 class Engine(Record, frozen=True, kw_only=True):
@@ -147,14 +296,25 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     Attributes
     ----------
     data : image folder, CSV file, or ``demo``.
+    path_column, label_column, role_column, group_by : how it is read (``Reading``).
     device : name of a device profile; ``devices_file`` adds profiles of the user's own.
     model : torchvision name, ``timm/NAME``, ``tiny`` or ``package.module:factory``.
     weights : ``DEFAULT``, a file, or ``none``.
-    method : how the model is transferred: ``feature`` or ``full``.
+    method : how the model is transferred, one of ``edgetl.transfer.methods.known.METHODS``.
+    rank : of the updates of ``lora``.
+    teacher : what ``distill`` and ``rkd`` learn from: a model's name, or a bundle's or checkpoint's folder; ``None`` is
+        the same model, trained first. teacher_weights : of a model that is named, as ``weights``.
+    kd_temperature : that ``distill`` softens answers by; ``None`` takes the method's own.
+    seeds : trainings, with ``seed`` and those that follow it; the one that is best on the select images ships.
+    compare : ``scratch`` also trains the same network from random weights, and a head on frozen features.
+    adapt : folder of frames of the place that the engine is for; ``None`` adapts to nothing.
+    adapt_method : one of ``ADAPTATIONS``.
     mean, std : normalisation, where white is 1.0; ``None`` takes it from the weights, then the model.
     image_size : side of the engine's input in pixels; ``None`` takes the model's own.
     crop : centre square kept, as a fraction of the short side; ``None`` takes the model's own.
     batch : batch size of the engine, or ``dynamic``.
+    augment : how training pictures are varied: ``none``, ``light``, ``default`` or ``strong``.
+    imbalance : what training does about classes of unequal size: ``auto``, ``weights``, ``sampling`` or ``none``.
     max_drop : accuracy budget in points of top-1; ``None`` takes the profile's, infinity lifts it.
     max_latency : latency budget of the engine alone; ``None`` takes those of the profile.
     backend : ``None`` is the profile's; ``auto`` lets the fastest of those that run here win; or a name.
@@ -163,6 +323,9 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     calib_samples : images from the train role to calibrate with.
     calib_select : how those are chosen: ``stratified`` or ``coverage``.
     calib_method : how ranges are made from statistics.
+    optimize : what the decision threshold of two classes is chosen for: ``recall@R``, ``precision@P``, ``f1`` or
+        ``balanced-accuracy``; ``None`` answers the likelier class.
+    positive : the class that it is about; ``None`` takes the one with fewer pictures to train on.
     strict : a drop that is within the budget but not proven ends with exit code 3.
     require_engine : a pending engine is an error.
     offline : no download, ever.
@@ -174,11 +337,23 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     """
 
     data: str
+    path_column: str | None = None
+    label_column: str | None = None
+    role_column: str | None = None
+    group_by: str | None = None
     device: str = "local"
     devices_file: str | None = None
     model: str = "mobilenet_v2"
     weights: str = "DEFAULT"
     method: str = "feature"
+    rank: int = 8
+    teacher: str | None = None
+    teacher_weights: str = "DEFAULT"
+    kd_temperature: float | None = None
+    seeds: int = 1
+    compare: str | None = None
+    adapt: str | None = None
+    adapt_method: str = "adabn"
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     image_size: int | None = None
@@ -187,6 +362,8 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     batch_size: int = 32
     lr: float | None = None
     flip: bool = True
+    augment: str = "default"
+    imbalance: str = "auto"
     batch: str = "1"
     max_drop: float | None = None
     max_latency: LatencyBudget | None = None
@@ -197,6 +374,8 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     calib_select: str = "stratified"
     calib_method: str = "default"
     seed: int = 0
+    optimize: str | None = None
+    positive: str | None = None
     strict: bool = False
     require_engine: bool = False
     offline: bool = False
@@ -208,3 +387,12 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     instances: int = 12
     fused_head: bool = False
     hosts: tuple[str, ...] = ()
+
+    def reading(self) -> Reading:
+        """How the data is read."""
+        return Reading(
+            path_column=self.path_column,
+            label_column=self.label_column,
+            role_column=self.role_column,
+            group_by=self.group_by,
+        )

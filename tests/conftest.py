@@ -12,8 +12,17 @@ import pytest
 
 SETTINGS = ("CI", "COLUMNS", "LINES", "NO_COLOR", "PYTHONPATH", "PYTHONWARNINGS")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+END_TO_END = Path(__file__).parent / "e2e"
 NOWHERE = "http://127.0.0.1:9"
 """The discard port: what a child process asks of the network fails at once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes each takes whole files; all that read one build of minutes stay together, and come first."""
+    for item in items:
+        folder = item.path.parent
+        item.add_marker(pytest.mark.xdist_group(str(folder if folder == END_TO_END else item.path)))
+    items.sort(key=lambda item: item.path.parent != END_TO_END)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgetl import bundles, digest
+from edgetl import bundles, digest, proving
 from edgetl.bundles import Answer
 from edgetl.errors import EnvironmentLacks, GateFailed, InputError
 from edgetl.pipeline import Silent
@@ -45,7 +45,7 @@ def verify(
     max_drop: float | None = None,
 ) -> Answer:
     """``verify`` with the defaults of the command line."""
-    return bundles.verify(
+    return proving.verify(
         place,
         data=None if data is None else str(data),
         max_drop=max_drop,

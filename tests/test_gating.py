@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from edgetl import digest, gating
@@ -19,7 +21,7 @@ from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks, InputErro
 from edgetl.pipeline import Silent
 from edgetl.runtime import bundle as format_of
 from edgetl.runtime import open_bundle
-from edgetl.types import LatencyBudget
+from edgetl.types import LatencyBudget, LayerInfo
 from tests import handmade
 from tests.bench.gated import Machine
 
@@ -33,10 +35,31 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+class Profiles:
+    """What profiling would tell, without a process: four layers that scatter; of some engines one is slow."""
+
+    def __init__(self, slow: Path | None = None, seed: int = 0) -> None:
+        self.asked: list[Path] = []
+        self._slow = slow
+        self._rng = np.random.default_rng([13, seed])
+
+    def __call__(self, folder: Path, env: object) -> list[LayerInfo]:
+        """One profile."""
+        self.asked.append(folder.parent)
+        times = 100 * self._rng.lognormal(0, 0.03, 4)
+        times[2] *= 1.5 if folder.parent == self._slow else 1.0
+        return [
+            LayerInfo(name=name, kind="Convolution", precision="u8", microseconds=float(us))
+            for name, us in zip(("stem", "body", "middle", "head"), times)
+        ]
+
+
 def gated(place: Path, out: Path, draw: Draw, against: Path | None = None, **how: Any) -> Answer:
     """The bundle against itself, or against another baseline."""
-    rule, bounds = how.get("rule", Rule()), how.get("bounds", Limits())
-    return gating.compare([place], [against or place], rule, bounds, out=out, progress=Silent(), draw=draw)
+    rule, bounds = how.pop("rule", Rule()), how.pop("bounds", Limits())
+    return gating.compare(
+        [place], [against or place], rule, bounds, out=out, progress=Silent(), draw=draw, **how
+    )
 
 
 def code(failure: EdgetlError | None) -> int:
@@ -78,6 +101,36 @@ def test_a_fail_names_the_layers_and_what_changed_around_them(place: Path, tmp_p
     assert "version onnxruntime: 1.0 ->" in lines
     assert "option opt: old -> none" in lines
     assert found.data["models"][0]["layers"]
+
+
+def test_a_slow_layer_is_named_by_two_profiles_of_each_side_in_mirrored_order(
+    place: Path, tmp_path: Path
+) -> None:
+    other = changed(place, tmp_path / "other", config={"opt": "old"})
+    profiles = Profiles(slow=place)
+    (told,) = gated(place, tmp_path / "gate", Machine(1.1), other, profile=profiles).data["models"][0][
+        "layers"
+    ]
+    assert told.startswith("middle: ")
+    assert profiles.asked == [other, place, place, other]
+
+
+def test_where_no_layer_changed_none_is_named_though_profiles_scatter(place: Path, tmp_path: Path) -> None:
+    other = changed(place, tmp_path / "other", config={"opt": "old"})
+    (told,) = gated(place, tmp_path / "gate", Machine(1.1), other, profile=Profiles()).data["models"][0][
+        "layers"
+    ]
+    assert "no layer differs beyond the scatter of its own profiles" in told
+
+
+def test_an_engine_that_cannot_be_profiled_costs_the_layers_alone(place: Path, tmp_path: Path) -> None:
+    def gone(folder: Path, env: object) -> list[LayerInfo]:
+        raise BackendError("the profiler is gone")
+
+    other = changed(place, tmp_path / "other", config={"opt": "old"})
+    found = gated(place, tmp_path / "gate", Machine(1.1), other, profile=gone)
+    assert found.data["models"][0]["layers"] == ["the layers cannot be told: the profiler is gone"]
+    assert code(found.failure) == 1
 
 
 def test_one_engine_on_both_sides_has_no_layer_that_changed(place: Path, tmp_path: Path) -> None:
@@ -199,6 +252,16 @@ def test_each_candidate_takes_a_baseline(place: Path, tmp_path: Path) -> None:
         gating.compare(
             [place, place], [place], Rule(), Limits(), out=tmp_path, progress=Silent(), draw=Machine()
         )
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan])
+def test_a_gate_without_time_is_refused_before_anything_is_written(
+    place: Path, tmp_path: Path, seconds: float
+) -> None:
+    rule, out = Rule(seconds=seconds), tmp_path / "gate"
+    with pytest.raises(InputError, match="not a time above 0"):
+        gating.compare([place], [place], rule, Limits(), out=out, progress=Silent(), draw=Machine())
+    assert not out.exists()
 
 
 def test_several_models_have_a_verdict_and_a_picture_each(place: Path, tmp_path: Path) -> None:

@@ -6,11 +6,15 @@ import json
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from edgetl.bench import clock as clocks
+from edgetl.bench import harness
+from edgetl.bench.comparison import Comparison
 from edgetl.errors import BundleError, InputError
 from edgetl.past import history
 from edgetl.runtime import bundle as format_of
@@ -54,6 +58,42 @@ def test_a_folder_of_builds_is_one_series_with_its_change(runs: Path, tmp_path: 
     words = " ".join(ET.parse(picture).getroot().itertext())
     assert "slower since 00000000" in words
     assert "p50 of one inference, ms" in words
+
+
+def measured(spin_us: int) -> Comparison:
+    """Three fresh sessions that work for so long, each timed by the harness."""
+
+    def opened() -> Callable[[], object]:
+        once = harness.engine_call(harness.NullSession(), {})
+
+        def both() -> object:
+            answer = once()
+            end = clocks.system() + 1000 * spin_us
+            while clocks.system() < end:
+                pass
+            return answer
+
+        return both
+
+    times = [[harness.sample(opened(), 15, clocks.system)] for _ in range(3)]
+    instances = tuple(dict.fromkeys(reported.NAMES, blocks) for blocks in times)
+    return Comparison(baseline="default", instances=instances, context=(reported.HOST, reported.HOST))
+
+
+def test_a_slow_down_that_was_planted_is_found_at_its_commit_in_results_that_were_measured(
+    plain: Path, pictures: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "results"
+    for day in range(12):
+        place = Path(shutil.copytree(plain, tmp_path / "build"))
+        reported.fill(place, pictures, measured=measured(300 if day < 7 else 450))
+        reported.rename(place, created=f"2026-01-{day + 1:02d}T00:00:00Z", caller_commit=f"{day:040x}")
+        history([place], name=None, save=kept, picture=None)
+        shutil.rmtree(place)
+    answer = history([kept], name=None, save=None, picture=None)
+    (one,) = answer.data["series"]
+    assert [change["commit"] for change in one["changes"]] == [f"{7:040x}"]
+    assert one["changes"][0]["ratio"] > 1.2
 
 
 def test_results_that_were_kept_say_the_same_as_the_bundles_they_are_of(runs: Path, tmp_path: Path) -> None:

@@ -241,3 +241,25 @@ def test_a_plan_runs_nothing_and_knows_what_is_cached(build: Build) -> None:
     assert rows[1].key == done["train"].record["_run"]["key"]
     assert rows[2].parts is not None
     assert rows[2].parts["options"] == {"option": 2}
+
+
+def test_the_same_work_under_another_name_is_one_artifact(build: Build) -> None:
+    """A list may hold a stage twice; only where what it reads differs is it run twice."""
+    build.walk()
+    _, train, _ = build.stages
+    build.stages += [train.again("other:train"), build.stage("check2", option=5)]
+    build.stages.append(
+        train.again("third:train", reads={"check": "check2"}, brief=lambda record: "in short")
+    )
+    log = Log()
+    done = build.walk(ctx=Context(progress=log))
+    assert build.ran == ["check2", "train"]
+    assert done["other:train"].path == done["train"].path
+    assert (done["third:train"].path / "out").read_text() == "train 1\ncheck2 5\n"
+    assert [row.key for row in pipeline.plan(build.stages, build.cache)] == [
+        artifact.record["_run"]["key"] for artifact in done.values()
+    ]
+    assert done["third:train"].record["summary"] == "train done", (
+        "what is told is short, what is kept is whole"
+    )
+    assert build.stages[-1].told(done["third:train"].record)["summary"] == "in short"

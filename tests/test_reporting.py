@@ -11,11 +11,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 
 from edgetl.errors import BundleError, EnvironmentLacks, InputError
 from edgetl.reporting import report
 from edgetl.runtime import bundle as format_of
+from edgetl.runtime import open_bundle
+from edgetl.verify.robustness import Question, Subject, judge
 from tests import handmade, reported
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
@@ -70,6 +74,9 @@ def test_the_page_shows_the_figures_and_what_follows_from_them(tmp_path: Path, f
         "112 images cannot prove it",
         "red is taken for brown most often: 1 of 16",
         "red fares worst",
+        "0.951 [0.900, 0.990]",  # ROC AUC of red
+        "expected calibration error 0.043 [0.010, 0.080], 15 bins",
+        "threshold: 'red' from 0.310 on",
         "of int8 take 2",
         "12 fresh instances of int8",
         "of 2 layers of int8 takes",
@@ -315,3 +322,33 @@ def test_a_full_disk_leaves_the_page_that_was_there(
 def test_data_that_is_not_there_is_refused(tmp_path: Path, full: Path) -> None:
     with pytest.raises(InputError, match="no such data"):
         page(tmp_path, full, data=tmp_path / "nowhere")
+
+
+def measured(full: Path, tmp_path: Path, **changed: Any) -> Path:
+    """A file as ``verify --corruptions --out`` writes it: gaussian noise costs the bundle's engine."""
+    asked = Question(("fog", "gaussian_noise"), (1, 5))
+    right = np.ones((5, 100), bool)
+    wrong = right.copy()
+    wrong[3:, :30] = False
+    sealed = open_bundle(full).manifest
+    found = judge(right, wrong, asked, Subject(sealed.name, sealed.sha256))
+    file = tmp_path / "hard.json"
+    file.write_bytes(msgspec.json.encode(msgspec.structs.replace(found, **changed)))
+    return file
+
+
+def test_corruptions_are_shown_where_they_were_measured_on_this_bundle(full: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    report([full], out=out, data=None, cache=tmp_path, corruptions=[measured(full, tmp_path)])
+    found = Page(out.read_text(encoding="utf-8"))
+    for told in ("int8 loses more than on clean images in gaussian noise", "+30.0", "in gaussian_noise? yes"):
+        assert told in found.words
+    assert "--corruptions all --out" not in found.words
+    assert "edgetl verify BUNDLE --data DIR --corruptions all" in page(tmp_path, full).words
+
+
+def test_corruptions_of_another_bundle_are_refused(full: Path, tmp_path: Path) -> None:
+    file = measured(full, tmp_path, manifest="f" * 64)
+    with pytest.raises(InputError, match="was measured on another bundle"):
+        report([full], out=tmp_path / "r.html", data=None, cache=tmp_path, corruptions=[file])
+    assert not (tmp_path / "r.html").exists()

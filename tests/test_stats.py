@@ -168,3 +168,25 @@ def test_the_signed_rank_quantile_is_the_published_one() -> None:
 
 def test_one_instance_has_no_interval() -> None:
     assert stats.signed_rank_interval([1.0]) is None
+
+
+@given(st.integers(0, 20), st.integers(0, 20), st.integers(60, 200))
+def test_a_mean_of_signs_has_the_interval_of_bonett_and_price(losses: int, gains: int, n: int) -> None:
+    scores = [1.0] * losses + [-1.0] * gains + [0.0] * (n - losses - gains)
+    p12, p21 = (losses + 1) / (n + 2), (gains + 1) / (n + 2)
+    half = 1.959963984540054 * math.sqrt((p12 + p21 - (p12 - p21) ** 2) / (n + 2))
+    (low, high), p = stats.mean_difference(scores)
+    assert (low, high) == pytest.approx((p12 - p21 - half, p12 - p21 + half))
+    assert (p < 0.05) == (low > 0 or high < 0)
+
+
+def test_a_mean_of_scores_covers_what_it_promises() -> None:
+    """Scores as corruptions give them: few images differ, by fifths, and most not at all."""
+    rng = np.random.default_rng(0)
+    values = np.arange(-5, 6) / 5
+    for spread in ((0.01, 0.01), (0.06, 0.02), (0.2, 0.1)):
+        chance = np.concatenate([np.full(5, spread[1] / 5), [1 - sum(spread)], np.full(5, spread[0] / 5)])
+        truth = float(values @ chance)
+        draws = rng.choice(values, p=chance, size=(1500, 150))
+        held = [low <= truth <= high for (low, high), _ in map(stats.mean_difference, draws)]
+        assert 0.93 <= np.mean(held) <= 1.0, spread

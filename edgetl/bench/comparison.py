@@ -24,7 +24,7 @@ from edgetl.bench.context import Context
 from edgetl.bench.instance import Blocks, Pace
 from edgetl.bench.measurement import Percentiles, percentiles_ms
 from edgetl.errors import InputError
-from edgetl.types import Record
+from edgetl.types import LayerInfo, Record
 
 __all__ = [
     "Comparison",
@@ -32,6 +32,7 @@ __all__ = [
     "Ratio",
     "compare",
     "fresh",
+    "fresh_profile",
     "log_ratio",
     "log_time",
     "of_engine",
@@ -132,6 +133,12 @@ def verdict(ci95: tuple[float, float]) -> Answer:
     if low >= 1 - NEGLIGIBLE and high <= 1 + NEGLIGIBLE:
         return "no difference"
     return "cannot tell"
+
+
+def fresh_profile(folder: Path, env: Mapping[str, str] | None) -> list[LayerInfo]:
+    """The layers of the engine in a folder, by an instance in a fresh process with these variables."""
+    told = isolate.call("edgetl.bench.instance:profile", {"folder": str(folder)}, env=env)
+    return msgspec.convert(told, list[LayerInfo])
 
 
 def of_engine(folder: Path) -> Contender:

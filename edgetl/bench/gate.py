@@ -305,13 +305,13 @@ def _fits(trial: Trial, elapsed: float) -> bool:
 def _resolved(trial: Trial) -> str:
     assert trial.spread is not None and trial.resolution is not None
     return (
-        f"{len(trial.itself)} pairs of the baseline with itself, {100 * trial.spread:.1f} % apart: "
+        f"{counted(len(trial.itself), 'pair')} of the baseline with itself, {100 * trial.spread:.1f} % apart: "
         f"about {100 * trial.resolution:.1f} % can be told"
     )
 
 
 def _looked(trial: Trial) -> str:
-    pairs = f"{len(trial.pairs)} pairs"
+    pairs = counted(len(trial.pairs), "pair")
     look = trial.look
     return pairs if look is None else f"{pairs}, {percent(look.ratio)} {span(look)}"
 

@@ -20,7 +20,7 @@ from edgetl.bench.harness import engine_call, sample, warm_up, wild_outputs
 from edgetl.errors import GateFailed
 from edgetl.types import Record
 
-__all__ = ["Blocks", "Pace", "alternate", "energy_use", "footprint", "open_engine", "run"]
+__all__ = ["Blocks", "Pace", "alternate", "energy_use", "footprint", "open_engine", "profile", "run"]
 
 Call = Callable[[], object]
 Blocks = dict[str, list[list[int]]]
@@ -107,6 +107,14 @@ def open_engine(folder: str) -> Call:
     record = engines.read(place)
     session = seam.find(record.backend).open(record, place)
     return engine_call(session, {spec.name: noise(spec) for spec in record.inputs})
+
+
+def profile(folder: str) -> list[dict[str, Any]]:
+    """The layers that a fresh instance of an engine of ours executes, with times: the entry point of a process."""
+    place = Path(folder)
+    record = engines.read(place)
+    found: list[dict[str, Any]] = msgspec.to_builtins(seam.find(record.backend).explain(record, place))
+    return found
 
 
 def footprint(opener: str, arguments: Mapping[str, Any]) -> float | None:

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import env, options, progress, remote, workers
+from edgetl.cli import data_options, env, options, options_adapt, progress, remote, training, workers
 from edgetl.cli.answer import end
+from edgetl.cli.grouped import Paneled
 from edgetl.home import cache_folder
 
 __all__ = ["register"]
@@ -28,10 +29,22 @@ Build a verified engine from labelled pictures.
 
 def build(
     data: options.Data,
+    path_column: data_options.PathColumn = None,
+    label_column: data_options.LabelColumn = None,
+    role_column: data_options.RoleColumn = None,
+    group_by: data_options.GroupBy = None,
     device: options.Device = "local",
     model: options.Model = "mobilenet_v2",
     weights: options.Weights = "DEFAULT",
-    method: options.Method = "feature",
+    method: training.Method = "feature",
+    rank: training.Rank = 8,
+    teacher: training.Teacher = None,
+    teacher_weights: training.TeacherWeights = "DEFAULT",
+    kd_temperature: training.KdTemperature = None,
+    seeds: training.Seeds = 1,
+    compare: training.Compare = None,
+    adapt: options_adapt.Adapt = None,
+    adapt_method: options_adapt.AdaptMethod = "adabn",
     max_drop: options.MaxDrop = None,
     max_latency: options.MaxLatency = None,
     backend: Annotated[
@@ -56,10 +69,12 @@ def build(
     std: options.Std = None,
     imgsz: options.ImageSize = None,
     crop: options.Crop = None,
-    epochs: options.Epochs = 30,
-    batch_size: options.BatchSize = 32,
-    lr: options.LearningRate = None,
-    flip: options.Flip = True,
+    epochs: training.Epochs = 30,
+    batch_size: training.BatchSize = 32,
+    lr: training.LearningRate = None,
+    flip: training.Flip = True,
+    augment: data_options.Augment = "default",
+    imbalance: data_options.Imbalance = "auto",
     batch: options.Batch = "1",
     calib_samples: options.CalibSamples = 300,
     calib_select: options.CalibSelect = "stratified",
@@ -78,6 +93,8 @@ def build(
             "--instances", min=2, metavar="N", help="Fresh engine instances the latency comparison draws."
         ),
     ] = 12,
+    optimize: data_options.Optimize = None,
+    positive: data_options.Positive = None,
     strict: options.Strict = False,
     require_engine: Annotated[
         bool, typer.Option("--require-engine", help="Exit 5 where the engine can only be built elsewhere.")
@@ -120,11 +137,23 @@ def build(
 
     spec = BuildSpec(
         data=data,
+        path_column=path_column,
+        label_column=label_column,
+        role_column=role_column,
+        group_by=group_by,
         device=device,
         devices_file=str(devices) if devices else None,
         model=model,
         weights=weights,
         method=method,
+        rank=rank,
+        teacher=teacher,
+        teacher_weights=teacher_weights,
+        kd_temperature=kd_temperature,
+        seeds=seeds,
+        compare=compare,
+        adapt=adapt,
+        adapt_method=adapt_method,
         mean=options.triple(mean, "--mean"),
         std=options.triple(std, "--std"),
         image_size=imgsz,
@@ -133,6 +162,8 @@ def build(
         batch_size=batch_size,
         lr=lr,
         flip=flip,
+        augment=augment,
+        imbalance=imbalance,
         batch=batch,
         max_drop=options.drop_budget(max_drop),
         max_latency=None if max_latency is None else asked.latency_budget(max_latency),
@@ -143,6 +174,8 @@ def build(
         calib_select=calib_select,
         calib_method=calib_method,
         seed=seed,
+        optimize=optimize,
+        positive=positive,
         strict=strict,
         require_engine=require_engine,
         offline=offline,
@@ -197,4 +230,4 @@ def _print_plan(rows: list[dict[str, Any]], *, explain: bool, as_json: bool) -> 
 
 def register(app: typer.Typer) -> None:
     """Put the command on the application."""
-    app.command("build", help=_HELP, rich_help_panel="Main")(build)
+    app.command("build", cls=Paneled, help=_HELP, rich_help_panel="Main")(build)

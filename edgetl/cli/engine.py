@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import options, progress
+from edgetl.cli import data_options, options, progress
 from edgetl.cli.answer import Told, give
 from edgetl.errors import InputError
 from edgetl.home import cache_folder
@@ -19,6 +19,16 @@ __all__ = ["register"]
 BundleArgument = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="Bundle folder, or a .tar file made with --archive.")
 ]
+
+_VERIFY = """
+Prove a bundle: digests, golden vectors and, with --data, the accuracy of the compiled engine.
+
+\b
+  edgetl verify runs/latest --data ./images
+  edgetl verify runs/latest --data ./images --corruptions weather,light --out hard.json --picture hard.svg
+
+The columns and the grouping of a table are those of the build where none are given.
+"""
 
 
 def predict(
@@ -32,12 +42,15 @@ def predict(
     as_json: options.Json = False,
 ) -> None:
     """Classify pictures with a bundle; needs neither torch nor onnx."""
+    import msgspec
+
     from edgetl import runtime
     from edgetl.data.layout import pictures_in
 
     files = [file for place in pictures for file in pictures_in(place)]
     found, refused = [], []
     with runtime.load(bundle) as predictor:
+        point = predictor.bundle.manifest.operating_point
         for file in files:
             try:
                 found.append((file, predictor.predict(file, top_k=top_k)))
@@ -56,10 +69,13 @@ def predict(
             for file, answer in found
         ]
         rows += [{"path": str(file), "error": error.problem} for file, error in refused]
-        print(json.dumps({"results": rows}, ensure_ascii=False))
+        told = {"results": rows} | ({"operating_point": msgspec.to_builtins(point)} if point else {})
+        print(json.dumps(told, ensure_ascii=False))
         raise Told(InputError.exit_code if refused else 0)
+    if point is not None:
+        print(f"{point.positive} from {100 * point.threshold:.1f} % on ({point.objective})", file=sys.stderr)
     for file, answer in found:
-        others = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top_k[1:])
+        others = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top_k if label != answer.label)
         print(
             f"{file}: {answer.label} {100 * answer.probability:.1f} %" + (f"   ({others})" if others else "")
         )
@@ -82,6 +98,10 @@ def verify(
             help="Measure the accuracy again on the test images of this data.",
         ),
     ] = None,
+    path_column: data_options.PathColumn = None,
+    label_column: data_options.LabelColumn = None,
+    role_column: data_options.RoleColumn = None,
+    group_by: data_options.GroupBy = None,
     max_drop: options.MaxDrop = None,
     diagnose: Annotated[
         bool,
@@ -90,12 +110,53 @@ def verify(
         ),
     ] = False,
     strict: options.Strict = False,
+    corruptions: Annotated[
+        str | None,
+        typer.Option(
+            "--corruptions",
+            metavar="NAMES",
+            help="Also put these on the test images, INT8 against f32: weather,light,blur,noise,digital, names such as "
+            "fog,low_light, or all.",
+        ),
+    ] = None,
+    severities: Annotated[
+        str | None,
+        typer.Option(
+            "--severities", metavar="N,N", help="Of --corruptions, 1 is mild and 5 hard (default: 1,2,3,4,5)."
+        ),
+    ] = None,
+    max_images: Annotated[
+        int | None,
+        typer.Option(
+            "--max-images",
+            min=1,
+            metavar="N",
+            help="Test images for --corruptions, drawn evenly over the classes (default: 256).",
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", min=0, metavar="N", help="Seed of --corruptions: which images, and where rain falls."
+        ),
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE.json", help="Keep what --corruptions found; edgetl report takes it."
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="FILE.svg", help="Draw accuracy over severity for --corruptions."),
+    ] = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Prove a bundle: digests, golden vectors and, with --data, the accuracy of the compiled engine."""
-    from edgetl import bundles
+    from edgetl import proving
+    from edgetl.types import Reading
 
-    found = bundles.verify(
+    found = proving.verify(
         bundle,
         data=data,
         max_drop=options.drop_budget(max_drop),
@@ -103,8 +164,36 @@ def verify(
         strict=strict,
         demo_folder=cache_folder() / "demo",
         on_note=lambda text: None if as_json else print(text, file=sys.stderr),
+        reading=Reading(
+            path_column=path_column, label_column=label_column, role_column=role_column, group_by=group_by
+        ),
+        corruptions=_order(corruptions, severities, max_images, seed, out, picture, quiet=quiet or as_json),
     )
     give(found, as_json=as_json)
+
+
+def _order(
+    corruptions: str | None,
+    severities: str | None,
+    max_images: int | None,
+    seed: int,
+    out: Path | None,
+    picture: Path | None,
+    *,
+    quiet: bool,
+) -> Any:
+    """What ``--corruptions`` asks for, ``None`` without it; its options alone are refused."""
+    from edgetl import robust
+    from edgetl.verify import robustness
+
+    if corruptions is None:
+        given = {"--severities": severities, "--max-images": max_images, "--out": out, "--picture": picture}
+        alone = next((name for name, value in given.items() if value is not None), None)
+        if alone is not None:
+            raise InputError(f"{alone} is an option of --corruptions", hint=f"--corruptions all {alone} ...")
+        return None
+    asked = robustness.question(corruptions, severities, max_images or robustness.MAX_IMAGES, seed)
+    return robust.Order(asked, out, picture, progress.sink(quiet=quiet))
 
 
 def bench(
@@ -261,7 +350,7 @@ def compile_command(
 def register(app: typer.Typer) -> None:
     """Put the commands on the application."""
     app.command("predict", rich_help_panel="Main")(predict)
-    app.command("verify", rich_help_panel="Main")(verify)
+    app.command("verify", help=_VERIFY, rich_help_panel="Main")(verify)
     app.command("bench", rich_help_panel="Engine")(bench)
     app.command("inspect", rich_help_panel="Engine")(inspect)
     app.command("compile", rich_help_panel="Engine")(compile_command)

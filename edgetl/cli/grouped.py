@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["GROUPS", "Grouped"]
+__all__ = ["GROUPS", "Grouped", "Paneled"]
 
 GROUPS: dict[str, dict[str, str]] = {
     "main": {
@@ -18,6 +18,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "data": {"check": "unreadable pictures, duplicates, leakage between roles"},
     "model": {
         "models": "the backbones that can be named, their cost and size",
+        "advise": "which backbone is worth training, and its latency",
         "train": "fine-tune a backbone; writes a checkpoint",
         "export": "a checkpoint to ONNX with its preprocessing inside",
         "calibrate": "observe a float model on pictures; writes statistics",
@@ -27,11 +28,12 @@ GROUPS: dict[str, dict[str, str]] = {
     "engine": {
         "compile": "an ONNX file or a bundle's model into an engine",
         "sensitivity": "the layers that INT8 costs most in",
-        "inspect": "what is in a bundle, really: layers, precisions, digests",
+        "inspect": "what is in a bundle: layers, precisions, digests",
     },
     "device": {
         "devices": "the profiles, and what this host can use",
         "doctor": "what is installed, and what mends what is not",
+        "profile-device": "the latency model that advise predicts with",
     },
     "measure": {
         "bench": "time an engine alone, and a frame to its result",
@@ -46,11 +48,11 @@ class Grouped(TyperGroup):
     """Lists the commands by group; a command of no group would be left out, which a test refuses."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The options, those of typer's own in one line each."""
+        """The options; that which prints completion works, and leaves its line to a command."""
         params: list[Any] = super().get_params(ctx)
         for param in params:
             if param.name == "show_completion":
-                param.help = "Print completion for the current shell."
+                param.hidden = True
         return params
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -58,5 +60,21 @@ class Grouped(TyperGroup):
         formatter.write("\n")
         for group, commands in GROUPS.items():
             for index, (name, does) in enumerate(commands.items()):
-                formatter.write(f"  {group if index == 0 else '':<8} {name:<11} {does}\n")
-        formatter.write("\n  edgetl COMMAND --help   lists its options with their units and defaults\n")
+                formatter.write(f"  {group if index == 0 else '':<8} {name:<14} {does}\n")
+        formatter.write("  edgetl COMMAND --help   lists its options with their units and defaults\n")
+
+
+class Paneled(TyperCommand):
+    """A command whose help lists its options by panel, those of none under ``Options``."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and options with their help, panel by panel."""
+        panels: dict[str, list[Any]] = {}
+        for param in self.get_params(ctx):
+            told = param.get_help_record(ctx)
+            if told is not None:
+                usual = "Arguments" if param.param_type_name == "argument" else "Options"
+                panels.setdefault(getattr(param, "rich_help_panel", None) or usual, []).append(told)
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)

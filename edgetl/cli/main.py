@@ -15,6 +15,7 @@ import typer
 
 import edgetl
 from edgetl.cli import (
+    advise,
     build,
     engine,
     env,
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 build.register(app)
 model.register(app)
+advise.register(app)
 lint.register(app)
 engine.register(app)
 gate.register(app)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgetl.cli import options, progress, workers
+from edgetl.cli import data_options, options, options_adapt, progress, training, workers
 from edgetl.cli.answer import give
+from edgetl.cli.grouped import Paneled
 from edgetl.home import cache_folder
 from edgetl.words import counted
 
@@ -43,6 +44,8 @@ def _show(
         return
     if summary:
         print(f"  {summary}")
+    for note in found.get("notes", ()):
+        print(f"  note       {note}")
     if where is not None:
         print(f"  written to {where}")
     if then:
@@ -56,29 +59,50 @@ def check(
             metavar="DIR|CSV|SHARDS|demo", help="Class folders, a CSV with path,label, or tar shards."
         ),
     ],
+    path_column: data_options.PathColumn = None,
+    label_column: data_options.LabelColumn = None,
+    role_column: data_options.RoleColumn = None,
+    group_by: data_options.GroupBy = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
     """Check labelled pictures: unreadable ones, duplicates, leakage between roles, imbalance."""
     from edgetl import single
+    from edgetl.types import Reading
 
-    report = single.check(data, seed=seed, cache=cache_folder(), progress=progress.sink(quiet=True))
+    reading = Reading(
+        path_column=path_column, label_column=label_column, role_column=role_column, group_by=group_by
+    )
+    report = single.check(data, reading, seed=seed, cache=cache_folder(), progress=progress.sink(quiet=True))
     give(report, as_json=as_json)
 
 
 def train(
     data: options.Data,
+    path_column: data_options.PathColumn = None,
+    label_column: data_options.LabelColumn = None,
+    role_column: data_options.RoleColumn = None,
+    group_by: data_options.GroupBy = None,
     model: options.Model = "mobilenet_v2",
     weights: options.Weights = "DEFAULT",
-    method: options.Method = "feature",
+    method: training.Method = "feature",
+    rank: training.Rank = 8,
+    teacher: training.Teacher = None,
+    teacher_weights: training.TeacherWeights = "DEFAULT",
+    kd_temperature: training.KdTemperature = None,
+    seeds: training.Seeds = 1,
+    adapt: options_adapt.Adapt = None,
+    adapt_method: options_adapt.AdaptMethod = "adabn",
     mean: options.Mean = None,
     std: options.Std = None,
     imgsz: options.ImageSize = None,
     crop: options.Crop = None,
-    epochs: options.Epochs = 30,
-    batch_size: options.BatchSize = 32,
-    lr: options.LearningRate = None,
-    flip: options.Flip = True,
+    epochs: training.Epochs = 30,
+    batch_size: training.BatchSize = 32,
+    lr: training.LearningRate = None,
+    flip: training.Flip = True,
+    augment: data_options.Augment = "default",
+    imbalance: data_options.Imbalance = "auto",
     seed: options.Seed = 0,
     offline: options.Offline = False,
     out: options.Out = Path("checkpoint"),
@@ -91,9 +115,20 @@ def train(
 
     spec = BuildSpec(
         data=data,
+        path_column=path_column,
+        label_column=label_column,
+        role_column=role_column,
+        group_by=group_by,
         model=model,
         weights=weights,
         method=method,
+        rank=rank,
+        teacher=teacher,
+        teacher_weights=teacher_weights,
+        kd_temperature=kd_temperature,
+        seeds=seeds,
+        adapt=adapt,
+        adapt_method=adapt_method,
         mean=options.triple(mean, "--mean"),
         std=options.triple(std, "--std"),
         image_size=imgsz,
@@ -102,6 +137,8 @@ def train(
         batch_size=batch_size,
         lr=lr,
         flip=flip,
+        augment=augment,
+        imbalance=imbalance,
         seed=seed,
         offline=offline,
     )
@@ -314,7 +351,7 @@ def _first(names: Sequence[str]) -> str:
 def register(app: typer.Typer) -> None:
     """Put the commands on the application."""
     app.command("check", rich_help_panel="Data and models")(check)
-    app.command("train", rich_help_panel="Data and models")(train)
+    app.command("train", cls=Paneled, rich_help_panel="Data and models")(train)
     app.command("export", rich_help_panel="Data and models")(export)
     app.command("calibrate", rich_help_panel="Data and models")(calibrate)
     app.command("quantize", rich_help_panel="Data and models")(quantize)

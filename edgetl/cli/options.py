@@ -9,12 +9,10 @@ from typing import Annotated
 import typer
 
 from edgetl.errors import InputError
-from edgetl.transfer.methods.known import METHODS, menu
 
 __all__ = [
     "BackendOption",
     "Batch",
-    "BatchSize",
     "CalibMethod",
     "CalibSamples",
     "CalibSelect",
@@ -23,21 +21,17 @@ __all__ = [
     "Data",
     "Device",
     "DevicesFile",
-    "Epochs",
     "FixedBatch",
     "FixedSize",
-    "Flip",
     "FusedHead",
     "Hosts",
     "ImageSize",
     "InputMean",
     "InputStd",
     "Json",
-    "LearningRate",
     "MaxDrop",
     "MaxLatency",
     "Mean",
-    "Method",
     "Model",
     "Offline",
     "Out",
@@ -199,27 +193,6 @@ CalibMethod = Annotated[
         metavar="NAME",
         help="How ranges are made: default, minmax, average, percentile, percentile-99.999, entropy, mse.",
     ),
-]
-Method = Annotated[
-    str,
-    typer.Option(
-        "--method",
-        metavar="|".join(METHODS),
-        help=f"How the model is transferred: {menu()}.",
-    ),
-]
-Epochs = Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Most epochs of a training.")]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Images a training step.")]
-LearningRate = Annotated[
-    float | None,
-    typer.Option(
-        "--lr",
-        metavar="RATE",
-        help="Learning rate of the head (default: the method's own).",
-    ),
-]
-Flip = Annotated[
-    bool, typer.Option("--flip/--no-flip", help="Mirror half of the pictures left-right in training.")
 ]
 MaxDrop = Annotated[
     str | None,

@@ -14,6 +14,7 @@ __all__ = ["Lines", "sink"]
 _WIDTH = 10
 _BAR = 20
 _BAR_AFTER_S = 1.0
+_LEFT_AFTER_S, _MINUTE = 5.0, 60.0
 
 
 class Lines:
@@ -47,11 +48,14 @@ class Lines:
 
     def advanced(self, stage: str, done: int, total: int) -> None:
         """Move the bar."""
-        if not total or time.perf_counter() - self._begun < _BAR_AFTER_S:
+        took = time.perf_counter() - self._begun
+        if not total or took < _BAR_AFTER_S:
             return
         filled = _BAR * done // total
         bar = "━" * filled + "─" * (_BAR - filled)
-        self._rewrite(f"  {_verb(stage):<{_WIDTH}} {bar} {done}/{total}{self._remark}")
+        self._rewrite(
+            f"  {_verb(stage):<{_WIDTH}} {bar} {done}/{total}{_left(took, done, total)}{self._remark}"
+        )
 
     def remarked(self, stage: str, text: str) -> None:
         """Show the last finding beside the bar, with the part of the stage that it is of."""
@@ -82,6 +86,18 @@ class Lines:
         if self._bars:
             self._stream.write(f"\r\x1b[2K{line}")
             self._stream.flush()
+
+
+def _left(took: float, done: int, total: int) -> str:
+    """How long the rest will take at the pace so far; nothing while the first pieces may mislead, or near the end.
+
+    >>> _left(30.0, 100, 600), _left(60.0, 10, 60), _left(2.0, 1, 60)
+    (', 2.5 min left', ', 5 min left', '')
+    """
+    rest = took * (total - done) / done if done else 0.0
+    if took < _LEFT_AFTER_S or rest < _LEFT_AFTER_S:
+        return ""
+    return f", {rest / 60:.2g} min left" if rest >= _MINUTE else f", {rest:.0f} s left"
 
 
 def _verb(stage: str) -> str:

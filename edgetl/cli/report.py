@@ -17,7 +17,7 @@ _HELP = """
 Write one HTML file over a bundle, or over several side by side; it asks nothing of a network.
 
 \b
-  edgetl report runs/latest --data ./images
+  edgetl report runs/latest --data ./images --corruptions hard.json
   edgetl report runs/parts/20261101T080000Z runs/latest --out change.html
 """
 
@@ -37,11 +37,19 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.html", help="Where to write it.")] = Path(
         "report.html"
     ),
+    corruptions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--corruptions",
+            metavar="FILE.json",
+            help="What edgetl verify --corruptions --out wrote for a bundle; may be repeated (default: not shown).",
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     from edgetl import reporting
 
-    found = reporting.report(bundles, out=out, data=data, cache=cache_folder())
+    found = reporting.report(bundles, out=out, data=data, cache=cache_folder(), corruptions=corruptions or ())
     give(found, as_json=as_json)
 
 

@@ -15,7 +15,8 @@ from edgetl.data.alike import Gallery
 from edgetl.data.decode import ahead, read_header, read_image
 from edgetl.data.layout import Dataset, Sample
 from edgetl.errors import InputError
-from edgetl.types import ROLES, Record
+from edgetl.types import ROLES, Record, Role
+from edgetl.words import counted
 
 __all__ = ["CheckReport", "inspect"]
 
@@ -50,6 +51,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
         """The one line of the build."""
         total = len(self.usable.samples)
         parts = [f"{total} images, {len(self.usable.classes)} classes"]
+        if self.usable.grouped_by:
+            groups = len({s.group for s in self.usable.samples})
+            parts.append(f"{counted(groups, 'group')} kept whole")
         if self.unreadable:
             parts.append(f"{len(self.unreadable)} unreadable (edgetl check lists them)")
         if self.near_duplicates:
@@ -86,15 +90,24 @@ class _Look:
 
 
 def inspect(
-    dataset: Dataset, root: Path, *, on_progress: Callable[[int, int], None] | None = None
+    dataset: Dataset,
+    root: Path,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    needs: Sequence[Role] = ("train", "test"),
 ) -> CheckReport:
     """Decode every picture of a data set and report.
 
+    Parameters
+    ----------
+    needs : roles that must hold every class.
+
     Raises
     ------
-    InputError : a picture is in two roles (leakage), or a class has no readable picture left in a role.
+    InputError : a picture or a group is in two roles (leakage), or a class has no readable picture left in a role.
     """
     _refuse_leakage(dataset)
+    _refuse_parted_groups(dataset)
     unreadable: dict[str, str] = {}
     modes: Counter[str] = Counter()
     tiny: list[str] = []
@@ -112,7 +125,7 @@ def inspect(
                 on_progress(done, len(dataset.samples))
         kept = tuple(s for s in dataset.samples if s.path not in unreadable)
         usable = msgspec.structs.replace(dataset, samples=kept)
-        counts = _counts(usable)
+        counts = _counts(usable, needs)
         near = _near_duplicates(kept, gallery)
     duplicates = _duplicates(kept)
     return CheckReport(
@@ -156,17 +169,37 @@ def _refuse_leakage(dataset: Dataset) -> None:
         )
 
 
-def _counts(usable: Dataset) -> dict[str, dict[str, int]]:
+def _refuse_parted_groups(dataset: Dataset) -> None:
+    """Pictures of one patient in train and in test are the classic leak: the test measures what was learnt by heart."""
+    by_group: dict[str, list[Sample]] = defaultdict(list)
+    for sample in dataset.samples:
+        if sample.group:
+            by_group[sample.group].append(sample)
+    parted = {name: of for name, of in by_group.items() if len({s.role for s in of}) > 1}
+    if not parted:
+        return
+    name, members = next(iter(parted.items()))
+    one = members[0]
+    other = next(s for s in members if s.role != one.role)
+    raise InputError(
+        f"leakage: {counted(len(parted), 'group')} by {dataset.grouped_by} span roles, the first {name!r}: "
+        f"{one.path} is in {one.role}, {other.path} in {other.role}",
+        hint="give the pictures of a group one role, or leave roles out: they are drawn so that groups stay whole",
+        groups={name: {s.path: s.role for s in of} for name, of in list(parted.items())[:SHOWN]},
+    )
+
+
+def _counts(usable: Dataset, needs: Sequence[Role]) -> dict[str, dict[str, int]]:
     """Pictures by role and class.
 
     Raises
     ------
-    InputError : a class has none to train or to test on.
+    InputError : a class has none in a role that it is needed in.
     """
     counts = {role: dict.fromkeys(usable.classes, 0) for role in ROLES}
     for sample in usable.samples:
         counts[sample.role][usable.classes[sample.label]] += 1
-    for role in ("train", "test"):
+    for role in needs:
         for name, count in counts[role].items():
             if not count:
                 raise InputError(
@@ -205,6 +238,12 @@ def _warnings(
         lines.append(f"{len(unreadable)} files left out, the first {first[0]}: {first[1]}")
     if usable.empty:
         lines.append(f"class folders without a picture are left out: {', '.join(usable.empty)}")
+    if usable.shared_ids:
+        names = ", ".join(usable.shared_ids)
+        lines.append(
+            f"the table has {names} with values that several pictures share: --group-by {usable.shared_ids[0]} "
+            "keeps those in one role; apart, accuracy is flattered"
+        )
     if near:
         lines.append(
             f"{len(near)} pictures look like one of another role, the nearest {near[0][0]} and {near[0][1]}: "

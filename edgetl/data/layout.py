@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from edgetl import digest
-from edgetl.data import shards, split
+from edgetl.data import grouping, shards, split, table
 from edgetl.data.shards import SUFFIXES
 from edgetl.data.split import ROLE_NAMES, Row
 from edgetl.errors import InputError
-from edgetl.types import ROLES, Record, Role
+from edgetl.types import ROLES, USUAL, Reading, Record, Role
 from edgetl.words import counted
 
 __all__ = ["Dataset", "Sample", "pictures_in", "scan", "source_root"]
 
-PATH_COLUMNS = ("path", "file", "filename", "image")
-LABEL_COLUMNS = ("label", "class")
-ROLE_COLUMNS = ("role", "split", "set")
 
-
-class Sample(Record, frozen=True, kw_only=True):
-    """One picture: POSIX path below the data's root, class index, role, sha256 of its bytes."""
+class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """One picture: POSIX path below the data's root, class index, role, sha256 of its bytes, and its group if any."""
 
     path: str
     label: int
     role: Role
     sha256: str
+    group: str = ""
 
 
 class Dataset(Record, frozen=True, kw_only=True):
@@ -40,17 +35,26 @@ class Dataset(Record, frozen=True, kw_only=True):
     classes : names, sorted; a label is an index into them.
     layout : how the source was read, in words.
     empty : class folders without a picture; they are no classes.
+    grouped_by : what the samples' groups are, a column or a pattern; empty where there are none.
+    shared_ids : columns of the table that look like the identity of what is pictured, and were not grouped by.
     """
 
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]
     layout: str
     empty: tuple[str, ...] = ()
+    grouped_by: str = ""
+    shared_ids: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """sha256 over the classes and every sample."""
         return digest.of_json({"classes": self.classes, "samples": self.samples, "empty": self.empty})
+
+    def labels_to_train_on(self) -> tuple[int, ...]:
+        """Pictures of each class in ``train``."""
+        counts = Counter(sample.label for sample in self.samples if sample.role == "train")
+        return tuple(counts[label] for label in range(len(self.classes)))
 
     def role_digests(self) -> dict[str, str]:
         """sha256 of each role's samples, so that a later run can tell that its test images are the same."""
@@ -59,13 +63,13 @@ class Dataset(Record, frozen=True, kw_only=True):
 
 def source_root(source: Path) -> Path:
     """The folder that the paths of a source hang on."""
-    files = shards.named(source)
-    if files is not None:
-        return shards.place_of(files)
+    named = shards.named(source)
+    if named is not None:
+        return shards.place_of(named)
     return source if source.is_dir() else source.parent
 
 
-def scan(source: Path, *, seed: int) -> Dataset:
+def scan(source: Path, *, seed: int, reading: Reading = USUAL) -> Dataset:
     """List labelled pictures, give each a role, and digest their contents; nothing is decoded.
 
     Parameters
@@ -74,17 +78,20 @@ def scan(source: Path, *, seed: int) -> Dataset:
         path and a label column and optionally a role column, or shards: a folder of them, ``a-{000..099}.tar`` or
         ``a.tar::b.tar``.
     seed : of the roles that have to be drawn.
+    reading : columns of the table, and what pictures are grouped by.
 
     Notes
     -----
     Where roles are given they are kept. ``train`` and ``val`` alone: ``val`` is the test set, and the images to
-    select on are drawn from ``train``. None given: 70 % train, 15 % select, 15 % test, drawn by class.
+    select on are drawn from ``train``. None given: 70 % train, 15 % select, 15 % test, drawn by class. What is drawn
+    keeps groups whole; given roles that part a group are refused by ``check``.
 
     Raises
     ------
-    InputError : it is missing or empty, has one class, or a class with too few pictures.
+    InputError : it is missing or empty, has one class, or a class with too few pictures or groups; a column is not
+        there, or a picture has no group.
     """
-    rows, layout, digested = _rows(source)
+    rows, layout, told = _rows(source, reading)
     if not rows:
         raise InputError(
             f"{source} has no pictures in class folders",
@@ -94,38 +101,69 @@ def scan(source: Path, *, seed: int) -> Dataset:
     if len(classes) < 2:
         raise InputError(
             f"{source} has one class only ({classes[0]!r}): there is nothing to tell apart",
-            hint="add a second class folder",
+            hint="add a second class folder, or --label-column with another column of a table",
         )
     root = source_root(source)
     index = {name: number for number, name in enumerate(classes)}
-    contents = digested or {path: digest.of_file(root / path) for path, _, _ in rows}
-    roles = split.assign([(path, index[label], role) for path, label, role in rows], contents, classes, seed)
+    contents = told.contents or {path: digest.of_file(root / path) for path, _, _ in rows}
+    groups = grouping.groups_of([path for path, _, _ in rows], reading.group_by, told.groups)
+    numbered = [(path, index[label], role) for path, label, role in rows]
+    roles = split.assign(numbered, contents, classes, seed, groups)
     samples = tuple(
-        Sample(path=path, label=index[label], role=roles[path], sha256=contents[path])
+        Sample(
+            path=path, label=index[label], role=roles[path], sha256=contents[path], group=groups.get(path, "")
+        )
         for path, label, _ in rows
     )
-    empty = tuple(_empty(source, classes)) if source.is_dir() and not digested else ()
-    return Dataset(classes=classes, samples=samples, layout=layout, empty=empty)
+    empty = tuple(_empty(source, classes)) if source.is_dir() and not told.contents else ()
+    return Dataset(
+        classes=classes,
+        samples=samples,
+        layout=layout,
+        empty=empty,
+        grouped_by=reading.group_by or "",
+        shared_ids=told.shared_ids,
+    )
 
 
-def _rows(source: Path) -> tuple[list[Row], str, dict[str, str]]:
-    """Path, class and given role of each picture, how they were found, and digests by path where those are known."""
-    files = shards.named(source)
-    if files is None:
-        if not source.exists():
+def _rows(source: Path, reading: Reading) -> tuple[list[Row], str, table.Told]:
+    """Path, class name and given role of each picture, how they were found, and what the source says besides."""
+    named = shards.named(source)
+    if named is None and not source.exists():
+        raise InputError(
+            f"no such data: {source}",
+            hint="--data DIR with one folder a class, a CSV with path,label, or shards-{000..099}.tar",
+        )
+    if named is None and source.is_file():
+        rows, told = table.read(source, reading)
+        return rows, f"table {source.name}", told
+    kind = "a folder" if source.is_dir() else "no table"
+    for column, option in (
+        (reading.path_column, "path"),
+        (reading.label_column, "label"),
+        (reading.role_column, "role"),
+    ):
+        if column is not None:
             raise InputError(
-                f"no such data: {source}",
-                hint="--data DIR with one folder a class, a CSV with path,label, or shards-{000..099}.tar",
+                f"--{option}-column {column} names a column, and {source} is {kind}",
+                hint="--data TABLE.csv, whose paths are relative to it",
             )
-        rows, layout = _table(source) if source.is_file() else _folders(source)
-        files = [] if rows or source.is_file() else shards.below(source)
-        if not files:
-            return rows, layout, {}
+    if reading.group_by is not None and not grouping.is_pattern(reading.group_by):
+        raise InputError(
+            f"--group-by {reading.group_by} names a column, and {source} is {kind}",
+            hint=f"--data TABLE.csv, or a pattern over the paths: --group-by '{grouping.EXAMPLE}'",
+        )
+    rows, layout = ([], "") if named else _folders(source)
+    below = named or ([] if rows else shards.below(source))
+    return _sharded(source, below) if below else (rows, layout, table.Told())
+
+
+def _sharded(source: Path, files: list[Path]) -> tuple[list[Row], str, table.Told]:
     found = shards.listed(files, source_root(source).absolute())
     rows = found.rows
     if any(role for _, _, role in rows) and not any(role == "test" for _, _, role in rows):
         rows = [(path, label, "test" if role == "select" else role) for path, label, role in rows]
-    return rows, counted(len(files), "shard"), found.contents
+    return rows, counted(len(files), "shard"), table.Told(contents=found.contents)
 
 
 def _empty(root: Path, classes: tuple[str, ...]) -> list[str]:
@@ -176,66 +214,3 @@ def pictures_in(place: Path) -> list[Path]:
     if broken is not None:
         raise InputError(f"{broken} is a link to nothing", hint="remove it, or bring its target back")
     return sorted(path for path in found if path.is_file())  # a pipe or a device has no end
-
-
-def _column(header: Iterable[str], wanted: tuple[str, ...]) -> str | None:
-    lower = {name.strip().lower(): name for name in header}
-    return next((lower[name] for name in wanted if name in lower), None)
-
-
-def _table(file: Path) -> tuple[list[Row], str]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            header = list(reader.fieldnames or [])
-            body = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{file.name} is not a CSV in UTF-8: {error}",
-            hint="a header line path,label and a line a picture",
-        ) from error
-    path_column, label_column = _column(header, PATH_COLUMNS), _column(header, LABEL_COLUMNS)
-    role_column = _column(header, ROLE_COLUMNS)
-    if path_column is None or label_column is None:
-        raise InputError(
-            f"{file.name} has the columns {', '.join(header) or 'none'}: a path and a label column are needed",
-            hint="a first line path,label (and optionally role)",
-        )
-    rows: list[Row] = []
-    for number, line in enumerate(body, start=2):
-        path, label = (line[path_column] or "").strip(), (line[label_column] or "").strip()
-        where = f"{file.name} line {number}"
-        _checked_path(file.parent, path, where)
-        if not label:
-            raise InputError(
-                f"{where}: {path} has no label", hint="give each picture a label, or drop the line"
-            )
-        rows.append((Path(path).as_posix(), label, _role(line.get(role_column or "") or "", where)))
-    twice = [path for path, times in Counter(path for path, _, _ in rows).items() if times > 1]
-    if twice:
-        raise InputError(f"{file.name} lists {twice[0]} more than once", hint="one line a picture")
-    if any(role for _, _, role in rows) and not any(role == "test" for _, _, role in rows):
-        rows = [(path, label, "test" if role == "select" else role) for path, label, role in rows]
-    return rows, f"table {file.name}"
-
-
-def _role(text: str, where: str) -> Role | None:
-    if not text.strip():
-        return None
-    role = ROLE_NAMES.get(text.strip().lower(), "select" if text.strip().lower() == "select" else None)
-    if role is None:
-        raise InputError(
-            f"{where}: role {text!r} is not known", hint="train, val (or select), test, or empty"
-        )
-    return role
-
-
-def _checked_path(root: Path, path: str, where: str) -> None:
-    place = (root / path).resolve()
-    if not path or Path(path).is_absolute() or root.resolve() not in place.parents:
-        raise InputError(
-            f"{where}: {path or 'an empty path'} leaves the table's folder",
-            hint="paths are relative to the CSV",
-        )
-    if not place.is_file():
-        raise InputError(f"{where}: {path} is not there", hint="check the path, or drop the line")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from edgetl import digest
+from edgetl.data import grouping
 from edgetl.errors import InputError
 from edgetl.types import Role
 
@@ -23,15 +25,18 @@ ROLE_NAMES: dict[str, Role] = {
     "test": "test",
     "testing": "test",
 }
-"""What sources call the roles."""
-
+"""What roles are called by folders and tables."""
 Row = tuple[str, str, "Role | None"]
-"""Path, class name, and the role that the source gives."""
+"""Path, class name, and the role that the source gives or ``None``."""
 Numbered = tuple[str, int, "Role | None"]
 
 
 def assign(
-    rows: Sequence[Numbered], contents: Mapping[str, str], classes: Sequence[str], seed: int
+    rows: Sequence[Numbered],
+    contents: Mapping[str, str],
+    classes: Sequence[str],
+    seed: int,
+    groups: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Role]:
     """The role of each path.
 
@@ -40,10 +45,11 @@ def assign(
     rows : path, class index, and the role that the source gives or ``None``.
     contents : sha256 by path; pictures of equal content always share a role.
     classes : names, for errors.
+    groups : by path; pictures of one group share the role that is drawn for them. Empty: there are none.
 
     Raises
     ------
-    InputError : some rows have a role and some have none, or a class has too few pictures for its roles.
+    InputError : some rows have a role and some have none, or a class has too few pictures or groups for its roles.
     """
     given = {role for _, _, role in rows}
     if None in given and len(given) > 1:
@@ -62,7 +68,10 @@ def assign(
         raise InputError(
             "every picture is in train: none is left to test on", hint="add a test (or val) folder or role"
         )
-    roles.update(_draw(pool, shares, contents, classes, seed))
+    if groups:
+        roles.update(grouping.draw(pool, shares, contents, groups, classes, seed))
+    else:
+        roles.update(_draw(pool, shares, contents, classes, seed))
     return roles
 
 

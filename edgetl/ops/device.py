@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from edgetl.errors import InputError
 
-__all__ = ["Device", "DeviceArray", "Memory", "OnDevice", "read"]
+__all__ = ["Device", "DeviceArray", "Memory", "OnDevice", "check_end", "read"]
 
 Array = npt.NDArray[Any]
+
+MAX_INT64 = (1 << 63) - 1
 
 
 class Memory(Protocol):
@@ -114,6 +116,12 @@ class DeviceArray:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
+    @property
+    def end(self) -> int:
+        """The address of its last byte."""
+        steps = sum((size - 1) * step for size, step in zip(self.shape, self.strides))
+        return self.address + (steps + 1) * self.dtype.itemsize - 1
+
 
 def read(
     device: Device, name: str, array: object, *, dense: bool = False, writes: bool = False
@@ -163,6 +171,24 @@ def read(
     if lacks:
         raise InputError(f"{name} {lacks}", hint="copy it to the GPU that runs the kernel")
     return DeviceArray(address, dtype, shape, tuple(step // dtype.itemsize for step in steps))
+
+
+def check_end(device: Device, name: str, array: DeviceArray) -> None:
+    """Refuse an array that ends where the device has no memory: a size or stride that is not its memory's.
+
+    Raises
+    ------
+    InputError : its last byte is on the host, on another GPU, nowhere, or beyond 64 bits.
+    """
+    lacks = f"is at {array.end:#x}, beyond 64 bits" if array.end - array.address > MAX_INT64 else ""
+    if not lacks:
+        with device.current():
+            lacks = device.lacks(array.end)
+    if lacks:
+        raise InputError(
+            f"the last byte of {name} {lacks}: shape {array.shape}, strides {array.strides} in elements",
+            hint="shape, strides and pitch have to be those of the memory",
+        )
 
 
 def _interface(name: str, array: object) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from edgetl.errors import InputError
+from edgetl.errors import InputError, did_you_mean
 
 __all__ = ["MATRICES", "RANGES", "Frame", "Nv12", "Pixels", "Surface", "check", "to_rgb"]
 
@@ -201,4 +201,7 @@ def _colours(matrix: Matrix, range_: Range) -> tuple[int, ...]:
 
 def _choose(name: str, value: str, known: Collection[str]) -> None:
     if value not in known:
-        raise InputError(f"{name} {value!r} is not one of {', '.join(known)}")
+        raise InputError(
+            f"{name} {value!r} is not one of {', '.join(known)}.{did_you_mean(value, known)}",
+            hint="as the camera or the decoder tells it",
+        )

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl.errors import BackendError, EdgetlError, InputError
-from edgetl.ops.device import Device, DeviceArray, Memory, read
+from edgetl.ops.device import Device, DeviceArray, Memory, check_end, read
 
 __all__ = ["Answer", "FusedHead", "HeadArgs", "HeadFunctions", "Launch", "check", "reference"]
 
@@ -166,6 +166,9 @@ class FusedHead:
         """
         given = read(self._device, "features", features)
         check(given, self._weights, self._bias, top_k=self._top_k, scale=self._scale)
+        for name, array in (("features", given), ("weights", self._weights), ("bias", self._bias)):
+            if array is not None:
+                check_end(self._device, name, array)
         args = self._arguments(given)
         self._bind_answer(args, answer)
         args.workspace, args.workspace_bytes = self._workspace(args)
@@ -217,6 +220,7 @@ class FusedHead:
                     f"{name} is {found.dtype} {found.shape}; the head writes {dtype} {shape}",
                     hint="allocate it for this batch",
                 )
+            check_end(self._device, name, found)
             setattr(args, name, found.address)
 
     def _workspace(self, args: HeadArgs) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from filelock import FileLock
 from edgetl import digest
 from edgetl.errors import EnvironmentLacks
 from edgetl.ops import nvcc
+from edgetl.ops.head import HeadFunctions
 
-__all__ = ["ABI", "NAME", "Library", "find", "load", "sources"]
+__all__ = ["ABI", "NAME", "PLUGIN", "Library", "find", "find_plugin", "load", "plugin_told", "sources"]
 
 ABI = 1
 """EDGETL_KERNELS_ABI of edgetl_kernels.h, which the ctypes structs of this package are written for."""
 NAME = "libedgetl_kernels.so"
+PLUGIN = "libedgetl_plugin.so"
 RECORD = "record.json"
 
 
@@ -43,6 +45,11 @@ class Library:
     path: Path
     origin: str
     functions: ctypes.CDLL = field(repr=False)
+
+    @property
+    def head(self) -> HeadFunctions:
+        """Those of the fused head."""
+        return HeadFunctions.of(self.functions)
 
 
 def sources() -> Path:
@@ -72,21 +79,45 @@ def find(
     if given is not None:
         return load(given, capability, "given")
     compiler = nvcc.find(cuda_home)
-    parts = _parts(compiler, capability)
-    place = cache / "kernels" / digest.of_json(parts)
+    path, was_kept = _kept(
+        cache,
+        _parts(compiler, capability, "csrc", "include"),
+        NAME,
+        lambda out: nvcc.compile_library(compiler, sources(), capability, out),
+    )
     told = f"nvcc {compiler.version} for compute capability {capability}"
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{place}.lock"):
-            if _is_whole(place):
-                return load(place / NAME, capability, f"kept from an earlier run of {told}")
-            _compile(compiler, capability, place, parts)
-    except OSError as error:
-        raise EnvironmentLacks(
-            f"cannot keep compiled kernels in {place.parent}: {error.strerror or error}",
-            hint="point EDGETL_CACHE at a folder that can be written, on a disk with space",
-        ) from error
-    return load(place / NAME, capability, f"compiled by {told}")
+    return load(
+        path, capability, f"kept from an earlier run of {told}" if was_kept else f"compiled by {told}"
+    )
+
+
+def find_plugin(
+    compiler: nvcc.Compiler, capability: str, headers: Path, release: tuple[int, ...], *, cache: Path
+) -> Path:
+    """The library of TensorRT's plugin, kept from an earlier run or compiled now for a host like this one.
+
+    Parameters
+    ----------
+    headers : the folder of ``NvInfer.h``, which is of ``release``.
+
+    Raises
+    ------
+    EnvironmentLacks : the toolkit does not build for the GPU, or the cache cannot be written.
+    BackendError : the compiler refused the sources.
+    """
+    parts = {**_parts(compiler, capability, "csrc", "include", "plugin"), "tensorrt": list(release)}
+    return _kept(
+        cache,
+        parts,
+        PLUGIN,
+        lambda out: nvcc.compile_plugin(compiler, sources(), capability, headers, out),
+    )[0]
+
+
+def plugin_told(compiler: nvcc.Compiler, capability: str, release: tuple[int, ...]) -> str:
+    """How it came to be, in words."""
+    number = ".".join(map(str, release))
+    return f"compiled by nvcc {compiler.version} for compute capability {capability}, TensorRT {number}"
 
 
 def load(path: Path, capability: str, origin: str) -> Library:
@@ -123,12 +154,12 @@ def load(path: Path, capability: str, origin: str) -> Library:
     return Library(path, origin, functions)
 
 
-def _parts(compiler: nvcc.Compiler, capability: str) -> Mapping[str, Any]:
+def _parts(compiler: nvcc.Compiler, capability: str, *folders: str) -> Mapping[str, Any]:
     """What a compiled library follows from; the options are among the sources, as nvcc.options."""
     folder = sources()
     names = [
         "nvcc.options",
-        *(f"{part}/{file.name}" for part in ("csrc", "include") for file in (folder / part).iterdir()),
+        *(f"{part}/{file.name}" for part in folders for file in (folder / part).iterdir()),
     ]
     return {
         "sources": digest.of_tree(folder, sorted(names))[0],
@@ -138,27 +169,46 @@ def _parts(compiler: nvcc.Compiler, capability: str) -> Mapping[str, Any]:
     }
 
 
-def _compile(compiler: nvcc.Compiler, capability: str, place: Path, parts: Mapping[str, Any]) -> None:
+def _kept(
+    cache: Path, parts: Mapping[str, Any], name: str, make: Callable[[Path], None]
+) -> tuple[Path, bool]:
+    """What ``make`` writes, from an earlier run where every byte of that is there; and whether it was."""
+    place = cache / "kernels" / digest.of_json(parts)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{place}.lock"):
+            was_kept = _is_whole(place, name)
+            if not was_kept:
+                _make(place, parts, name, make)
+    except OSError as error:
+        raise EnvironmentLacks(
+            f"cannot keep compiled kernels in {place.parent}: {error.strerror or error}",
+            hint="point EDGETL_CACHE at a folder that can be written, on a disk with space",
+        ) from error
+    return place / name, was_kept
+
+
+def _make(place: Path, parts: Mapping[str, Any], name: str, make: Callable[[Path], None]) -> None:
     work = place.with_name(f"{place.name}.partial")
     for old in (work, place):  # what a killed run left; what is not whole
         shutil.rmtree(old, ignore_errors=True)
     work.mkdir()
     try:
-        nvcc.compile_library(compiler, sources(), capability, work / NAME)
-        record = {"parts": parts, "sha256": digest.of_file(work / NAME)}
+        make(work / name)
+        record = {"parts": parts, "sha256": digest.of_file(work / name)}
         (work / RECORD).write_bytes(digest.canonical_json(record))
-        for name in (NAME, RECORD):
-            with (work / name).open("rb") as file:
+        for written in (name, RECORD):
+            with (work / written).open("rb") as file:
                 os.fsync(file.fileno())
         work.rename(place)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _is_whole(place: Path) -> bool:
+def _is_whole(place: Path, name: str) -> bool:
     """Every byte of the library is what was compiled."""
     try:
         recorded = json.loads((place / RECORD).read_bytes())["sha256"]
-        return bool(recorded == digest.of_file(place / NAME))
+        return bool(recorded == digest.of_file(place / name))
     except (OSError, ValueError, KeyError, TypeError):
         return False

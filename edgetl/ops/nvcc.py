@@ -12,7 +12,7 @@ from pathlib import Path
 from edgetl.errors import BackendError, EnvironmentLacks
 from edgetl.home import cuda_folder
 
-__all__ = ["Compiler", "compile_library", "dotted", "find"]
+__all__ = ["Compiler", "compile_cubin", "compile_library", "compile_plugin", "dotted", "find"]
 
 JETPACKS = "/usr/local/cuda"
 """Where JetPack puts the toolkit, and does not put it on PATH."""
@@ -92,6 +92,43 @@ def compile_library(compiler: Compiler, kernels: Path, capability: str, out: Pat
     EnvironmentLacks : this toolkit does not build for the capability.
     BackendError : the compiler refused; a warning or a spilled register is a refusal.
     """
+    _compile(compiler, kernels, capability, out, "-shared", *_sources(kernels))
+
+
+def compile_plugin(compiler: Compiler, kernels: Path, capability: str, headers: Path, out: Path) -> None:
+    """TensorRT's plugin with the kernels in it; see ``compile_library``.
+
+    Parameters
+    ----------
+    headers : the folder of one release's ``NvInfer.h``.
+    """
+    plugin = str(kernels / "plugin" / "plugin.cpp")
+    _compile(compiler, kernels, capability, out, "-shared", f"-isystem={headers}", plugin, *_sources(kernels))
+
+
+def compile_cubin(
+    compiler: Compiler, kernels: Path, source: str, capability: str, out: Path
+) -> tuple[str, ...]:
+    """The device code of one source, for which no host compiler of the device is needed; see ``compile_library``.
+
+    Parameters
+    ----------
+    source : its name in ``csrc``, without the ending.
+
+    Returns
+    -------
+    The kernels in it, by their mangled names, as ptxas tells them.
+    """
+    words = _compile(compiler, kernels, capability, out, "-cubin", str(kernels / "csrc" / f"{source}.cu"))
+    return tuple(re.findall(r"Compiling entry function '(\w+)'", words))
+
+
+def _sources(kernels: Path) -> list[str]:
+    return sorted(map(str, (kernels / "csrc").glob("*.cu")))
+
+
+def _compile(compiler: Compiler, kernels: Path, capability: str, out: Path, *words: str) -> str:
+    """What nvcc says of its way to ``out``."""
     if capability not in compiler.capabilities:
         raise EnvironmentLacks(
             f"CUDA {compiler.version} does not build for compute capability {capability}: "
@@ -99,24 +136,23 @@ def compile_library(compiler: Compiler, kernels: Path, capability: str, out: Pat
             hint=f"below 7.5 CUDA 11 or 12 builds; or {GIVE}",
             capability=capability,
         )
-    sources = sorted(map(str, (kernels / "csrc").glob("*.cu")))
     done = _run(
         str(compiler.program),
         f"--options-file={kernels / 'nvcc.options'}",
         f"-I{kernels / 'include'}",
         f"-arch=sm_{capability.replace('.', '')}",
-        "-shared",
         "-o",
         str(out),
-        *sources,
+        *words,
     )
+    said = done.stdout + done.stderr
     if done.returncode:
-        words = done.stdout + done.stderr
         raise BackendError(
-            f"nvcc {compiler.version} does not compile the kernels for {capability}: {_complaint(words)}",
+            f"nvcc {compiler.version} does not compile the kernels for {capability}: {_complaint(said)}",
             hint="--debug shows all it said",
-            vendor=words,
+            vendor=said,
         )
+    return said
 
 
 def _asked(program: str, question: str) -> str:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from edgetl.errors import BackendError, EnvironmentLacks
 from edgetl.ops import head
 from edgetl.ops.device import Device, OnDevice
-from edgetl.ops.head import Answer, FusedHead, HeadFunctions
-from edgetl.ops.library import Library
+from edgetl.ops.head import Answer, FusedHead
+from edgetl.ops.shipped import Kernels
 
 __all__ = ["GpuHead", "Head", "NumpyHead", "open_head"]
 
@@ -63,7 +63,7 @@ class GpuHead:
 
     def __init__(
         self,
-        library: Library,
+        library: Kernels,
         device: Device,
         weights: Array,
         bias: Array | None,
@@ -74,9 +74,7 @@ class GpuHead:
         self._device = device
         self._classes, self._top_k = len(weights), top_k
         self._constants = [OnDevice(device, array) for array in (weights, bias) if array is not None]
-        self._fused = FusedHead(
-            HeadFunctions.of(library.functions), device, *self._constants, top_k=top_k, scale=scale
-        )
+        self._fused = FusedHead(library.head, device, *self._constants, top_k=top_k, scale=scale)
         self._room: list[OnDevice] = []
         self._answer: Answer[OnDevice] | None = None
         self._launch: head.Launch | None = None
@@ -129,22 +127,24 @@ def open_head(
     top_k: int = 5,
     scale: float | None = None,
     device: Callable[[], Device],
-    library: Callable[[str], Library],
+    library: Callable[[str], Kernels],
 ) -> Head:
     """A head on the GPU, or in numpy where this host lacks something; ``facts["head"]`` says which, and what lacks.
 
     Parameters
     ----------
     weights, bias, top_k, scale : as ``edgetl.ops.head.reference`` takes them.
-    device : the GPU. library : of kernels, for a compute capability (``edgetl.ops.library.find``).
+    device : the GPU. library : of kernels, for a compute capability (``edgetl.ops.library.find``; with
+        ``edgetl.ops.shipped.before`` a bundle's own come first). It is called in the GPU's context.
 
     Raises
     ------
-    BackendError : CUDA or its compiler refused, which is no lack.
+    BackendError : CUDA or its compiler refused, which is no lack. BundleError : a byte of a bundle's kernels differs.
     """
     try:
         gpu = device()
-        kernels = library(gpu.capability)
+        with gpu.current():
+            kernels = library(gpu.capability)
     except BackendError:
         raise
     except EnvironmentLacks as error:

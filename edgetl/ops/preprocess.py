@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edgetl.errors import BackendError, EdgetlError, InputError
 from edgetl.ops import frames
-from edgetl.ops.device import Device, DeviceArray, read
+from edgetl.ops.device import Device, DeviceArray, check_end, read
 from edgetl.ops.frames import MATRICES, RANGES, Frame, Pixels
 from edgetl.types import Preprocess
 
@@ -107,6 +107,8 @@ class FusedPreprocess:
         found = self._find(frame)
         check(found, self._preprocess)
         args = PreprocessArgs(**self._of_frame(found), **self._of_input(out))
+        for name, plane in _planes(found).items():
+            check_end(self._device, name, plane)
         return partial(self._launch, args, (frame, out))
 
     def _launch(self, args: PreprocessArgs, kept: object) -> None:
@@ -158,6 +160,7 @@ class FusedPreprocess:
                 f"out is {found.dtype} {found.shape}; the engine's input is uint8 {shape}",
                 hint="allocate it for this engine",
             )
+        check_end(self._device, "out", found)
         return {
             "input": found.address,
             "input_height": wanted.height,
@@ -233,6 +236,13 @@ def check(frame: Frame, preprocess: Preprocess) -> None:
             f"crop {numerator}/{denominator} is not a fraction above 0 and at most 1, in 32 bits",
             hint="(1, 1) keeps the whole centre square",
         )
+
+
+def _planes(frame: Frame) -> Mapping[str, DeviceArray]:
+    """A frame's arrays, by what errors call them."""
+    if isinstance(frame, Pixels):
+        return {"the frame": frame.array}
+    return {"luma": frame.luma, "chroma": frame.chroma}
 
 
 def _pitch(name: str, array: DeviceArray) -> int:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from edgetl.errors import InputError
 from edgetl.quantize import graph as graphs
 from edgetl.quantize.observe import Sample, answers, open_session
 
-__all__ = ["penultimate"]
+__all__ = ["penultimate", "with_features"]
 
 Array = npt.NDArray[Any]
 
@@ -43,6 +44,25 @@ def penultimate(model: Path, images: Iterable[Sample]) -> Array:
             hint="leave it out, or mend the model",
         )
     return features
+
+
+def with_features(model: Path, out: Path) -> None:
+    """Write a classifier with two outputs: its logits, and what its last layer with weights reads.
+
+    Raises
+    ------
+    InputError : the model cannot be read.
+    """
+    graph = graphs.load(model)
+    *_, last = graph.weighted()
+    read = last.input[0]
+    shape = graph.shape(read) or (
+        [None, None] if last.op_type == "Gemm" else None
+    )  # a flattening may hide it
+    del graph.model.graph.output[1:]
+    features = onnx.helper.make_tensor_value_info(read, onnx.TensorProto.FLOAT, shape)
+    graph.model.graph.output.append(features)
+    graphs.save(graph.model, model, out)
 
 
 def _averaged(values: Array) -> Array:

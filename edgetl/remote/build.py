@@ -186,6 +186,8 @@ def _adopt(bundle: Bundle, host: str, out: Path, *, alone: bool) -> Bundle:
             raise BundleError(
                 f"{host} sent back another {name} than it was given", hint="do not use it", file=name
             )
+    if made.manifest.operating_point != bundle.manifest.operating_point:
+        raise BundleError(f"{host} sent back another threshold than it was given", hint="do not use it")
     if not alone:
         copy = bundle.folder.with_name(f"{bundle.folder.name}.{_slug(host)}")
         shutil.copytree(bundle.folder, copy)

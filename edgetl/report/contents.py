@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgetl.backends.tensorrt import plugin
+from edgetl.ops import shipped
 from edgetl.report.summary import bytes_text
 from edgetl.runtime import Bundle
 from edgetl.types import LayerInfo
@@ -25,6 +27,7 @@ def lines(bundle: Bundle) -> list[str]:
         f"  input      uint8 (N, {used.height}, {used.width}, 3) {used.color}, "
         f"mean {used.mean}, std {used.std} inside",
         f"  classes    {len(bundle.labels)}: {names}",
+        *_decision(bundle),
         f"  built with {tools}",
         "",
         *(
@@ -32,7 +35,25 @@ def lines(bundle: Bundle) -> list[str]:
             for name, entry in manifest.files.items()
         ),
         "",
+        *_kernel_lines(bundle),
     ]
+
+
+def _decision(bundle: Bundle) -> list[str]:
+    point = bundle.manifest.operating_point
+    if point is None:
+        return []
+    on = f"{point.objective} on {point.images} select images, {point.positives} positive"
+    return [f"  threshold  {point.positive!r} from {point.threshold:.3f} on ({on})"]
+
+
+def _kernel_lines(bundle: Bundle) -> list[str]:
+    """What the bundle brings for a device without a compiler, and what the fused head of its engine runs in."""
+    brought = shipped.read(bundle.folder / shipped.FOLDER)
+    told = [] if brought is None else shipped.told(brought)
+    if bundle.manifest.pending is None and plugin.ORIGIN in bundle.engine.config:
+        told.append(f"the engine's {plugin.LIBRARY}: {bundle.engine.config[plugin.ORIGIN]}")
+    return [f"  kernels    {line}" for line in told]
 
 
 def layer_lines(

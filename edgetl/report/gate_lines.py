@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgetl.words import counted
+
 __all__ = ["doubts", "latency_rows", "lines"]
 
 LAYERS = 5
@@ -24,7 +26,7 @@ def lines(data: Mapping[str, Any]) -> list[str]:
             *(f"  layer      {layer}" for layer in (model["layers"] or [])[:LAYERS]),
             *_left_out(model),
             *(f"  doubt      {doubt}" for doubt in doubts(model, data["rule"])),
-            f"  measured   {model['pairs']} pairs, {model['timed_seconds']:.0f} s of timing in "
+            f"  measured   {counted(model['pairs'], 'pair')}, {model['timed_seconds']:.0f} s of timing in "
             f"{model['seconds']:.0f} s",
         ]
     if data["left_out"]:

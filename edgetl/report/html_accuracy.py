@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edgetl.candidate import spoken
 from edgetl.report import pictures_accuracy
-from edgetl.report.html_facts import Facts, Thumbnail
+from edgetl.report.html_facts import Estimate, Facts, Thumbnail
 from edgetl.report.html_parts import Photo, Section, Table, ordered
 from edgetl.report.pictures import Picture
 from edgetl.types import Mistake
@@ -40,7 +40,10 @@ def of_all(facts: Facts) -> Section:
             rows, _shares_title(facts), "top-1, %", f"{accuracy.n} held-out images; bars are 95 % intervals"
         )
     )
-    return Section("accuracy", "Accuracy", drawn, [accuracy.sentence] if accuracy.sentence else [])
+    lines = [accuracy.sentence] if accuracy.sentence else []
+    if accuracy.decision:
+        lines.append(f"threshold: {'; '.join(accuracy.decision)}")
+    return Section("accuracy", "Accuracy", drawn, lines)
 
 
 def _drop_title(facts: Facts) -> str:
@@ -71,16 +74,42 @@ def by_class(facts: Facts) -> Section:
     """Which class is taken for which, and how many of each are recognised."""
     cells, heading = facts.results.accuracy.confusion, "By class"
     drawn = _recall(facts)
+    ranked, calibrated = _ranking(facts)
     if not cells:
         told = "this bundle was built before it was kept which class is taken for which: build it again"
         return Section("classes", heading, drawn, missing=[told])
     if len(facts.labels) <= pictures_accuracy.MOST_CLASSES:
-        return Section("classes", heading, [pictures_accuracy.confusion(cells, facts.labels), *drawn])
+        matrix = pictures_accuracy.confusion(cells, facts.labels)
+        return Section("classes", heading, [matrix, *drawn], calibrated, ranked)
     wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: -cell[2])
     rows = [(facts.labels[label], facts.labels[answer], str(n)) for label, answer, n in wrong[:SHOWN_PAIRS]]
     table = Table(("class", "answered", "images"), rows, (2,), max(len(wrong) - SHOWN_PAIRS, 0))
     line = f"{len(facts.labels)} classes are too many for a matrix: these pairs are confused most often"
-    return Section("classes", heading, drawn, [line], [table])
+    return Section("classes", heading, drawn, [line, *calibrated], [table, *ranked])
+
+
+def _ranking(facts: Facts) -> tuple[list[Table], list[str]]:
+    """How each class is told from the others by its probability, the worst first; and how true probabilities are."""
+    found = facts.results.accuracy.metrics.get("shipped")
+    if found is None:
+        return [], []
+    told = sorted(
+        (one for one in found.by_class if one.roc_auc),
+        key=lambda one: one.roc_auc.value if one.roc_auc else 1,
+    )
+    rows = [
+        (one.name, str(one.n), _figure(one.roc_auc), _figure(one.average_precision))
+        for one in told[:SHOWN_CLASSES]
+    ]
+    heads = ("class against the rest", "images", "ROC AUC, 95 % interval", "average precision, 95 % interval")
+    tables = [Table(heads, rows, (1, 2, 3), max(len(told) - SHOWN_CLASSES, 0))] if rows else []
+    return tables, [
+        f"expected calibration error {_figure(found.calibration_error)}, {found.bins} bins of the answer's probability"
+    ]
+
+
+def _figure(found: Estimate | None) -> str:
+    return "n/a" if found is None else f"{found.value:.3f} [{found.ci95[0]:.3f}, {found.ci95[1]:.3f}]"
 
 
 def _recall(facts: Facts) -> list[Picture]:

@@ -14,18 +14,28 @@ import msgspec
 from edgetl import stats
 from edgetl.errors import BundleError
 from edgetl.runtime.bundle import Bundle, Manifest
-from edgetl.types import LayerInfo, Mistake
+from edgetl.types import LayerInfo, Mistake, Robustness
 
 __all__ = [
     "Accuracy",
+    "Adaptation",
     "Budget",
     "Candidate",
+    "ClassMetrics",
+    "Comparison",
+    "Estimate",
     "Facts",
+    "Metrics",
+    "Paired",
     "Percentiles",
     "Recall",
     "Results",
+    "Run",
     "Shipped",
+    "Spread",
+    "Teacher",
     "Thumbnail",
+    "Training",
     "Use",
     "read",
 ]
@@ -46,6 +56,30 @@ class Recall(msgspec.Struct, frozen=True, rename={"name": "class"}):
     ci95: tuple[float, float]
 
 
+class Estimate(msgspec.Struct, frozen=True):
+    """A figure from 0 to 1 and its interval."""
+
+    value: float
+    ci95: tuple[float, float]
+
+
+class ClassMetrics(msgspec.Struct, frozen=True):
+    """How a class is told from the others; ``None`` where there is nothing to tell it from."""
+
+    name: str
+    n: int
+    roc_auc: Estimate | None = None
+    average_precision: Estimate | None = None
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """Of one engine."""
+
+    by_class: tuple[ClassMetrics, ...]
+    calibration_error: Estimate
+    bins: int
+
+
 class Accuracy(msgspec.Struct, frozen=True):
     """Of the shipped engine on the test images, and of f32."""
 
@@ -58,6 +92,9 @@ class Accuracy(msgspec.Struct, frozen=True):
     sentence: str = ""
     worst_class: str = ""
     per_class_recall: tuple[Recall, ...] = ()
+    metrics: dict[str, Metrics] = {}
+    ranking: tuple[str, ...] = ()
+    decision: tuple[str, ...] = ()
     confusion: tuple[tuple[int, int, int], ...] = ()
     reference_only: bool = False
 
@@ -99,6 +136,60 @@ class Use(msgspec.Struct, frozen=True):
     power_source: str = ""
 
 
+class Teacher(msgspec.Struct, frozen=True):
+    """What the network learned from."""
+
+    sentence: str = ""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One training of several."""
+
+    seed: int
+    select_accuracy: float
+    select_loss: float
+    test_accuracy: float
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Trainings from several seeds, and the one that ships."""
+
+    chosen: int
+    runs: tuple[Run, ...]
+    sentence: str
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """What the transfer brought, in words."""
+
+    sentences: tuple[str, ...] = ()
+
+
+class Training(msgspec.Struct, frozen=True):
+    """``None`` where it was not asked for."""
+
+    teacher: Teacher | None = None
+    seeds: Spread | None = None
+    compare: Comparison | None = None
+
+
+class Paired(msgspec.Struct, frozen=True):
+    """Two engines on the same images; shares from 0 to 1."""
+
+    n: int
+    reference_accuracy: float
+    candidate_accuracy: float
+
+
+class Adaptation(msgspec.Struct, frozen=True):
+    """What it brought to fit the network to target frames; ``None`` where no frame had a label."""
+
+    sentence: str
+    lines: tuple[str, ...]
+    source: Paired
+    gain: Paired | None = None
+
+
 class Results(msgspec.Struct, frozen=True):
     """What a page shows of ``results.json``; the rest is passed over."""
 
@@ -111,6 +202,8 @@ class Results(msgspec.Struct, frozen=True):
     context: dict[str, Any] | None = None
     candidates: dict[str, Candidate] = {}
     use: dict[str, Use] = {}
+    training: Training = Training()
+    adaptation: Adaptation | None = None
 
 
 class _Samples(msgspec.Struct, frozen=True):
@@ -148,6 +241,7 @@ class Facts:
     accuracies : top-1 of each candidate, 0 to 1. shipped : name of the candidate.
     blocks : raw nanoseconds by candidate, instance and block. layers : by candidate, as executed.
     thumbnails : the worst images, with their pictures where the data was given.
+    robustness : the engine under corruptions, where that was measured and given.
     """
 
     place: str
@@ -159,6 +253,7 @@ class Facts:
     blocks: Blocks
     layers: Mapping[str, list[LayerInfo]]
     thumbnails: tuple[Thumbnail, ...] = ()
+    robustness: Robustness | None = None
 
     def interval(self, accuracy: float) -> tuple[float, float] | None:
         """Wilson's interval of a share of the test images; ``None`` where their number is not known."""

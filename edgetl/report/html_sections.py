@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 
 from edgetl.candidate import spoken
-from edgetl.report import html_accuracy, html_engine
+from edgetl.report import html_accuracy, html_adaptation, html_engine, html_robustness, html_training
 from edgetl.report.html_facts import Facts, Use
 from edgetl.report.html_parts import Card, Section, Table, interval_text, ms
 from edgetl.report.summary import bytes_text
+from edgetl.types import ADAPTATIONS
 
 __all__ = ["cards", "sections"]
 
@@ -21,6 +22,7 @@ def cards(facts: Facts) -> list[Card]:
         interval = facts.interval(accuracy.shipped)
         detail = interval_text(interval, accuracy.n) if interval else ""
         label = "top-1 of a reference" if accuracy.reference_only else "top-1"
+        label += html_adaptation.where(facts)
         found.append(Card(f"{100 * accuracy.shipped:.1f} %", label, detail))
     found.append(
         Card(ms(latency.p50), "p50 of one inference", f"p90 {ms(latency.p90)} · p99 {ms(latency.p99)}")
@@ -43,10 +45,14 @@ def cards(facts: Facts) -> list[Card]:
 
 def sections(facts: Facts, data_given: bool) -> list[Section]:
     """All of a bundle's sections, in the order in which they are read."""
+    trained = html_training.section(facts)
     return [
         html_accuracy.of_all(facts),
+        *html_adaptation.sections(facts),
         html_accuracy.by_class(facts),
         html_accuracy.worst(facts, data_given),
+        html_robustness.section(facts.robustness),
+        *([trained] if trained is not None else []),
         html_engine.latency(facts),
         html_engine.tradeoff(facts),
         html_engine.layers(facts),
@@ -80,6 +86,7 @@ def _origin(facts: Facts) -> Section:
         ("model", f"{manifest.model}, {manifest.method} method, seed {manifest.seed}"),
         ("built", f"{manifest.created} for {manifest.device} ({manifest.backend})"),
         ("commit", manifest.caller_commit or "built outside a git repository"),
+        *_adapted(facts),
         ("test images", f"sha256 {manifest.data.get('test', 'unknown')[:16]}"),
         ("licence of the weights", manifest.weights_licence or "not stated"),
         ("versions", ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))),
@@ -91,3 +98,11 @@ def _origin(facts: Facts) -> Section:
         else []
     )
     return Section("origin", "Where it comes from", lines=lines, tables=[Table(("", ""), rows)])
+
+
+def _adapted(facts: Facts) -> list[tuple[str, str]]:
+    told = facts.manifest.adapted
+    if told is None:
+        return []
+    by = ADAPTATIONS.get(told.method, told.method)
+    return [("adapted to", f"{told.frames} target frames by {by}, sha256 {told.digest[:16]}")]

@@ -113,7 +113,7 @@ class Picture:
 
     def file(self) -> str:
         """A whole SVG file, with its title, its style and a ground."""
-        lines = [(row, "title") for row in textwrap.wrap(self.title, 56)]
+        lines = [(row, "title") for row in textwrap.wrap(self.title, 50)]
         lines += [(row, "soft") for row in textwrap.wrap(self.note, 68)]
         top = _LINE * len(lines) + 10.0
         head = "".join(text(10, 18 + _LINE * place, row, kind) for place, (row, kind) in enumerate(lines))

@@ -47,19 +47,31 @@ def front(points: Sequence[Point]) -> list[Point]:
     return kept
 
 
-def tradeoff(points: Sequence[Point], names: Sequence[str], note: str, *, comparable: bool = True) -> Picture:
+def tradeoff(
+    points: Sequence[Point],
+    names: Sequence[str],
+    note: str,
+    *,
+    comparable: bool = True,
+    measure: str = "top-1, %",
+    title: str = "",
+    limit_ms: float | None = None,
+) -> Picture:
     """Every candidate with its interval, and the front.
 
     Parameters
     ----------
     comparable : all were tested on the same images and timed on the same host; without that there is no front.
     names : what each series stands for, for the legend; none is drawn for one alone.
+    measure : what the accuracies are of. title : in place of what the front shows. limit_ms : of latency, a line.
     """
-    speeds = [point.p50_ms for point in points]
+    speeds = [point.p50_ms for point in points] + ([] if limit_ms is None else [limit_ms])
     x = axis_over(speeds, LEFT, RIGHT, log=max(speeds) > WIDE_SPAN * min(speeds), margin=0.14)
     ends = [100 * value for point in points for value in point.interval]
     plot = Plot(x, axis_over(ends, BOTTOM, TOP))
-    drawn = plot.frame("p50 of one inference, ms (to the left is faster)", "top-1, %")
+    drawn = plot.frame("p50 of one inference, ms (to the left is faster)", measure)
+    if limit_ms is not None:
+        drawn += _limit(plot, limit_ms)
     kept = front(points)
     if comparable:
         drawn += pictures.path(_stairs(plot, kept), "front")
@@ -73,8 +85,8 @@ def tradeoff(points: Sequence[Point], names: Sequence[str], note: str, *, compar
     if not is_one:
         drawn_names, height = pictures.legend(list(zip(names, range(len(names)))), BOTTOM + 58, "mark")
         drawn += drawn_names
-    title = _title(points, kept) if comparable else "Accuracy and latency, each on its own images and host"
-    return Picture(title, note, BOTTOM + 44 + height, drawn)
+    found = _title(points, kept) if comparable else "Accuracy and latency, each on its own images and host"
+    return Picture(title or found, note, BOTTOM + 44 + height, drawn)
 
 
 def _stairs(plot: Plot, kept: Sequence[Point]) -> list[tuple[float, float]]:
@@ -85,6 +97,13 @@ def _stairs(plot: Plot, kept: Sequence[Point]) -> list[tuple[float, float]]:
         corners += [(here[0], corners[-1][1])] if corners else [(here[0], BOTTOM)]
         corners.append(here)
     return [*corners, (RIGHT, corners[-1][1])]
+
+
+def _limit(plot: Plot, ms: float) -> str:
+    """The line that what is as fast as asked for stands left of."""
+    place = plot.x.at(ms)
+    told = pictures.text(place - 5, TOP + 8, f"limit {ms:g} ms", "bad halo", anchor="end")
+    return pictures.line(place, TOP, place, BOTTOM, "limit", dash="6 3") + told
 
 
 def _mark(plot: Plot, point: Point) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 from edgetl.candidate import backend_of, precision_of
 from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive
+from edgetl.ops.library import PLUGIN
 from edgetl.pipeline import Artifact
-from edgetl.report import rivals
+from edgetl.report import rivals, training
 from edgetl.types import BuildSpec
 
 __all__ = ["REFERENCE_NOTE", "WAITING_NOTE", "Outcome", "assemble", "next_commands"]
@@ -22,6 +23,10 @@ REFERENCE_NOTE = (
 )
 """What a pending bundle says of its accuracy, and what it says once it has an engine."""
 
+LIBRARY_STEP = (
+    f"{PLUGIN}: edgetl compile builds it on the device where nvcc and TensorRT's headers are; or make kernels "
+    "TENSORRT_INCLUDE=DIR on a host of its kind, and staticPlugins: FILE in the profile's options"
+)
 BLAMED = 3
 """Layers that a failure names."""
 
@@ -66,6 +71,7 @@ def assemble(
         "task": "classify",
         "model": spec.model,
         "method": spec.method,
+        "training": training.facts(spec, artifacts),
         "shipped": {
             "candidate": shipped,
             "precision": precision_of(shipped),
@@ -73,6 +79,7 @@ def assemble(
             "reason": chosen["reason"],
         },
         "accuracy": {**chosen["accuracy"], "reference_only": pending is not None},
+        "operating_point": chosen["operating_point"],
         "worst_images": chosen["worst_images"],
         "outputs": [
             {
@@ -94,13 +101,15 @@ def assemble(
         "search": artifacts["search"].record["raced"] if "search" in artifacts else [],
         "fp16": _fp16(artifacts),
         "fused_head": _fused(artifacts) if is_fused else None,
+        "kernels": _kernels(artifacts),
         "remarks": {name: _remark(name, executed.get(name), sizes, timed, chosen) for name in candidates},
         "stages": [
             {"name": name, **{key: artifact.record["_run"][key] for key in ("key", "cached", "seconds")}}
             for name, artifact in artifacts.items()
         ],
         "notes": _notes(artifacts, host_note, pending),
-        **({"pending": dict(pending)} if pending else {}),
+        **({"adaptation": _adaptation(artifacts)} if "gain" in artifacts else {}),
+        **({"pending": _left(artifacts, pending)} if pending else {}),
     }
     return Outcome(data, _judge(spec, chosen, data))
 
@@ -118,11 +127,33 @@ def _fp16(artifacts: Mapping[str, Artifact]) -> Mapping[str, Any] | None:
     return {key: value for key, value in artifacts["halve"].record.items() if key not in ("_run", "summary")}
 
 
+def _adaptation(artifacts: Mapping[str, Artifact]) -> Mapping[str, Any]:
+    """What it brought to adapt to target frames, by engines."""
+    told = {key: value for key, value in artifacts["gain"].record.items() if key not in ("_run", "summary")}
+    frames = artifacts["domain"].record
+    return {**told, "digest": frames["digest"], "unreadable": frames["unreadable"]}
+
+
 def _fused(artifacts: Mapping[str, Artifact]) -> Mapping[str, Any]:
     """What the one node stands for, and how far it is from the plain head, by the file of the model."""
     made = [artifact.record for name, artifact in artifacts.items() if name.startswith("fuse:")]
     left_out = ("_run", "file", "summary")
     return {record["file"]: {k: v for k, v in record.items() if k not in left_out} for record in made}
+
+
+def _kernels(artifacts: Mapping[str, Artifact]) -> Mapping[str, Any] | None:
+    """What the bundle brings for a device without a compiler, as ``kernels/kernels.json`` has it; ``None`` without."""
+    if "kernels" not in artifacts:
+        return None
+    record = artifacts["kernels"].record
+    return {key: value for key, value in record.items() if key not in ("_run", "summary")}
+
+
+def _left(artifacts: Mapping[str, Artifact], pending: Mapping[str, Any]) -> dict[str, Any]:
+    """What is left to do, the fused head's library included."""
+    lacks = (_kernels(artifacts) or {}).get("lacks", {})
+    steps = [LIBRARY_STEP] if PLUGIN in lacks else []
+    return {**pending, "next": [*pending["next"], *steps]}
 
 
 def _remark(
@@ -157,8 +188,14 @@ def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[s
     notes = [host_note] if host_note else []
     if pending:
         notes.append(WAITING_NOTE)
+    for name, why in ((_kernels(artifacts) or {}).get("lacks", {})).items():
+        notes.append(f"{name} is not in the bundle: {why}")
     notes += list(artifacts["backbone"].record.get("notes", ()))
     notes += list(artifacts["check"].record["warnings"])
+    notes += list(artifacts["train"].record.get("notes", ()))
+    notes += list(artifacts["select"].record["notes"])
+    if "domain" in artifacts:
+        notes += [*artifacts["domain"].record["warnings"], *artifacts["adapt"].record["notes"]]
     if "calibrate" in artifacts:
         notes += list(artifacts["calibrate"].record["warnings"])
     return notes

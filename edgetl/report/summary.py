@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgetl.candidate import spoken
-from edgetl.report import hosts, rivals
+from edgetl.report import hosts, rivals, training
 
 __all__ = ["accuracy_lines", "bytes_text", "lines", "table"]
 
@@ -50,11 +50,14 @@ def table(result: Mapping[str, Any]) -> list[str]:
 
 
 def accuracy_lines(result: Mapping[str, Any]) -> list[str]:
-    """The drop against its budget, and the class that fares worst."""
+    """The drop against its budget, the class that fares worst, how scores rank, and what a threshold does."""
     accuracy = result["accuracy"]
     out = [f"  {accuracy['sentence']}"]
     if accuracy.get("worst_class"):
         out.append(f"  {accuracy['worst_class']}")
+    out += [f"  {line}" for line in accuracy.get("ranking", ())]
+    for number, line in enumerate(accuracy.get("decision", ())):
+        out.append(f"  {'' if number else 'threshold':<9} {line}")
     return out
 
 
@@ -71,9 +74,13 @@ def lines(result: Mapping[str, Any], *, told: str = "") -> list[str]:
         out += [f"  engine: pending · {pending['reason']}", ""]
     out += table(result)
     out += accuracy_lines(result)
+    if result.get("adaptation"):
+        out.append(f"  adapted {result['adaptation']['sentence']}")
+        out += [f"  {'':<7} {line}" for line in result["adaptation"]["lines"]]
     if result["shipped"]["candidate"] != "default":  # else the row of what did not ship says it
         out.append(f"  shipped {spoken(result['shipped']['candidate'])}: {result['shipped']['reason']}")
     out += rivals.lines(result)
+    out += training.lines(result)
     out += [f"  note    {note}" for note in result.get("notes", ()) if note not in told]
     out += hosts.lines(result["hosts"]) if result.get("hosts") else []
     out += ["", f"  bundle  {result['bundle']}   ({result['latest']})"]

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from edgetl import digest
 from edgetl.errors import BundleError, EnvironmentLacks
-from edgetl.types import Engine, Preprocess, Record
+from edgetl.types import USUAL, Engine, OperatingPoint, Preprocess, Reading, Record
 
-__all__ = ["ENGINE", "GOLDEN", "Bundle", "FileEntry", "Manifest", "Pending", "open_bundle", "seal"]
+__all__ = ["ENGINE", "GOLDEN", "Adapted", "Bundle", "FileEntry", "Manifest", "Pending", "open_bundle", "seal"]
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -47,6 +47,23 @@ class Pending(Record, frozen=True, kw_only=True):
     next: tuple[str, ...]
 
 
+class Adapted(Record, frozen=True, kw_only=True):
+    """To what a network was fitted after its training, without labels.
+
+    Attributes
+    ----------
+    method : ``adabn``, ``coral``, ``dann`` or ``tent``. frames : how many; digest : of them.
+    gain_pt, gain_ci95_pt, n : points of top-1 on so many labelled frames, f32; ``None`` and 0 where none has a label.
+    """
+
+    method: str
+    frames: int
+    digest: str
+    gain_pt: float | None = None
+    gain_ci95_pt: tuple[float, float] | None = None
+    n: int = 0
+
+
 class Manifest(Record, frozen=True, kw_only=True):
     """What a bundle is.
 
@@ -54,9 +71,12 @@ class Manifest(Record, frozen=True, kw_only=True):
     ----------
     device : the profile it was built for. backend, precision : of the engine.
     model, method : what was trained how. created : UTC, ISO 8601.
-    data : digest of the data set, and of each role of it. versions : tools that made it.
+    training : how the data was made up for (``augment``, ``imbalance``); of ``auto``, what it ``picked`` and why; the
+        ``teacher``, the trainings from several ``seeds``, and what they ``compare`` to. seed : of the one that ships.
+    data : digest of the data set, and of each role of it. reading : how it was read. versions : tools that made it.
     caller_commit : git commit of the folder the build ran in, where there was one.
     weights_licence : where the weights state one.
+    operating_point : how two classes are decided between; ``None`` answers the likelier one.
     sha256 : of this record's canonical JSON without this field.
     """
 
@@ -69,12 +89,16 @@ class Manifest(Record, frozen=True, kw_only=True):
     task: str
     model: str
     method: str
+    training: dict[str, Any] = {}
     seed: int
     data: dict[str, str]
+    reading: Reading = USUAL
     versions: dict[str, str]
     caller_commit: str | None = None
     weights_licence: str | None = None
+    operating_point: OperatingPoint | None = None
     pending: Pending | None = None
+    adapted: Adapted | None = None
     files: dict[str, FileEntry]
     sha256: str = ""
 

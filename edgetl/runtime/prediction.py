@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from edgetl.errors import GateFailed
 
-__all__ = ["PROBABILITIES", "Prediction", "as_logits", "normalised", "of_logits"]
+__all__ = ["PROBABILITIES", "Decision", "Prediction", "as_logits", "chances", "normalised", "of_logits"]
 
 Floats = npt.NDArray[np.float32]
 PROBABILITIES = "probabilities"
@@ -29,7 +29,8 @@ class Prediction(NamedTuple):
 
     Attributes
     ----------
-    label, probability : the likeliest class. top_k : the likeliest classes with their probability.
+    label, probability : the likeliest class, or the one that the bundle's threshold decides for.
+    top_k : the likeliest classes with their probability.
     logits : float32 (classes,).
     """
 
@@ -39,12 +40,30 @@ class Prediction(NamedTuple):
     logits: Floats
 
 
-def of_logits(logits: Floats, labels: Sequence[str], top_k: int) -> Prediction:
+class Decision(NamedTuple):
+    """The class ``positive``, an index, of two is answered from a probability of ``threshold`` on."""
+
+    positive: int
+    threshold: float
+
+
+def chances(logits: Floats, positive: int) -> npt.NDArray[np.float64]:
+    """Probability of one of two classes, float64 (N,), from logits (N, 2): what a threshold is held against."""
+    ours, other = logits[:, positive].astype(np.float64), logits[:, 1 - positive].astype(np.float64)
+    with np.errstate(over="ignore"):
+        found: npt.NDArray[np.float64] = 1 / (1 + np.exp(other - ours))
+    return found
+
+
+def of_logits(
+    logits: Floats, labels: Sequence[str], top_k: int, decision: Decision | None = None
+) -> Prediction:
     """The likeliest classes, the earlier first among equals, with their softmax.
 
     Parameters
     ----------
     logits : float32 (classes,). labels : one a class. top_k : classes to list, from 1.
+    decision : which of two classes is the answer; ``None``: the likelier.
 
     Raises
     ------
@@ -59,7 +78,12 @@ def of_logits(logits: Floats, labels: Sequence[str], top_k: int) -> Prediction:
     highest = ranked[0][0]
     spread = float(np.add.reduce(np.exp(logits - np.float32(highest))))
     shares = tuple((labels[index], math.exp(value - highest) / spread) for value, index in ranked)
-    return Prediction(*shares[0], shares, logits)
+    if decision is None:
+        return Prediction(*shares[0], shares, logits)
+    chance = float(chances(logits[None], decision.positive)[0])
+    if chance >= decision.threshold:
+        return Prediction(labels[decision.positive], chance, shares, logits)
+    return Prediction(labels[1 - decision.positive], 1 - chance, shares, logits)
 
 
 def as_logits(output: str, answered: Floats) -> Floats:

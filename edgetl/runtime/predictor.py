@@ -19,7 +19,7 @@ import numpy.typing as npt
 from edgetl.errors import BundleError, EdgetlError, GateFailed, InputError
 from edgetl.runtime import preprocess
 from edgetl.runtime.bundle import Bundle, open_bundle
-from edgetl.runtime.prediction import PROBABILITIES, Prediction, as_logits, normalised, of_logits
+from edgetl.runtime.prediction import PROBABILITIES, Decision, Prediction, as_logits, normalised, of_logits
 from edgetl.types import Engine
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class Predictor:
         self.bundle = bundle
         self._engine = bundle.engine
         _check_fit(self._engine, bundle)
+        self._decision = _decision(bundle)
         self.session: Session = seam.find(self._engine.backend).open(self._engine, bundle.engine_folder)
         self._rows = self._engine.inputs[0].shape[0] or 1
         self._idle: deque[_Slot] = deque()
@@ -111,7 +112,7 @@ class Predictor:
         slot.start()
         logits = slot.logits()
         self._give_back(slot)
-        return of_logits(logits[0], self.bundle.labels, top_k)
+        return of_logits(logits[0], self.bundle.labels, top_k, self._decision)
 
     def predict_batch(
         self, sources: Sequence[Image | Path | str], *, color: Color = "bgr", top_k: int = 5
@@ -148,9 +149,9 @@ class Predictor:
                     self._write(picture, source, color)
                 slot.start()
                 flying.append((slot, len(group)))
-                yield from (of_logits(logits, labels, top_k) for logits in answers)
+                yield from (of_logits(logits, labels, top_k, self._decision) for logits in answers)
             while flying:
-                yield from (of_logits(logits, labels, top_k) for logits in self._land(flying))
+                yield from (of_logits(logits, labels, top_k, self._decision) for logits in self._land(flying))
         finally:
             while flying:  # nobody wants the rest, but a request must not outlive its buffers
                 with contextlib.suppress(EdgetlError):
@@ -303,6 +304,24 @@ def _check_fit(engine: Engine, bundle: Bundle) -> None:
             f"the engine answers {given.shape[-1]} classes, the bundle names {len(bundle.labels)}",
             hint="build the bundle again",
         )
+
+
+def _decision(bundle: Bundle) -> Decision | None:
+    """How the bundle decides between its two classes, if by more than the likelier one.
+
+    Raises
+    ------
+    BundleError : its threshold is of another class, or is no probability.
+    """
+    point, labels = bundle.manifest.operating_point, bundle.labels
+    if point is None:
+        return None
+    if len(labels) != 2 or point.positive not in labels or not 0 < point.threshold <= 1:
+        raise BundleError(
+            f"the threshold {point.threshold:g} of {point.positive!r} does not fit the classes {', '.join(labels[:5])}",
+            hint="build the bundle again",
+        )
+    return Decision(labels.index(point.positive), point.threshold)
 
 
 def load(path: str | Path | Bundle) -> Predictor:

@@ -13,9 +13,11 @@ from edgetl.errors import InputError
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.types import BuildSpec
 
-__all__ = ["FEATURES", "identity", "stage", "versions", "versions_of"]
+__all__ = ["FEATURES", "identity", "is_random", "stage", "versions", "versions_of"]
 
 FEATURES = "features.onnx"
+BY_STATISTICS = ("adabn", "tent")
+"""Ways of adapting that take the statistics of batch normalisation, and nothing else, from the target."""
 
 
 def identity(spec: BuildSpec) -> dict[str, Any]:
@@ -51,6 +53,14 @@ def identity(spec: BuildSpec) -> dict[str, Any]:
     }
 
 
+def is_random(spec: BuildSpec) -> bool:
+    """Whether the network starts from weights that were never trained."""
+    if spec.weights != "DEFAULT":
+        return spec.weights == "none"
+    card = models.find(spec.model)
+    return not card.weights if card is not None else not spec.model.startswith("timm/")
+
+
 def versions_of(*names: str) -> dict[str, str]:
     """Versions of libraries that shape a result, without importing them."""
     from importlib.metadata import PackageNotFoundError, version
@@ -75,6 +85,8 @@ def versions(spec: BuildSpec) -> dict[str, str]:
 def stage(spec: BuildSpec, *, with_features: bool, cast_first: bool = False) -> Stage:
     """Build the network; ``with_features`` also exports its body, which the feature method runs as an engine.
 
+    Raises, when it runs, where the request adapts by a way that does not fit the network: before it is trained.
+
     Parameters
     ----------
     cast_first : as TensorRT wants its pixels (``export.export_features``).
@@ -85,6 +97,10 @@ def stage(spec: BuildSpec, *, with_features: bool, cast_first: bool = False) -> 
         from edgetl.transfer import backbone
 
         made = backbone.create(spec, classes=2, on_note=ctx.progress.note)
+        if wants_norms:
+            from edgetl.transfer import adabn
+
+            adabn.norms(made.net, spec.model)
         record: dict[str, Any] = {}
         if with_features:
             batch: export.Batch = "dynamic" if spec.batch == "dynamic" else 1
@@ -103,4 +119,6 @@ def stage(spec: BuildSpec, *, with_features: bool, cast_first: bool = False) -> 
 
     options = {**identity(spec), "features": with_features, "dynamic": spec.batch == "dynamic"}
     options |= {"cast_first": True} if cast_first else {}
+    wants_norms = spec.adapt is not None and spec.adapt_method in BY_STATISTICS
+    options |= {"wants_norms": True} if wants_norms else {}
     return Stage("backbone", 2, (), options, versions(spec), run)

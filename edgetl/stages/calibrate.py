@@ -55,8 +55,9 @@ def stage(
         )
         statistics.save(stats, identity, out)
         found = review(stats)
+        shown = inputs["prepare"].record.get("train_is", "train split")
         return {
-            "summary": f"{counted(len(drawn), 'image')}, train split · {found.summary()}",
+            "summary": f"{counted(len(drawn), 'image')}, {shown} · {found.summary()}",
             **msgspec.to_builtins(found),
             "method": method,
             "select": select,

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from edgetl import digest, models
@@ -20,20 +22,21 @@ from edgetl.cache import out_of_space
 from edgetl.candidate import precision_of
 from edgetl.data import shards
 from edgetl.devices import DeviceProfile
+from edgetl.ops.shipped import FOLDER
 from edgetl.pipeline import Artifact
 from edgetl.quantize import fused_reference
 from edgetl.report.result import Outcome
 from edgetl.runtime import archive, bundle
 from edgetl.runtime.prediction import PROBABILITIES, as_logits
-from edgetl.stages import bench, explain, fuse, prepare, refine, search, verify
-from edgetl.types import BuildSpec
+from edgetl.stages import bench, explain, fuse, judge, kernels, prepare, refine, search, verify
+from edgetl.types import BuildSpec, OperatingPoint
 
 __all__ = ["Written", "check_place", "write"]
 
 GOLDEN_IMAGES = 8
 ABANDONED_SECONDS = 3600.0
 """Writing a bundle takes seconds: a temporary folder as old as this was left by a build that was killed."""
-TOOLS = ("edgetl", "torch", "torchvision", "timm", "onnx", "onnxruntime", "openvino", "numpy")
+TOOLS = ("edgetl", "torch", "torchvision", "timm", "peft", "onnx", "onnxruntime", "openvino", "numpy")
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ def _fill(work: Path, artifacts: Mapping[str, Artifact], outcome: Outcome) -> No
     fused = _fused(artifacts, shipped, pending="pending" in outcome.data)
     for name, artifact in fused.items():
         shutil.copyfile(artifact.path / "model.onnx", work / name)
+    if kernels.NAME in artifacts:
+        shutil.copytree(artifacts[kernels.NAME].path / FOLDER, work / FOLDER)
     if "pending" not in outcome.data:
         shutil.copytree(artifacts[f"compile:{shipped}"].path / "engine", work / "engine")
     if "bench" in artifacts:
@@ -147,7 +152,7 @@ def _write_golden(file: Path, artifacts: Mapping[str, Artifact], shipped: str, f
     ----------
     fused : the model of an engine that is still to be built, with a head that no engine here runs.
     """
-    pictures = prepare.images(artifacts["prepare"], "test")
+    pictures = prepare.images(artifacts.get(judge.NAME, artifacts["prepare"]), "test")
     rows = np.unique(np.linspace(0, len(pictures) - 1, min(GOLDEN_IMAGES, len(pictures))).astype(int))
     inputs = np.ascontiguousarray(pictures[rows])
     logits = verify.logits(artifacts[f"verify:{shipped}"], "test")[rows]
@@ -172,6 +177,7 @@ def _facts(
     card = models.find(spec.model)
     pending = outcome.data.get("pending")
     checked = artifacts["check"].record
+    tested = artifacts[judge.NAME].record["role_digests"] if judge.NAME in artifacts else {}
     return bundle.Manifest(
         schema=bundle.SCHEMA,
         name=name,
@@ -182,13 +188,31 @@ def _facts(
         task="classify",
         model=spec.model,
         method=spec.method,
-        seed=spec.seed,
-        data={"all": checked["data_digest"], **checked["role_digests"]},
+        training=dict(outcome.data["training"]),
+        seed=outcome.data["training"].get("seeds", {}).get("chosen", spec.seed),
+        data={"all": checked["data_digest"], **checked["role_digests"], **tested},
+        reading=spec.reading(),
         versions=_versions(),
         caller_commit=_commit(),
         weights_licence=(card.licence or None) if card and spec.weights == "DEFAULT" else None,
+        operating_point=_operating_point(outcome),
         pending=bundle.Pending(reason=pending["reason"], next=tuple(pending["next"])) if pending else None,
+        adapted=_adapted(outcome.data.get("adaptation")),
         files={},
+    )
+
+
+def _operating_point(outcome: Outcome) -> OperatingPoint | None:
+    found = outcome.data.get("operating_point")
+    return None if found is None else msgspec.convert(found, OperatingPoint)
+
+
+def _adapted(told: Mapping[str, Any] | None) -> bundle.Adapted | None:
+    if told is None:
+        return None
+    return bundle.Adapted(
+        **{name: told[name] for name in ("method", "frames", "digest", "gain_pt", "gain_ci95_pt")},
+        n=0 if told["gain"] is None else told["gain"]["n"],
     )
 
 

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
+from edgetl import asked
 from edgetl.candidate import spoken
 from edgetl.devices import Budgets
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.search.choice import choose
 from edgetl.stages import check, prepare, verify
 from edgetl.types import Role
-from edgetl.verify import budget
+from edgetl.verify import budget, metrics, operating
 from edgetl.verify.accuracy import PairedResult, paired, per_class_recall
 from edgetl.verify.mistakes import confusion, worst
 
@@ -30,6 +33,8 @@ def stage(
     budgets: Budgets,
     precision: str,
     timed: bool,
+    optimize: str | None = None,
+    positive: str | None = None,
 ) -> Stage:
     """Pick within the budgets.
 
@@ -40,6 +45,8 @@ def stage(
     budgets : those that this host is held to.
     precision : ``auto``, or the candidate that the user insists on.
     timed : a bench stage ran; without one nothing is shipped as the fastest.
+    optimize, positive : what the threshold between two classes is chosen for, on the answers of what ships to the
+        ``select`` images; ``None``: the likelier class is answered.
     """
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
@@ -59,6 +66,8 @@ def stage(
             images=judged_on,
             in_budget=_keeping(held_to) if budgets.on_host() else None,
         )
+        classes = inputs[classes_from].record["classes"]
+        decided = {} if optimize is None else _decide(inputs, shipped, classes_from, optimize, positive)
         return {
             "summary": f"{spoken(shipped)}: {reason}",
             "shipped": shipped,
@@ -67,7 +76,11 @@ def stage(
             "select_images": judged_on,
             "latency": held_to,
             "accuracy": _accuracy(inputs, candidates, shipped, max_drop)
-            | _by_class(inputs, shipped, inputs[classes_from].record["classes"]),
+            | _by_class(inputs, shipped, classes)
+            | _metrics(inputs, shipped, classes, positive or decided.get("positive"))
+            | decided.get("accuracy", {}),
+            "operating_point": decided.get("point"),
+            "notes": [*_dependent(check.groups_of(inputs[classes_from], "test")), *decided.get("notes", [])],
             "worst_images": _worst(inputs, shipped, classes_from),
         }
 
@@ -76,8 +89,9 @@ def stage(
         "max_drop": None if math.isinf(max_drop) else max_drop,
         "budgets": msgspec.to_builtins(budgets),
         "precision": precision,
+        **({"optimize": optimize, "positive": positive} if optimize else {}),
     }
-    return Stage("select", 4, (*needs, "bench") if timed else needs, options, {}, run)
+    return Stage("select", 5, (*needs, "bench") if timed else needs, options, {}, run)
 
 
 def _held(name: str, timed: Mapping[str, Any], budgets: Budgets) -> dict[str, Any]:
@@ -121,6 +135,63 @@ def _by_class(inputs: Mapping[str, Artifact], shipped: str, classes: Sequence[st
         "per_class_recall": recall.rows,
         "worst_class": recall.sentence,
         "confusion": confusion(labels, answers),
+    }
+
+
+def _dependent(groups: npt.NDArray[np.int64] | None) -> list[str]:
+    """Pictures of one group are alike, so that they tell less than as many of different ones."""
+    if groups is None or len(np.unique(groups)) == len(groups):
+        return []
+    return [
+        f"the {len(groups)} test images are of {len(np.unique(groups))} groups: intervals take images for independent, "
+        "and are narrower than they should be"
+    ]
+
+
+def _metrics(
+    inputs: Mapping[str, Artifact], shipped: str, classes: Sequence[str], positive: str | None
+) -> dict[str, Any]:
+    labels = prepare.labels(inputs["prepare"], "test")
+    found = {
+        "shipped": metrics.measure(labels, verify.logits(inputs[f"verify:{shipped}"], "test"), classes),
+        "fp32": metrics.measure(labels, verify.logits(inputs["verify:f32"], "test"), classes),
+    }
+    told = metrics.lines(found["shipped"], found["fp32"], positive)
+    return {"metrics": msgspec.to_builtins(found), "ranking": told}
+
+
+def _decide(
+    inputs: Mapping[str, Artifact], shipped: str, classes_from: str, optimize: str, positive: str | None
+) -> dict[str, Any]:
+    """The threshold by the ``select`` images, then what it does on the ``test`` images."""
+    classes = list(inputs[classes_from].record["classes"])
+    objective = asked.objective(optimize)
+    trained = prepare.labels(inputs["prepare"], "train")
+    chosen = classes.index(positive) if positive else operating.rarer(trained)
+    point = operating.choose(
+        prepare.labels(inputs["prepare"], "select"),
+        verify.logits(inputs[f"verify:{shipped}"], "select"),
+        chosen,
+        classes[chosen],
+        objective,
+    )
+    decided = operating.held_against(
+        prepare.labels(inputs["prepare"], "test"),
+        verify.logits(inputs["verify:f32"], "test"),
+        verify.logits(inputs[f"verify:{shipped}"], "test"),
+        chosen,
+        point.threshold,
+    )
+    told = {"at_threshold": msgspec.to_builtins(decided), "decision": decided.lines(point)}
+    assumed = (
+        f"the positive class is {classes[chosen]!r}, which has no more pictures to train on than the other"
+    )
+    notes = ["" if positive else f"{assumed} (--positive names it)", operating.few(objective, point)]
+    return {
+        "point": msgspec.to_builtins(point),
+        "positive": classes[chosen],
+        "accuracy": told,
+        "notes": [note for note in notes if note],
     }
 
 

@@ -28,7 +28,7 @@ def check(spec: BuildSpec, processes: Processes | None) -> None:
     ------
     InputError : says how large they have to be.
     """
-    if spec.method != "feature":
+    if spec.method not in ("auto", "feature"):  # auto knows by its pictures whether there are steps
         check_batch(spec.batch_size, processes)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +13,57 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl import digest, isolate
+from edgetl.data.imbalance import Balance, decide
+from edgetl.errors import EnvironmentLacks
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.processes import Processes
 from edgetl.stages import backbone, prepare, together
-from edgetl.stages.check import DATASET
+from edgetl.stages.check import DATASET, groups_of
 from edgetl.stages.together import MALLOC
 from edgetl.transfer.methods.known import METHODS
+from edgetl.transfer.policy import policy_of
 from edgetl.types import BuildSpec, Preprocess
 
-__all__ = ["fast_path_stage", "feature_stage", "trained_stage"]
+__all__ = [
+    "TRAINED_FROM",
+    "Setting",
+    "balance_of",
+    "fast_path_stage",
+    "feature_stage",
+    "made_up",
+    "options_of",
+    "train_in_child",
+    "trained_stage",
+]
+
+TRAINED_FROM = ("check", "backbone", "prepare", "fastpath")
+"""Stages that every training reads."""
 
 PARITY_SAMPLES = 8
 """Pictures that travel with a checkpoint so that an export can prove itself."""
 
 
-def feature_stage(spec: BuildSpec) -> Stage:
-    """Fit a linear head on the features of the train role."""
+@dataclass(frozen=True)
+class Setting:
+    """Where a training runs.
+
+    Attributes
+    ----------
+    root : where the pictures are: augmentation crops from the originals.
+    scratch : where a killed training finds its last epoch again.
+    host : what this machine is. threads : of it; they change the bits, so those of a training are part of the key.
+    processes : where several train together, which then share the threads; their number is part of the key, too.
+    """
+
+    root: Path
+    scratch: Path
+    host: Mapping[str, str]
+    threads: int
+    processes: Processes | None = None
+
+
+def feature_stage(spec: BuildSpec, name: str = "train") -> Stage:
+    """Fit a linear head on the features of the train role; ``name`` is another one where it is not all of a method."""
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         from edgetl.transfer import checkpoint
@@ -36,11 +73,14 @@ def feature_stage(spec: BuildSpec) -> Stage:
         classes = inputs["check"].record["classes"]
         train = np.load(inputs["features"].path / "train.npy")
         targets = prepare.labels(inputs["prepare"], "train")
-        head = feature.fit_head(train, targets, len(classes), spec.seed)
-        held = np.load(inputs["features"].path / "select.npy")
-        right = (held @ head.weight.T + head.bias).argmax(axis=1) == prepare.labels(
-            inputs["prepare"], "select"
+        groups = groups_of(inputs["check"], "train")
+        balance = decide(spec.imbalance, np.bincount(targets).tolist())
+        head = feature.fit_head(
+            train, targets, len(classes), spec.seed, groups=groups, weights=balance.weights
         )
+        held = np.load(inputs["features"].path / "select.npy")
+        select = prepare.labels(inputs["prepare"], "select")
+        right = (held @ head.weight.T + head.bias).argmax(axis=1) == select
         accuracy = float(right.mean()) if len(right) else None
         net = create(spec, len(classes), ctx.progress.note).net
         checkpoint.set_head(net, head.weight, head.bias)
@@ -48,24 +88,33 @@ def feature_stage(spec: BuildSpec) -> Stage:
         record = msgspec.structs.replace(
             record,
             history=[{"select_accuracy": accuracy, "cv_accuracy": head.scores}],
-            choices={"C": head.strength},
+            choices={"C": head.strength, "imbalance": msgspec.to_builtins(balance)},
         )
         checkpoint.save(net, record, _samples(inputs), out)
         np.savez(out / "head.npz", weight=head.weight, bias=head.bias)
         a_class = len(targets) // len(classes)
         said = "n/a" if accuracy is None else f"{100 * accuracy:.1f} %"
         return {
-            "summary": f"{spec.model}, feature method, about {a_class} labels a class · select {said}",
+            "summary": f"{spec.model}, feature method, about {a_class} labels a class{balance.said()} · select {said}",
             "select_accuracy": accuracy,
+            "select_score": _score(right, select, balance),
+            "cv_accuracy": max(head.scores.values(), default=None),
             "strength": head.strength,
+            "training": {"augment": None, "imbalance": msgspec.to_builtins(balance)},
+            "notes": balance.notes(),
         }
 
     tools = {**backbone.versions(spec), **backbone.versions_of("scikit-learn")}
-    options = {**backbone.identity(spec), "seed": spec.seed, "method": "feature"}
-    return Stage("train", 1, ("check", "backbone", "prepare", "features"), options, tools, run)
+    options = {
+        **backbone.identity(spec),
+        "seed": spec.seed,
+        "method": "feature",
+        "imbalance": spec.imbalance,
+    }
+    return Stage(name, 2, ("check", "backbone", "prepare", "features"), options, tools, run)
 
 
-def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> Stage:
+def fast_path_stage(spec: BuildSpec, setting: Setting) -> Stage:
     """Time one training step in each arithmetic and layout; a stage, so that a resumed build keeps the choice."""
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
@@ -74,7 +123,7 @@ def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> S
         timed = msgspec.structs.replace(spec, weights="none", image_size=size)
         told = isolate.call(
             "edgetl.transfer.fastpath:choose_json",
-            {"spec": msgspec.to_builtins(timed), "classes": 2, "threads": threads},
+            {"spec": msgspec.to_builtins(timed), "classes": 2, "threads": setting.threads},
             env=MALLOC,
             on_tick=ctx.advance,
         )
@@ -83,69 +132,133 @@ def fast_path_stage(spec: BuildSpec, host: Mapping[str, str], threads: int) -> S
         )
         return {"summary": f"{told['said']} (a step: {seconds})", "choice": told["choice"]}
 
-    options = {"model": spec.model, "batch_size": spec.batch_size, "threads": threads, "host": dict(host)}
+    options = {
+        "model": spec.model,
+        "batch_size": spec.batch_size,
+        "threads": setting.threads,
+        "host": dict(setting.host),
+    }
     return Stage("fastpath", 2, ("backbone",), options, backbone.versions(spec), run)
 
 
-def trained_stage(
-    spec: BuildSpec,
-    root: Path,
-    scratch: Path,
-    host: Mapping[str, str],
-    threads: int,
-    processes: Processes | None = None,
-) -> Stage:
+def trained_stage(spec: BuildSpec, setting: Setting, why: str = "") -> Stage:
     """Train by the method of the request, in a child process whose allocator is set for it.
 
     Parameters
     ----------
-    root : where the pictures are: augmentation crops from the originals.
-    scratch : where a killed training finds its last epoch again.
-    threads : of this machine; they change the bits, so those of a training are part of the key.
-    processes : where several train together, which then share the threads; their number is part of the key, too.
+    why : this method was picked; empty where the user named it.
+
+    Raises
+    ------
+    EnvironmentLacks : a library that the method takes is not installed.
     """
     method = METHODS[spec.method]
-    if processes is not None:
-        threads = max(1, threads // processes.local_count)
+    for library in method.libraries:
+        _check_installed(spec.method, library)
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
-        record = _record(spec, inputs, spec.method)
-        np.save(out / "samples.npy", _samples(inputs))
-        told = together.train(
-            {
-                "spec": msgspec.to_builtins(spec),
-                "record": msgspec.to_builtins(record),
-                "path": inputs["fastpath"].record["choice"],
-                "dataset": str(inputs["check"].path / DATASET),
-                "root": str(root.resolve()),
-                "prepared": str(inputs["prepare"].path),
-                "given": {name: str(inputs[name].path) for name in method.needs},
-                "out": str(out),
-                "state": str(scratch / digest.of_json(stage.key_parts(inputs))),
-                "threads": threads,
-            },
-            processes,
-            on_tick=ctx.advance,
-        )
-        best = told["best"]
+        state = setting.scratch / digest.of_json(stage.key_parts(inputs))
+        told = train_in_child(spec, inputs, out, state, setting, ctx)
+        best, balance = told["best"], balance_of(spec, inputs)
         return {
             "summary": f"{spec.model}, {method.spoken}, {told['epochs']} epochs, best {best['epoch']} · "
-            f"select {100 * best['accuracy']:.1f} %" + (f" · {told['together']}" if told["together"] else ""),
+            f"augment {spec.augment}{balance.said()} · select {100 * best['accuracy']:.1f} %"
+            + "".join(f" · {word}" for word in (told["together"], why) if word),
             "select_accuracy": best["accuracy"],
+            "training": {**made_up(spec, balance), **({"picked": spec.method, "why": why} if why else {})},
+            "notes": [*balance.notes(), *told["notes"]],
         }
 
-    options = {
-        **backbone.identity(spec),
-        **{name: getattr(spec, name) for name in method.reads},
-        "method": spec.method,
-        "threads": threads,
-        "host": dict(host),
-        **({} if processes is None else {"processes": processes.count}),
-    }
+    options = {**options_of(spec, setting), **({"why": why} if why else {})}
     tools = {**backbone.versions(spec), **backbone.versions_of(*method.libraries)}
-    needs = ("check", "backbone", "prepare", "fastpath", *method.needs)
-    stage = Stage("train", 1, needs, options, tools, run)
+    stage = Stage("train", 2, (*TRAINED_FROM, *method.needs), options, tools, run)
     return stage
+
+
+def options_of(spec: BuildSpec, setting: Setting) -> dict[str, Any]:
+    """What of a request and of this host shapes what a training comes to."""
+    return {
+        **backbone.identity(spec),
+        "augment": _policy(spec),
+        **{name: getattr(spec, name) for name in METHODS[spec.method].reads},
+        "method": spec.method,
+        "threads": _threads_each(setting),
+        "host": dict(setting.host),
+        **({} if setting.processes is None else {"processes": setting.processes.count}),
+    }
+
+
+def train_in_child(
+    spec: BuildSpec,
+    inputs: Mapping[str, Artifact],
+    out: Path,
+    state: Path,
+    setting: Setting,
+    ctx: Context,
+) -> dict[str, Any]:
+    """Write the checkpoint of a training into ``out``; epochs, the best of them, and notes.
+
+    Parameters
+    ----------
+    inputs : artifacts of ``TRAINED_FROM`` and of what the method needs. state : where a killed one finds its epochs.
+    """
+    np.save(out / "samples.npy", _samples(inputs))
+    record = msgspec.structs.replace(
+        _record(spec, inputs, spec.method), choices=made_up(spec, balance_of(spec, inputs))
+    )
+    told: dict[str, Any] = together.train(
+        {
+            "spec": msgspec.to_builtins(spec),
+            "record": msgspec.to_builtins(record),
+            "path": inputs["fastpath"].record["choice"],
+            "dataset": str(inputs["check"].path / DATASET),
+            "root": str(setting.root.resolve()),
+            "prepared": str(inputs["prepare"].path),
+            "given": {name: str(inputs[name].path) for name in METHODS[spec.method].needs},
+            "out": str(out),
+            "state": str(state),
+            "threads": _threads_each(setting),
+        },
+        setting.processes,
+        on_tick=ctx.advance,
+    )
+    return told
+
+
+def _threads_each(setting: Setting) -> int:
+    """Of one of the processes that share this machine."""
+    return max(1, setting.threads // (1 if setting.processes is None else setting.processes.local_count))
+
+
+def balance_of(spec: BuildSpec, inputs: Mapping[str, Artifact]) -> Balance:
+    """What is done about classes of unequal size, by the pictures to train on."""
+    return decide(spec.imbalance, np.bincount(prepare.labels(inputs["prepare"], "train")).tolist())
+
+
+def made_up(spec: BuildSpec, balance: Balance) -> dict[str, Any]:
+    """What a training makes up for, for the manifest: how pictures are varied, and classes balanced."""
+    return {"augment": _policy(spec), "imbalance": msgspec.to_builtins(balance)}
+
+
+def _policy(spec: BuildSpec) -> dict[str, Any]:
+    policy: dict[str, Any] = msgspec.to_builtins(policy_of(spec.augment, flip=spec.flip))
+    return policy
+
+
+def _score(right: npt.NDArray[Any], labels: npt.NDArray[Any], balance: Balance) -> float | None:
+    """Accuracy in which a picture counts as much as its class weighs, as the trainer judges its epochs."""
+    if not len(right):
+        return None
+    counts = np.asarray(balance.weights)[labels] if balance.weights else None
+    return float(np.average(right, weights=counts))
+
+
+def _check_installed(method: str, library: str) -> None:
+    if importlib.util.find_spec(library) is None:
+        raise EnvironmentLacks(
+            f"--method {method} takes {library}, which is not installed",
+            hint=f"pip install 'edgetl[{method}]'",
+        )
 
 
 def _record(spec: BuildSpec, inputs: Mapping[str, Artifact], method: str) -> Any:

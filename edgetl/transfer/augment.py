@@ -1,10 +1,13 @@
-"""Training pictures: a random square of the original, by the device's own resampler, mirrored, colours moved."""
+"""Training pictures: varied by a policy, the square by the device's own resampler, the rest by torchvision."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +18,106 @@ from torchvision.transforms import v2
 from edgetl.data.decode import WORKERS, read_image
 from edgetl.runtime import preprocess as rule
 from edgetl.transfer.distributed import Group
+from edgetl.transfer.policy import Augmentation
 from edgetl.types import Preprocess
 
-__all__ = ["Batches", "normalise"]
+__all__ = ["Augmenter", "Batches", "normalise"]
 
 Image = npt.NDArray[np.uint8]
 
-LEAST_AREA = 0.35
-JITTER = 0.2
 KEPT_BYTES = 2 << 30
 """Decoded originals are kept while they fit in so much memory of a machine; others are decoded again each epoch."""
+
+
+class Augmenter:
+    """A policy at work. Each picture and batch is drawn from a key of its own, whatever was drawn before it.
+
+    Parameters
+    ----------
+    classes : how many; mixing makes shares of them.
+    """
+
+    def __init__(self, policy: Augmentation, preprocess: Preprocess, classes: int) -> None:
+        self._policy = policy
+        self._preprocess = preprocess
+        filling = [round(255 * mean) for mean in preprocess.mean]  # what is normalised to 0
+        chosen: list[Any] = []
+        if policy.jitter:
+            chosen.append(
+                v2.ColorJitter(brightness=policy.jitter, contrast=policy.jitter, saturation=policy.jitter)
+            )
+        if policy.operations:
+            chosen.append(v2.RandAugment(policy.operations, policy.magnitude, fill=filling))
+        if policy.erase:
+            chosen.append(v2.RandomErasing(policy.erase, value=filling))
+        self._transform = v2.Compose(chosen) if chosen else None
+        mixers = [(v2.MixUp, policy.mixup), (v2.CutMix, policy.cutmix)]
+        ways = [mix(alpha=alpha, num_classes=classes) for mix, alpha in mixers if alpha]
+        self._mix = v2.RandomChoice(ways) if ways else None
+
+    def square(self, image: Image, key: Sequence[int]) -> Image:
+        """The network's input from a picture (H, W, 3): a square of it, mirrored or not; safe from any thread."""
+        rng, least = np.random.default_rng(key), self._policy.least_area
+        if least >= 1:
+            cut = rule.apply(image, self._preprocess)
+        else:
+            height, width = image.shape[:2]
+            side = max(1, min(int(np.sqrt(rng.uniform(least, 1.0) * height * width)), height, width))
+            top, left = int(rng.integers(0, height - side + 1)), int(rng.integers(0, width - side + 1))
+            cut = rule.apply(image, self._preprocess, box=(top, left, side))
+        return np.ascontiguousarray(cut[:, ::-1]) if self._policy.flip and rng.random() < 0.5 else cut
+
+    def vary(self, picture: Tensor, key: Sequence[int]) -> Tensor:
+        """Colours moved, operations, a part erased: uint8 (3, H, W)."""
+        if self._transform is None:
+            return picture
+        with _drawn_from(key):
+            varied: Tensor = self._transform(picture)
+        return varied
+
+    def mix(self, batch: Tensor, labels: Tensor, key: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """A batch (N, 3, H, W) mixed with itself, float32 from 0 to 255, and shares of classes (N, classes).
+
+        Without mixing both are given back as they are.
+        """
+        if self._mix is None:
+            return batch, labels
+        with _drawn_from(key):
+            pictures, shares = self._mix(batch.float(), labels)
+        return pictures, shares
+
+
+@contextmanager
+def _drawn_from(key: Sequence[int]) -> Iterator[None]:
+    """torchvision draws from torch's one generator: it is set to the key, and afterwards is where it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1)
+        yield
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One picture is too small to share.
+
+    Threads that wait for each other made it up to 70 times slower on a busy host, and their number would change the
+    bits of its mean.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _varied(augmenter: Augmenter, squares: Sequence[Image], batch: Sequence[tuple[int, list[int]]]) -> Tensor:
+    """A batch (N, 3, H, W) of squares, each varied by its own key."""
+    with _one_thread():
+        varied = [
+            augmenter.vary(torch.from_numpy(square).permute(2, 0, 1), [*key, 1])
+            for square, (_, key) in zip(squares, batch)
+        ]
+    return torch.stack(varied).contiguous()
 
 
 class Batches:
@@ -33,7 +126,7 @@ class Batches:
     Parameters
     ----------
     root : where the pictures are. paths, labels : of the train role.
-    flip : mirror half of them.
+    odds : of drawing a picture of each class, which may then come more than once an epoch; empty: each comes once.
     group : the processes that share each batch; this one prepares and yields its part.
     """
 
@@ -42,55 +135,73 @@ class Batches:
         root: Path,
         paths: Sequence[str],
         labels: Sequence[int],
-        preprocess: Preprocess,
+        augmenter: Augmenter,
         *,
         batch_size: int,
-        flip: bool,
         seed: int,
+        odds: Sequence[float] = (),
         group: Group | None = None,
     ) -> None:
         self._root = root
         self._group = group or Group()
         self._paths = list(paths)
         self._labels = torch.tensor(list(labels))
-        self._preprocess = preprocess
+        self._augmenter = augmenter
         self._size = batch_size
-        self._flip = flip
         self._seed = seed
+        drawn = np.array([odds[label] for label in labels] if odds else [1.0] * len(self._paths))
+        self._odds = drawn / drawn.sum() if odds else None
         self._kept: dict[int, Image] = {}
         self._bytes = 0
-        self._jitter = v2.ColorJitter(brightness=JITTER, contrast=JITTER, saturation=JITTER)
 
     def __len__(self) -> int:
         return max(1, len(self._paths) // self._size)
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of uint8 (N, 3, H, W) and class indices (N,), the next one prepared while one is used.
+        """Batches (N, 3, H, W) from 0 to 255 and classes (N,) or shares of them.
 
-        A last batch that is not full is left out: batch norm over a handful of pictures is noise.
+        The next one is prepared while one is used. A last batch that is not full is left out: batch norm over a
+        handful of pictures is noise.
         """
-        order = np.random.default_rng([self._seed, number]).permutation(len(self._paths)).tolist()
+        for (pictures,), (labels,) in self.views(number):
+            yield pictures, labels
+
+    def views(self, number: int, *others: Augmenter) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+        """As ``epoch``, with each batch also as other networks take it: varied by the same draws, at another size."""
+        augmenters = (self._augmenter, *others)
+        keyed = self._order(number)
         full = [
-            self._group.part(order[start * self._size : (start + 1) * self._size])
+            self._group.part(keyed[start * self._size : (start + 1) * self._size])
             for start in range(len(self))
         ]
         with ThreadPoolExecutor(WORKERS) as pool:
-            jobs = [pool.submit(self._picture, number, index) for index in full[0]]
-            for position, rows in enumerate(full):
-                pictures = np.stack([job.result() for job in jobs])
+            jobs = [pool.submit(self._squares, augmenters, *one) for one in full[0]]
+            for position, batch in enumerate(full):
+                views = list(zip(*(job.result() for job in jobs)))
                 if position + 1 < len(full):
-                    jobs = [pool.submit(self._picture, number, index) for index in full[position + 1]]
-                batch = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
-                yield self._jitter(batch), self._labels[torch.tensor(rows)]
+                    jobs = [pool.submit(self._squares, augmenters, *one) for one in full[position + 1]]
+                labels = self._labels[torch.tensor([index for index, _ in batch])]
+                mixing = [self._seed, number, position, 0, 2]
+                finished = [
+                    augmenter.mix(_varied(augmenter, squares, batch), labels, mixing)
+                    for augmenter, squares in zip(augmenters, views)
+                ]
+                yield [pictures for pictures, _ in finished], [shares for _, shares in finished]
 
-    def _picture(self, epoch: int, index: int) -> Image:
-        rng = np.random.default_rng([self._seed, epoch, index])
+    def _order(self, epoch: int) -> list[tuple[int, list[int]]]:
+        """Which pictures an epoch shows, each with the key that it is varied by: another each time it comes."""
+        rng, count = np.random.default_rng([self._seed, epoch]), len(self._paths)
+        order = rng.permutation(count) if self._odds is None else rng.choice(count, count, p=self._odds)
+        seen: Counter[int] = Counter()
+        keyed = []
+        for index in order.tolist():
+            keyed.append((index, [self._seed, epoch, index, seen[index]]))
+            seen[index] += 1
+        return keyed
+
+    def _squares(self, augmenters: Sequence[Augmenter], index: int, key: Sequence[int]) -> list[Image]:
         image = self._original(index)
-        height, width = image.shape[:2]
-        side = max(1, min(int(np.sqrt(rng.uniform(LEAST_AREA, 1.0) * height * width)), height, width))
-        top, left = int(rng.integers(0, height - side + 1)), int(rng.integers(0, width - side + 1))
-        cut = rule.apply(image, self._preprocess, box=(top, left, side))
-        return np.ascontiguousarray(cut[:, ::-1]) if self._flip and rng.random() < 0.5 else cut
+        return [augmenter.square(image, key) for augmenter in augmenters]
 
     def _original(self, index: int) -> Image:
         if index in self._kept:
@@ -103,7 +214,7 @@ class Batches:
 
 
 def normalise(pictures: Tensor, preprocess: Preprocess) -> Tensor:
-    """What the engine's graph does first: uint8 (N, 3, H, W) to normalised float32."""
+    """What the engine's graph does first: (N, 3, H, W) from 0 to 255 to normalised float32."""
     scale, shift = (
         torch.tensor(values, device=pictures.device).view(1, 3, 1, 1) for values in preprocess.affine()
     )

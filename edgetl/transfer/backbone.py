@@ -48,13 +48,14 @@ class Backbone:
     ----------
     net : its head is new, for the user's classes, and not trained.
     preprocess : what the weights want of a picture. normalisation : where mean and std were taken from.
-    notes : what the user should read.
+    notes : what the user should read. pretrained : its body's weights are not random.
     """
 
     net: Net
     preprocess: Preprocess
     normalisation: str
     notes: tuple[str, ...]
+    pretrained: bool
 
 
 def create(spec: BuildSpec, classes: int, on_note: Callable[[str], None] = lambda _: None) -> Backbone:
@@ -69,6 +70,9 @@ def create(spec: BuildSpec, classes: int, on_note: Callable[[str], None] = lambd
     module, rule, default = _construct(spec)
     body, head_name, width = split(module, spec.model)
     notes: list[str] = []
+    pretrained = spec.weights not in ("DEFAULT", "none") or (
+        spec.weights == "DEFAULT" and default is not None
+    )
     file = None if spec.weights in ("DEFAULT", "none") else Path(spec.weights)
     if file is not None:
         weight_files.fit(module, weight_files.read(file), head_name, called=file.name, model=spec.model)
@@ -88,7 +92,8 @@ def create(spec: BuildSpec, classes: int, on_note: Callable[[str], None] = lambd
         )
     preprocess, normalisation = _preprocess(spec, rule)
     body.eval()
-    return Backbone(Net(body, nn.Linear(width, classes)), preprocess, normalisation, tuple(notes))
+    net = Net(body, nn.Linear(width, classes))
+    return Backbone(net, preprocess, normalisation, tuple(notes), pretrained)
 
 
 Rule = Mapping[str, Any]
@@ -99,7 +104,7 @@ def _construct(spec: BuildSpec) -> tuple[nn.Module, Rule, Default | None]:
     """The network with its own head, what it wants of a picture, and how its default weights are had."""
     card = models.find(spec.model)
     if card is None and spec.model.startswith("timm/"):
-        return _timm(spec.model.removeprefix("timm/"))
+        return _timm(spec.model.removeprefix("timm/"), offline=spec.offline)
     if card is None:
         rule = {
             "image_size": 224,
@@ -128,7 +133,7 @@ def _construct(spec: BuildSpec) -> tuple[nn.Module, Rule, Default | None]:
     return module, rule, lambda note: weight_files.download(card, offline=spec.offline, on_note=note)
 
 
-def _timm(name: str) -> tuple[nn.Module, Rule, Default]:
+def _timm(name: str, *, offline: bool) -> tuple[nn.Module, Rule, Default]:
     try:
         import timm
     except ImportError as error:
@@ -153,9 +158,21 @@ def _timm(name: str) -> tuple[nn.Module, Rule, Default]:
     }
 
     def default(on_note: Callable[[str], None]) -> dict[str, Tensor]:
-        on_note(f"downloading timm's weights of {name}, once")
+        kept = weight_files.kept_by_hub(config["hf_hub_id"])
+        if kept is None and offline:
+            raise EnvironmentLacks(
+                f"the weights of timm/{name} are not on this host ({weight_files.HUB_FILE} of "
+                f"{config['hf_hub_id'] or name}), and --offline refuses to download",
+                hint="give --weights FILE (.safetensors or .pth), or --weights none",
+                file=weight_files.HUB_FILE,
+            )
         try:
-            return dict(timm.create_model(name, pretrained=True).state_dict())
+            if kept is not None:
+                made = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(kept)})
+            else:
+                on_note(f"downloading timm's weights of {name}, once")
+                made = timm.create_model(name, pretrained=True)
+            return dict(made.state_dict())
         except Exception as error:  # the hub's client raises errors of several libraries
             raise EnvironmentLacks(
                 f"the weights of timm/{name} could not be downloaded: {str(error).splitlines()[0]}",

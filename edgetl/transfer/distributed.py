@@ -49,10 +49,11 @@ class Group:
 
     Attributes
     ----------
-    leads : this process keeps the state, tells of progress and writes what comes out.
+    rank : of this process. leads : it keeps the state, tells of progress and writes what comes out.
     local_count : processes on this machine, which share its memory.
     """
 
+    rank = 0
     leads = True
     local_count = 1
 
@@ -95,6 +96,7 @@ class Together(Group):
         self._processes = processes
         self._device = device
         self._wrapped: tuple[tuple[bool, ...], nn.Module] | None = None
+        self.rank = processes.rank
         self.leads = processes.rank == 0
         self.local_count = processes.local_count
 

@@ -16,17 +16,22 @@ import torch
 from torch import Tensor
 
 from edgetl import isolate
+from edgetl.data.imbalance import decide
 from edgetl.data.layout import Dataset
 from edgetl.errors import GateFailed, InputError
 from edgetl.processes import Processes, check_batch
 from edgetl.transfer import backbone, checkpoint, distributed
-from edgetl.transfer.augment import Batches, normalise
+from edgetl.transfer import teacher as teachers
+from edgetl.transfer.augment import Augmenter, Batches, normalise
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.checkpoint import Checkpoint
 from edgetl.transfer.distributed import Group
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods import choice
-from edgetl.transfer.methods.seam import Method
+from edgetl.transfer.methods.known import TEACHER
+from edgetl.transfer.methods.seam import Lessons, Method
+from edgetl.transfer.policy import alike_at_any_size, policy_of
+from edgetl.transfer.taught import TaughtBatches
 from edgetl.types import BuildSpec, Preprocess
 
 __all__ = ["Progress", "Trainer", "run_json"]
@@ -35,11 +40,15 @@ PATIENCE = 6
 """Epochs without a better one after which training stops."""
 WARM_UP = 0.1
 STATE = "state.pt"
+DIVERGED = "a lower --lr, or check --mean and --std"
 
 
 @dataclass
 class Progress:
-    """Where a training is: the epochs done, what each measured, the best, and how several processes shared it."""
+    """Where a training is: the epochs done, what each measured, the best, and what ended it early, if something did.
+
+    ``together`` says how several processes shared it.
+    """
 
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -47,6 +56,7 @@ class Progress:
     best_accuracy: float = -1.0
     best_loss: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
+    diverged: str = ""
     together: str = ""
 
     def better(self, accuracy: float, loss: float) -> bool:
@@ -60,7 +70,10 @@ class Trainer:
     Parameters
     ----------
     held : uint8 (N, H, W, 3) and int64 (N,): the select images, which decide when to stop and which epoch is kept.
+    weights : float32 (classes,), what a select image of each class counts in that; ``None``: all alike.
     state : folder where a killed training finds its last whole epoch.
+    keep_last : train to the end and keep the last epoch: where the network is for other pictures than ``held``, those
+        cannot tell which epoch is best.
     group : the processes that train together; each has its part of ``batches``.
     """
 
@@ -68,7 +81,7 @@ class Trainer:
         self,
         net: Net,
         method: Method,
-        batches: Batches,
+        batches: Lessons,
         held: tuple[Any, Any],
         preprocess: Preprocess,
         path: FastPath,
@@ -76,6 +89,8 @@ class Trainer:
         epochs: int,
         seed: int,
         state: Path,
+        weights: Tensor | None = None,
+        keep_last: bool = False,
         group: Group | None = None,
     ) -> None:
         self._group = group or Group()
@@ -88,6 +103,8 @@ class Trainer:
         self._epochs = epochs
         self._seed = seed
         self._state = state
+        self._weights = weights
+        self._keep_last = keep_last
         self._net.to(path.device).to(memory_format=_form(path))
         self._optimizer = torch.optim.AdamW(method.prepare(self._net))
         steps = epochs * len(batches)
@@ -95,17 +112,30 @@ class Trainer:
         self._scaler = torch.amp.GradScaler("cuda", enabled=path.autocast == "float16")
 
     def train(self) -> tuple[Net, Progress]:
-        """Run to the last epoch, or until nothing gets better; the plain network of the best epoch."""
+        """Run to the last epoch, or until nothing gets better; the plain network of the best epoch.
+
+        Raises
+        ------
+        GateFailed : a loss is not finite in the first epoch; later, the best epoch before it is kept.
+        """
         done = self._resume()
         while done.epoch < self._epochs and done.epoch - done.best_epoch < PATIENCE:
-            loss = self._epoch(done.epoch)
-            done.together = self._group.told(self._net)
-            accuracy, held_loss = self._evaluate()
+            try:
+                loss = self._epoch(done.epoch)
+                done.together = self._group.told(self._net)
+                accuracy, held_loss = self._evaluate()
+            except GateFailed as error:
+                if not done.best:
+                    raise
+                done.diverged = (
+                    f"{error.problem}; epoch {done.best_epoch}, the best before it, is kept: {error.hint}"
+                )
+                break
             done.epoch += 1
             done.history.append(
                 {"epoch": done.epoch, "loss": loss, "accuracy": accuracy, "select_loss": held_loss}
             )
-            if done.better(accuracy, held_loss):
+            if self._keep_last or done.better(accuracy, held_loss):
                 done.best_epoch, done.best_accuracy, done.best_loss = done.epoch, accuracy, held_loss
                 done.best = {
                     name: tensor.detach().cpu().clone() for name, tensor in self._net.state_dict().items()
@@ -122,7 +152,7 @@ class Trainer:
 
         Seeded by its number, so that a resumed training draws what an unbroken one would have drawn.
         """
-        torch.manual_seed(self._seed * 100_003 + number)
+        torch.manual_seed(self._seed * 100_003 + number + self._group.rank * 1_000_000_007)
         self._method.start(self._net, number)
         train, total = self._group.step(self._net, self._method), 0.0
         for step, (pictures, targets) in enumerate(self._batches.epoch(number)):
@@ -133,7 +163,7 @@ class Trainer:
             if not math.isfinite(mean):
                 raise GateFailed(
                     f"the loss is {mean} in epoch {number + 1}, step {step + 1}: training diverged",
-                    hint="a lower --lr, or check --mean and --std",
+                    hint=DIVERGED,
                 )
             self._scaler.scale(loss).backward()
             self._scaler.step(self._optimizer)
@@ -145,19 +175,27 @@ class Trainer:
 
     @torch.inference_mode()
     def _evaluate(self) -> tuple[float, float]:
-        """Accuracy and mean loss on the select images, in float32 as the engine will be."""
+        """Accuracy and mean loss on the select images, in float32 as the engine will be.
+
+        Weighted where training is: nearly balanced accuracy, for select is drawn by class.
+        """
         self._net.eval()
         self._group.settle(self._net)
         pictures, labels = self._held
-        right, loss = 0, 0.0
+        right, loss, total = 0.0, 0.0, 0.0
+        weights = None if self._weights is None else self._weights.to(self._path.device)
         for start in self._group.part(range(0, len(labels), 32)):
             part = torch.from_numpy(np.array(pictures[start : start + 32])).permute(0, 3, 1, 2)
             targets = torch.from_numpy(labels[start : start + 32]).to(self._path.device)
             logits = self._net(self._path.place(normalise(part, self._preprocess)))
-            right += int((logits.argmax(1) == targets).sum())
-            loss += float(torch.nn.functional.cross_entropy(logits, targets, reduction="sum"))
-        right_of_all, loss_of_all = self._group.total(right, loss)
-        return right_of_all / len(labels), loss_of_all / len(labels)
+            counts = torch.ones_like(targets, dtype=torch.float32) if weights is None else weights[targets]
+            right += float(counts[logits.argmax(1) == targets].sum())
+            loss += float(torch.nn.functional.cross_entropy(logits, targets, weights, reduction="sum"))
+            total += float(counts.sum())
+        right, loss, total = self._group.total(right, loss, total)
+        if not math.isfinite(loss):
+            raise GateFailed(f"the loss on the select images is {loss}: training diverged", hint=DIVERGED)
+        return right / total, loss / total
 
     def _save(self, done: Progress) -> None:
         self._state.mkdir(parents=True, exist_ok=True)
@@ -228,40 +266,60 @@ def run_json(
     ]
     held = (np.load(f"{prepared}/select.npy", mmap_mode="r"), np.load(f"{prepared}/select.labels.npy"))
     if not len(held[1]):
-        raise InputError("no picture is left to select on", hint="--method full stops by them: add some")
+        raise InputError("no picture is left to select on", hint="training stops by them: add some")
     size = min(request.batch_size, len(samples))
     if size < 2:
         raise InputError("a training step takes at least two pictures", hint="--batch-size 32")
     place = None if processes is None else msgspec.convert(processes, Processes)
     check_batch(size, place)
-    net = backbone.create(request, len(facts.classes)).net
+    made = backbone.create(request, len(facts.classes))
+    balance = decide(request.imbalance, np.bincount([s.label for s in samples]).tolist())
+    weights = torch.tensor(balance.weights) if balance.weights else None
+    policy, classes = policy_of(request.augment, flip=request.flip), len(facts.classes)
+    teacher = teachers.load(Path(given[TEACHER]), fast, threads) if TEACHER in given else None
+    if teacher is not None and teacher.preprocess.height != facts.preprocess.height:
+        policy = alike_at_any_size(policy)
+    folders = {name: Path(folder) for name, folder in given.items()}
+    method = choice.of(
+        request,
+        facts.preprocess.height,
+        folders,
+        weights if balance.way == "weights" else None,
+        pretrained=made.pretrained,
+    )
     with distributed.join(place, number, fast.device) as group:
         batches = Batches(
             Path(root),
             [s.path for s in samples],
             [s.label for s in samples],
-            facts.preprocess,
+            Augmenter(policy, facts.preprocess, classes),
             batch_size=size,
-            flip=request.flip,
             seed=request.seed,
+            odds=balance.weights if balance.way == "sampling" else (),
             group=group,
         )
+        lessons: Lessons = batches
+        if teacher is not None:
+            lessons = TaughtBatches(batches, teacher, Augmenter(policy, teacher.preprocess, classes))
         trainer = Trainer(
-            net,
-            choice.of(request, {name: Path(folder) for name, folder in given.items()}),
-            batches,
+            made.net,
+            method,
+            lessons,
             held,
             facts.preprocess,
             fast,
             epochs=request.epochs,
             seed=request.seed,
             state=Path(state),
+            weights=weights,
             group=group,
         )
         net, done = trainer.train()
-    told = {"epochs": done.epoch, "best": {"epoch": done.best_epoch, "accuracy": done.best_accuracy}}
     if group.leads:
-        whole = msgspec.structs.replace(facts, history=done.history, choices={"fast_path": str(fast)})
+        choices = {**facts.choices, "fast_path": str(fast)}
+        whole = msgspec.structs.replace(facts, history=done.history, choices=choices)
         checkpoint.save(net, whole, checkpoint.samples(Path(out)), Path(out))
         shutil.rmtree(state, ignore_errors=True)
-    return {**told, "together": done.together}
+    best = {"epoch": done.best_epoch, "accuracy": done.best_accuracy, "loss": done.best_loss}
+    notes = [*method.notes, *([done.diverged] if done.diverged else [])]
+    return {"epochs": done.epoch, "best": best, "notes": notes, "together": done.together}

@@ -20,7 +20,7 @@ from edgetl import models
 from edgetl.errors import EnvironmentLacks, InputError
 from edgetl.models import ModelCard
 
-__all__ = ["download", "fit", "match", "preprocessing_of", "read"]
+__all__ = ["HUB_FILE", "download", "fit", "kept_by_hub", "match", "preprocessing_of", "read"]
 
 State = dict[str, Tensor]
 
@@ -28,6 +28,8 @@ WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 """Keys under which training scripts keep the weights."""
 PREFIXES = ("module.", "_orig_mod.", "model.")
 SHOWN = 3
+HUB_FILE = "model.safetensors"
+"""Where timm keeps weights in a repository of Hugging Face's hub."""
 
 
 def read(path: Path) -> State:
@@ -192,6 +194,15 @@ def download(card: ModelCard, *, offline: bool, on_note: Callable[[str], None]) 
             file=card.weights_file,
         ) from error
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+
+
+def kept_by_hub(repository: str | None) -> Path | None:
+    """The weights of a repository (``owner/name``, maybe ``@revision``) that an earlier download left on this host."""
+    from huggingface_hub import try_to_load_from_cache
+
+    name, _, revision = (repository or "").partition("@")
+    found = try_to_load_from_cache(name, HUB_FILE, revision=revision or None) if name else None
+    return Path(found) if isinstance(found, str) else None
 
 
 def _weight_name(card: ModelCard) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from edgetl.bench.layers import layer_diff
+import numpy as np
+import pytest
+
+from edgetl.bench.layers import LayerChange, agreed_diff, layer_diff
 from edgetl.types import LayerInfo
 
 
@@ -79,3 +82,69 @@ def test_numbers_that_a_compiler_hands_out_join_nothing() -> None:
     before = [layer("conv", origin="conv,Multiply_1"), layer("other", origin="other,Multiply_2")]
     after = [layer("conv", origin="conv,Multiply_9"), layer("other", origin="other,Multiply_8")]
     assert layer_diff(before, after) == []
+
+
+NETWORK = [layer(f"layer {number}", 50.0 + 10 * number) for number in range(12)]
+
+
+class Machine:
+    """Profiles as a shared machine gives them: instances, minutes and layers each scatter."""
+
+    def __init__(self, seed: int, noise: float) -> None:
+        self._rng = np.random.default_rng([7, seed])
+        self._noise = noise
+
+    def profile(self, slow: str = "", factor: float = 1.0) -> list[LayerInfo]:
+        """One of the network, a layer of which may be slow."""
+        whole = self._rng.lognormal(0, 0.03)
+        return [
+            layer(
+                one.name,
+                (one.microseconds or 0.0)
+                * whole
+                * (factor if one.name == slow else 1.0)
+                * self._rng.lognormal(0, self._noise),
+            )
+            for one in NETWORK
+        ]
+
+    def found(self, slow: str = "", factor: float = 1.0) -> list[LayerChange]:
+        """Of a mirrored turn."""
+        before = self.profile()
+        after, again = self.profile(slow, factor), self.profile(slow, factor)
+        return agreed_diff((before, self.profile()), (after, again))
+
+
+def test_an_unchanged_pair_names_no_layer_though_profiles_scatter() -> None:
+    once = [Machine(seed, 0.06) for seed in range(40)]
+    by_one = sum(len(layer_diff(one.profile(), one.profile())) for one in once)
+    by_two = sum(len(Machine(seed, 0.06).found()) for seed in range(40))
+    assert by_one > 80, "of 480 layers"
+    assert by_two <= 12
+
+
+def test_a_burst_in_one_profile_names_no_layer() -> None:
+    machine = Machine(0, 0.01)
+    profiles = [machine.profile() for _ in range(4)]
+    stolen = [layer(one.name, 2.0 * (one.microseconds or 0.0)) for one in profiles[2]]
+    assert agreed_diff((profiles[0], profiles[1]), (stolen, profiles[3])) == []
+    assert agreed_diff((profiles[0], stolen), (profiles[1], profiles[3])) == []
+
+
+@pytest.mark.parametrize("factor", [1.5, 0.6])
+def test_a_planted_layer_is_named_through_the_noise(factor: float) -> None:
+    found = [Machine(seed, 0.03).found("layer 8", factor) for seed in range(20)]
+    assert sum("layer 8" in [change.name for change in changes] for changes in found) >= 19
+
+
+def test_a_precision_that_changed_is_named_though_its_time_scatters() -> None:
+    before, after = [layer("stem", 100.0)], [layer("stem", 130.0, precision="f32")]
+    noisy = [layer("stem", 160.0)]
+    (change,) = agreed_diff((before, noisy), (after, after))
+    assert change.what == ("precision",)
+
+
+def test_times_of_profiles_that_name_other_layers_are_not_believed() -> None:
+    before, after = [layer("stem", 100.0)], [layer("stem", 200.0)]
+    assert [change.what for change in agreed_diff((before, before), (after, after))] == [("time",)]
+    assert agreed_diff((before, before), (after, [layer("other", 200.0)])) == []

@@ -251,3 +251,43 @@ def test_timing_for_a_device_whose_backend_is_not_here_says_so(run: Run, bundle:
     assert told.code == 5
     assert "fake" not in told.err
     assert "TensorRT has no GPU on this host" in told.err
+
+
+def test_corruptions_are_told_in_a_table_and_in_one_object(run: Run, bundle: Path, pictures: Path) -> None:
+    asked = ("verify", bundle, "--data", pictures, "--corruptions", "fog,low_light", "--max-images", 14)
+    told = run(*asked, "--severities", "1,5")
+    assert told.code == 0
+    for words in ("2 corruptions at severity 1,5 on 14 of 112 images", "mCE", "in low_light?", "costs more"):
+        assert words in told.out
+    found = only(run(*asked, "--severities", "1,5", "--json").out)["corruptions"]
+    assert [(cell["corruption"], cell["severity"]) for cell in found["cells"]] == [
+        ("fog", 1),
+        ("fog", 5),
+        ("low_light", 1),
+        ("low_light", 5),
+    ]
+    assert len(only(run(*asked, "--json").out)["corruptions"]["cells"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--corruptions", "fgo"), "no corruption 'fgo'. Did you mean 'fog'?"),
+        (("--corruptions", "fog", "--severities", "0"), "'0' is not one of 1 to 5"),
+        (("--corruptions", "fog", "--severities", "6"), "'6' is not one of 1 to 5"),
+        (("--severities", "3"), "--severities is an option of --corruptions"),
+        (("--max-images", "9"), "--max-images is an option of --corruptions"),
+    ],
+)
+def test_what_no_corruption_can_come_of_is_refused(
+    run: Run, bundle: Path, pictures: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    told = run("verify", bundle, "--data", pictures, *arguments)
+    assert told.code == 2
+    assert words in told.err
+
+
+def test_corruptions_take_pictures(run: Run, bundle: Path) -> None:
+    told = run("verify", bundle, "--corruptions", "fog")
+    assert told.code == 2
+    assert "--corruptions measures accuracy, which takes --data" in told.err

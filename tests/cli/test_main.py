@@ -89,6 +89,15 @@ def test_every_option_says_what_it_is_for(run: Run, command: str) -> None:
             assert not takes_a_value or option.metavar, f"{command} {option.name} has no unit"
 
 
+@pytest.mark.parametrize("command", ["build", "train"])
+def test_options_of_the_training_have_a_panel_of_their_own(run: Run, command: str) -> None:
+    """Every option stands in the help once."""
+    usual, _, panel = run(command, "--help").out.partition("\nTraining:\n")
+    for option in ("--method", "--teacher", "--kd-temperature", "--seeds", "--epochs"):
+        assert f"  {option} " in panel and f"  {option} " not in usual
+    assert "--data " in usual and "--data " not in panel
+
+
 def test_a_default_is_told_beside_its_option(run: Run) -> None:
     told = " ".join(run("bench", "--help").out.split())
     assert "--duration SECONDS Least time to measure each figure for. [default: 3.0; x>=0.1]" in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 
 import pytest
 
@@ -41,6 +42,20 @@ def test_a_bar_moves_where_somebody_watches_and_a_stage_takes_long(monkeypatch: 
     lines.advanced("train", 5, 10)
     assert "━━━━━━━━━━──────────" in stream.getvalue()
     assert "5/10" in stream.getvalue()
+
+
+def test_a_bar_says_how_long_the_rest_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0.0, 2.0, 30.0, 119.0))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    stream = io.StringIO()
+    lines = progress.Lines(stream, bars=True)
+    lines.started("corrupt")
+    lines.advanced("corrupt", 1, 60)
+    assert stream.getvalue().endswith("1/60"), "two seconds say nothing yet"
+    lines.advanced("corrupt", 10, 60)
+    assert stream.getvalue().endswith("10/60, 2.5 min left")
+    lines.advanced("corrupt", 59, 60)
+    assert stream.getvalue().endswith("59/60"), "nearly done"
 
 
 def test_what_a_stage_finds_on_its_way_stays_beside_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:

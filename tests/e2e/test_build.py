@@ -60,6 +60,7 @@ def test_plan_says_that_another_budget_does_not_retrain(built: Built, edgetl: Ed
     again = {row["stage"] for row in plan.data["stages"] if not row["cached"]}
     assert {stage.partition(":")[0] for stage in again} <= {
         "refine",
+        "search",
         "compile",
         "explain",
         "verify",
@@ -90,6 +91,37 @@ def test_verify_measures_the_same_accuracy_again(built: Built, edgetl: Edgetl) -
     told = edgetl("verify", built.bundle, "--data", "demo", "--json")
     assert told.code == 0, told.out + told.err
     assert told.data["accuracy"]["shipped"] == pytest.approx(built.ran.data["accuracy"]["shipped"])
+
+
+def test_verify_under_corruptions_compares_the_compiled_engines(
+    built: Built, edgetl: Edgetl, tmp_path: Path
+) -> None:
+    asked = ("--corruptions", "low_light,fog,contrast", "--severities", "1,5", "--max-images", "120")
+    told = edgetl(
+        "verify",
+        built.bundle,
+        "--data",
+        "demo",
+        *asked,
+        "--out",
+        "hard.json",
+        "--picture",
+        "hard.svg",
+        "--json",
+    )
+    assert told.code == 0, told.out + told.err
+    found = told.data["corruptions"]
+    assert (found["reference"], found["candidate"], found["n"]) == ("f32", "int8", 120)
+    assert found["clean"]["reference"] > 0.8
+    by_cell = {(cell["corruption"], cell["severity"]): cell["reference"] for cell in found["cells"]}
+    assert all(by_cell[name, 5] <= by_cell[name, 1] for name in ("low_light", "fog", "contrast"))
+    assert by_cell["contrast", 5] < found["clean"]["reference"] - 0.2
+    assert json.loads((tmp_path / "hard.json").read_text()) == found
+    page = edgetl("report", built.bundle, "--corruptions", "hard.json")
+    assert page.code == 0, page.err
+    assert "does quantization cost more in low_light?" in (tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_verify_fails_on_shuffled_labels(built: Built, edgetl: Edgetl, store: Path, tmp_path: Path) -> None:
@@ -126,8 +158,9 @@ def test_build_for_a_jetson_ends_at_the_quantized_model_and_says_what_is_left(ed
 
 
 def test_a_fused_head_stands_beside_the_plain_models_and_its_reference_is_what_the_engine_is_held_to(
-    edgetl: Edgetl, tmp_path: Path
+    edgetl: Edgetl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path / "no-cuda"))
     arguments = list(BUILD)
     arguments[arguments.index("intel-cpu")] = "jetson"
     told = edgetl(*arguments, "--fused-head", "--json")
@@ -139,6 +172,13 @@ def test_a_fused_head_stands_beside_the_plain_models_and_its_reference_is_what_t
     assert told.data["outputs"][0]["name"] == "probabilities"
     assert set(told.data["fused_head"]) == {name.replace(".onnx", ".fused.onnx") for name in plain}
     assert all(one["rewriting"] < 1e-2 for one in told.data["fused_head"].values())
+    assert set(told.data["kernels"]["lacks"]) == {"fused_head.cubin", "libedgetl_plugin.so"}
+    assert any(
+        "libedgetl_plugin.so: edgetl compile builds it" in step for step in told.data["pending"]["next"]
+    )
+    shown = edgetl("inspect", bundle).out
+    assert "kernels/kernels.json" in shown
+    assert "fused_head.cubin is not in the bundle: no nvcc in" in shown
     with np.load(bundle / "golden.npz") as golden:
         np.testing.assert_allclose(np.exp(golden["logits"]).sum(axis=1), 1, rtol=1e-4)
         assert np.mean(golden["logits"].argmax(axis=1) == golden["logits_f32"].argmax(axis=1)) > 0.7

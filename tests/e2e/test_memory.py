@@ -29,6 +29,7 @@ from edgetl.data import layout
 from edgetl.pipeline import Context, Stage
 from edgetl.stages import check, prepare
 from edgetl.transfer import augment
+from edgetl.transfer.policy import policy_of
 from edgetl.types import Preprocess
 import msgspec
 
@@ -40,7 +41,8 @@ pipeline.run([check.stage(dataset, root), known, prepare.stage(root)], Cache(cac
 augment.KEPT_BYTES = 1 << 20
 train = [s for s in dataset.samples if s.role == "train"]
 names, labels = [s.path for s in train], [s.label for s in train]
-for _ in augment.Batches(root, names, labels, rule, batch_size=32, flip=True, seed=0).epoch(0):
+augmenter = augment.Augmenter(policy_of("default", flip=True), rule, 2)
+for _ in augment.Batches(root, names, labels, augmenter, batch_size=32, seed=0).epoch(0):
     pass
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from edgetl.backends.tensorrt import plugin
 from edgetl.errors import BackendError
-from edgetl.ops import library, nvcc
+from edgetl.ops import cubin, library, nvcc, shipped
 from edgetl.ops.nvcc import Compiler
 from tests.kernels.on_host import KERNELS
 from tests.kernels.plugin_headers import headers
@@ -134,6 +135,14 @@ def test_the_heads_ptx(compiled: Compiled) -> None:
 
 
 @pytest.mark.parametrize("compiled", ["fused_head"], indirect=True)
+def test_the_heads_kernels_are_told_apart_by_the_names_that_ptxas_gives_them(compiled: Compiled) -> None:
+    names = re.findall(r"Compiling entry function '(\w+)'", compiled.said)
+    found = cubin.entries_of(names)
+    assert set(found) == {cubin.key_of(tile, dtype) for tile in (1, 4) for dtype in (0, 1)}
+    assert all(name.encode() in compiled.cubin.read_bytes() for name in found.values())
+
+
+@pytest.mark.parametrize("compiled", ["fused_head"], indirect=True)
 def test_the_heads_sass(sass: Counter[str]) -> None:
     kernels = VARIANTS["fused_head"]
     assert counted(sass, r"LDG\.E\.128.*") >= kernels
@@ -218,6 +227,12 @@ def test_cmake_builds_the_library(cmake: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for capability in ("7.5", "8.7"):
         library.load(tmp_path / library.NAME, capability, "given")
+
+
+@pytest.mark.slow
+def test_one_nvcc_line_builds_the_plugin_too(compiler: Compiler, tmp_path: Path) -> None:
+    nvcc.compile_plugin(compiler, KERNELS, ORIN, headers()[0], tmp_path / plugin.LIBRARY)
+    assert shipped.machine_of(tmp_path / plugin.LIBRARY) == platform.machine()
 
 
 def test_cmake_names_a_folder_without_tensorrts_headers(cmake: str, tmp_path: Path) -> None:

@@ -320,13 +320,24 @@ def test_sizes_that_overflow_are_refused(device: HostDevice, library: Library, n
         made.bind(Lent(device, case.features, shape=given, strides=(0, 4, 4, 4)), room(device, 2, 5, 40))
 
 
-def test_strides_beyond_64_bits_are_refused_by_the_kernel_in_its_own_words(
+def test_strides_beyond_64_bits_and_an_end_that_is_elsewhere_are_refused_before_the_launch(
     device: HostDevice, library: Library
 ) -> None:
     case = random_case(np.random.default_rng(8), (2, 8, 3, 3), 40)
     lie = Lent(device, case.features, shape=(3, 8, 3, 3), strides=(2**62, 4, 4, 4))
     with pytest.raises(InputError, match="beyond 64 bits"):
         fused(device, library, case).bind(lie, room(device, 3, 5, 40))
+    made = fused(device, library, case)
+    far = Lent(device, case.features, strides=(2**50, 36, 12, 4))
+    with pytest.raises(
+        InputError, match=r"the last byte of features is at 0x.*strides \(281474976710656, 9, 3, 1\)"
+    ):
+        made.bind(far, room(device, 2, 5, 40))
+    full = room(device, 2, 5, 40)
+    few = Lent(device, np.zeros((1, 5), np.int32), shape=(2, 5))
+    short: Answer[Any] = Answer(few, full.scores, full.status, full.probabilities)
+    with pytest.raises(InputError, match="the last byte of indices is at 0x"):
+        made.bind(Lent(device, case.features), short)
 
 
 @pytest.mark.parametrize(

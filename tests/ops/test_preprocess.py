@@ -144,6 +144,15 @@ def test_a_pitch_beyond_64_bits_is_refused(device: HostDevice) -> None:
         bound(device, Pixels(Surface(room.ctypes.data, (8, 8, 3), 2**61), "bgr"))
 
 
+def test_a_pitch_that_leads_out_of_the_memory_is_refused(device: HostDevice) -> None:
+    frame = Pixels(Lent(device, np.zeros((8, 8, 3), np.uint8), strides=(1 << 40, 3, 1)), "rgb")
+    with pytest.raises(InputError, match="the last byte of the frame is at 0x"):
+        bound(device, frame)
+    luma, chroma = np.zeros((8, 8), np.uint8), np.zeros((2, 4, 2), np.uint8)
+    with pytest.raises(InputError, match="the last byte of chroma is at 0x"):
+        bound(device, Nv12(Lent(device, luma), Lent(device, chroma, shape=(4, 4, 2)), "bt601", "full"))
+
+
 def test_an_array_of_the_host_is_refused(device: HostDevice) -> None:
     with pytest.raises(InputError, match=r"numpy\.ndarray on the host"):
         bound(device, Pixels(np.zeros((8, 8, 3), np.uint8), "bgr"))

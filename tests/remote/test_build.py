@@ -27,6 +27,7 @@ from edgetl.remote.ssh import LinkDown, Options
 from edgetl.report import hosts
 from edgetl.runtime import bundle as format_of
 from edgetl.runtime import open_bundle
+from edgetl.types import OperatingPoint
 from tests import handmade
 from tests.remote.conftest import MakeDevice, MakeWire, Told, order
 from tests.remote.device import CORE, Device
@@ -218,7 +219,7 @@ def test_a_link_that_does_not_come_back_is_lacking(
     assert "did not come back" in failure.problem
 
 
-@pytest.mark.parametrize("other", ["model.fp32.onnx", "engine"])
+@pytest.mark.parametrize("other", ["model.fp32.onnx", "engine", "threshold"])
 def test_bytes_that_changed_on_the_way_or_there_do_not_come_in(
     other: str, device: Device, pending: Path, profiles: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +229,10 @@ def test_bytes_that_changed_on_the_way_or_there_do_not_come_in(
         made = Path(shutil.copytree(pending, out / "bundle"))
         if other == "engine":  # a byte that the manifest there does not know
             (made / "golden.npz").write_bytes(b"changed")
+        elif other == "threshold":
+            (made / "manifest.json").unlink()
+            point = OperatingPoint(positive="red", threshold=0.1, objective="f1", images=9, positives=3)
+            format_of.seal(made, msgspec.structs.replace(before, operating_point=point, files={}, sha256=""))
         else:
             (made / other).write_bytes(b"another model")
             handmade.reseal(made)

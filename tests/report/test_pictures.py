@@ -19,9 +19,10 @@ from edgetl.report import (
     pictures_latency,
     pictures_layers,
     pictures_pareto,
+    pictures_robustness,
 )
 from edgetl.report.pictures import Picture
-from edgetl.types import LayerInfo
+from edgetl.types import Corrupted, CorruptionCost, LayerInfo, Robustness
 
 HOSTILE = '</text></svg><script>alert("1")</script>&\x00\'"'
 BLOCKS = {
@@ -50,6 +51,59 @@ def pareto(word: str) -> Picture:
     return pictures_pareto.tradeoff(spots, [word, "B"], word)
 
 
+def corruptions(word: str, count: int = 6, *, worse: bool = True) -> Picture:
+    """Two engines under some corruptions, of which the first costs the second more."""
+
+    def cell(name: str, severity: int) -> Corrupted:
+        right, drop = 0.95 - 0.1 * severity, 4.0 * severity
+        return Corrupted(
+            corruption=name,
+            severity=severity,
+            reference=right,
+            candidate=right - drop / 100,
+            drop_pt=drop,
+            drop_ci95_pt=(drop - 5, drop + 5),
+            p_value=0.5,
+        )
+
+    def cost(name: str) -> CorruptionCost:
+        return CorruptionCost(
+            corruption=name,
+            group="weather",
+            reference=0.7,
+            candidate=0.6,
+            drop_pt=10.0,
+            extra_pt=8.0,
+            extra_ci95_pt=(2.0, 14.0),
+            p_value=0.01,
+            p_holm=0.02,
+            ce_pct=133.0,
+            relative_ce_pct=None,
+        )
+
+    names = [f"{word}{place}" for place in range(count)]
+    found = Robustness(
+        name=word,
+        manifest="0" * 64,
+        reference="f32",
+        candidate=word,
+        seed=0,
+        n=100,
+        test_images=120,
+        severities=(1, 3, 5),
+        clean=cell("clean", 0),
+        cells=tuple(cell(name, severity) for name in names for severity in (1, 3, 5)),
+        costs=tuple(map(cost, names)),
+        mce_pct=133.0,
+        mce_ci95_pct=(110.0, 150.0),
+        relative_mce_pct=None,
+        relative_mce_ci95_pct=None,
+        costs_more=tuple(names[:1]) if worse else (),
+        sentence=word,
+    )
+    return pictures_robustness.accuracy(found)
+
+
 DRAWN: dict[str, Callable[[str], Picture]] = {
     "spread": lambda word: pictures_latency.spread({word: BLOCKS["int8"], "f32": BLOCKS["f32"]}, word),
     "over time": lambda word: pictures_latency.over_time({word: BLOCKS["int8"]}, word),
@@ -61,6 +115,7 @@ DRAWN: dict[str, Callable[[str], Picture]] = {
     "confusion": lambda word: pictures_accuracy.confusion([(0, 0, 3), (0, 1, 1), (1, 1, 4)], [word, "b"]),
     "pareto": pareto,
     "history": history,
+    "corruptions": corruptions,
 }
 
 
@@ -216,3 +271,19 @@ def test_ticks_are_round_inside_and_few(low: float, span: float, most: int) -> N
     assert len(found) <= most + 1
     slack = 1e-6 * (abs(low) + span)
     assert all(low - slack <= value <= low + span + slack for value in found)
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 19])
+def test_every_corruption_has_a_plot_and_a_drop_that_is_proven_a_filled_dot(count: int) -> None:
+    body = corruptions("int8", count).body
+    assert body.count("stroke-dasharray") == count + 1  # the reference's curves, and its swatch
+    filled, hollow = len(re.findall(r'class="f0"', body)), len(re.findall(r'class="s0" stroke-width', body))
+    assert (filled, hollow) == (2 * count, 2 * count)  # severities 3 and 5; clean and severity 1
+
+
+def test_the_title_says_where_it_costs_more_or_that_it_is_not_shown() -> None:
+    assert corruptions("fog").title == "fog loses more than on clean images in fog0"
+    assert (
+        corruptions("fog", worse=False).title
+        == "In none of 6 corruptions is fog shown to lose more than on clean images"
+    )

@@ -37,6 +37,7 @@ def records(**changed: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {
         "check": {"classes": ["ants", "bees"], "warnings": ["two look alike"]},
         "backbone": {},
+        "train": {"training": {}},
         "bench": {
             "latency_ms": {name: {"p50": 2.0, "p90": 2.1, "p99": None, "n": 70} for name in ALL},
             "versus_default": {"int8": {"ratio": 0.9, "ci95": [0.88, 0.92], "verdict": "faster"}},
@@ -49,6 +50,8 @@ def records(**changed: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "accuracy": accuracy,
             "select_drop_pt": {"f32": 0.0, "default": 0.0, "int8": 0.3},
             "select_images": 36,
+            "operating_point": None,
+            "notes": [],
             "worst_images": [],
             "latency": {},
         },

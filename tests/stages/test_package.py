@@ -60,7 +60,7 @@ def write(artifacts: dict[str, Artifact], tmp_path: Path) -> Write:
     def call(pending: dict[str, Any] | None = None, **options: Any) -> package.Written:
         spec = BuildSpec(data="colours", model="tiny", out=str(tmp_path / "runs"), **options)
         shipped = {"candidate": "f32", "precision": "f32", "backend": "fake"}
-        data: dict[str, Any] = {"shipped": shipped, "accuracy": {"shipped": 1.0}}
+        data: dict[str, Any] = {"shipped": shipped, "accuracy": {"shipped": 1.0}, "training": {}}
         outcome = Outcome({**data, **({"pending": pending} if pending else {})}, None)
         return package.write(spec, PROFILE, artifacts, outcome, Path("some/where/colours"))
 

@@ -28,3 +28,24 @@ def test_features_that_never_move_are_survived() -> None:
     head = fit_head(np.ones((20, 4), np.float32), np.arange(20) % 2, 2, 0)
     assert np.isfinite(head.weight).all()
     assert np.isfinite(head.bias).all()
+
+
+def test_the_strength_is_chosen_on_folds_that_part_no_group() -> None:
+    """Many pictures a lesion, labels that are noise: parting lesions, folds reward learning them by heart."""
+    rng = np.random.default_rng(0)
+    lesions = np.repeat(np.arange(40), 6)
+    labels = np.repeat(rng.permutation(np.arange(40) % 2), 6).astype(np.int64)
+    features = (rng.normal(0, 1, (40, 64))[lesions] + rng.normal(0, 0.1, (240, 64))).astype(np.float32)
+    apart = fit_head(features, labels, 2, 0)
+    whole = fit_head(features, labels, 2, 0, groups=lesions.astype(np.int64))
+    assert max(apart.scores.values()) > 0.95, "the leak that groups are there for"
+    assert max(whole.scores.values()) < 0.7
+
+
+def test_a_class_of_one_group_takes_the_middle_strength() -> None:
+    labels = np.array([0] * 6 + [1] * 6)
+    groups = np.array([0, 1, 2, 3, 4, 5, 9, 9, 9, 9, 9, 9])
+    head = fit_head(
+        np.random.default_rng(0).normal(0, 1, (12, 4)).astype(np.float32), labels, 2, 0, groups=groups
+    )
+    assert head.scores == {}

@@ -22,6 +22,7 @@ from edgetl.backends.tensorrt import comparable, inspector, memory, options, plu
 from edgetl.backends.tensorrt.options import Options
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 from edgetl.home import cache_folder
+from edgetl.ops import shipped
 from edgetl.types import Engine, LayerInfo, Record, TensorSpec
 
 if TYPE_CHECKING:
@@ -94,7 +95,10 @@ class TensorRT:
         if gpu.integrated:
             given["memPoolSize"] = memory.capped(asked.pools)
             memory.check(options.pools(options.read(given))["workspace"])
-        library = plugin.find(asked.plugin, cache_folder() / "kernels") if plugin.is_needed(model) else None
+        here = stamp.built_with(host.version, gpu, host.driver.version)
+        library = None
+        if plugin.is_needed(model):
+            library = plugin.find(asked.plugin, model.parent / shipped.FOLDER, here, cache_folder())
         timings = cache_folder() / "tensorrt" / timing.name_of(_timed_on(host, gpu))
         told = isolate.call(
             "edgetl.backends.tensorrt.build:build_plan",
@@ -105,7 +109,7 @@ class TensorRT:
                 "dla": _core(profile.device),
                 "options": given,
                 "timings": str(timings) if asked.timing_cache else None,
-                "plugin": None if library is None else str(library),
+                "plugin": None if library is None else str(library.path),
             },
         )
         brought = {} if library is None else plugin.keep(library, workdir)
@@ -116,7 +120,7 @@ class TensorRT:
             files=(stamp.PLAN, *((plugin.LIBRARY,) if brought else ())),
             source=digest.of_file(model),
             config={**_config(workdir / stamp.PLAN, asked, told), **brought},
-            built_with=stamp.built_with(host.version, gpu, host.driver.version),
+            built_with=here,
             inputs=msgspec.convert(told["inputs"], tuple[TensorSpec, ...]),
             outputs=msgspec.convert(told["outputs"], tuple[TensorSpec, ...]),
         )

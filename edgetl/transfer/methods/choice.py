@@ -5,18 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgetl.transfer.methods.full import Full
+from torch import Tensor
+
+from edgetl.transfer import probe
+from edgetl.transfer.methods.discriminative import Discriminative
+from edgetl.transfer.methods.distill import TEMPERATURE, Distill, Relational
+from edgetl.transfer.methods.full import BODY_SHARE, Full
+from edgetl.transfer.methods.known import PROBE
+from edgetl.transfer.methods.lora import Lora
+from edgetl.transfer.methods.norm import Norm
 from edgetl.transfer.methods.seam import Method
 from edgetl.types import BuildSpec
 
 __all__ = ["of"]
 
 
-def of(spec: BuildSpec, given: Mapping[str, Path]) -> Method:
+def of(
+    spec: BuildSpec, size: int, given: Mapping[str, Path], weights: Tensor | None = None, *, pretrained: bool
+) -> Method:
     """The method of ``spec.method``, with what the request says of its rates.
 
     Parameters
     ----------
+    size : side of the pictures, in pixels.
     given : folders of the stages that ``known.METHODS`` says it needs, by name.
+    pretrained : the body's weights are worth keeping, so that training all of them goes gently.
+    weights : of each class in its loss, float32 (classes,); ``None``: all alike.
     """
-    return Full(spec.lr)
+    method = _made(spec, size, given, BODY_SHARE if pretrained else 1.0)
+    method.weights = weights
+    return method
+
+
+def _made(spec: BuildSpec, size: int, given: Mapping[str, Path], share: float) -> Method:
+    if spec.method == "full":
+        return Full(spec.lr, share)
+    if spec.method == "distill":
+        temperature = TEMPERATURE if spec.kd_temperature is None else spec.kd_temperature
+        return Distill(spec.lr, share, temperature)
+    if spec.method == "rkd":
+        return Relational(spec.lr, share)
+    start = probe.read(given[PROBE])
+    if spec.method == "lora":
+        return Lora(spec.lr, spec.rank, size, start)
+    if spec.method == "norm":
+        return Norm(spec.lr, start)
+    return Discriminative(spec.lr, size, start)

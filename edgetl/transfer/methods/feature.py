@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +12,16 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_score
 from threadpoolctl import threadpool_limits
 
 from edgetl.errors import GateFailed
 
-__all__ = ["Head", "fit_head"]
+__all__ = ["Head", "fit_head", "out_of_fold"]
 
 Array = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+Weights = dict[int, float] | None
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Candidates for scikit-learn's C on standardised features."""
@@ -51,12 +53,22 @@ class Head:
     scores: dict[str, float]
 
 
-def fit_head(features: Array, labels: npt.NDArray[np.int64], classes: int, seed: int) -> Head:
+def fit_head(
+    features: Array,
+    labels: Indices,
+    classes: int,
+    seed: int,
+    *,
+    groups: Indices | None = None,
+    weights: Sequence[float] = (),
+) -> Head:
     """Fit a multinomial logistic regression; its strength is chosen by cross-validation.
 
     Parameters
     ----------
     features : float32 (N, D). labels : int64 (N,), every class present.
+    groups : int64 (N,), pictures that no fold parts; ``None`` where each stands for itself.
+    weights : of each class in the loss; with them the strength is chosen by balanced accuracy. Empty: all alike.
 
     Returns
     -------
@@ -66,18 +78,12 @@ def fit_head(features: Array, labels: npt.NDArray[np.int64], classes: int, seed:
     ------
     GateFailed : a feature is not finite.
     """
-    if not np.isfinite(features).all():
-        row = int(np.nonzero(~np.isfinite(features).all(axis=1))[0][0])
-        raise GateFailed(
-            f"the backbone answers NaN or infinity on picture {row} of train",
-            hint="check the weights and --mean, --std",
-        )
-    mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-    typical = float(np.sqrt(np.square(spread).mean()))
-    spread = np.maximum(spread, LEAST_SPREAD * typical if typical > 0 else 1.0)
+    _refuse_wild(features)
+    mean, spread = _moments(features)
     standard = ((features - mean) / spread).astype(np.float32)
-    strength, scores = _choose(standard, labels, seed)
-    model = _fitted(standard, labels, strength)
+    weighed = dict(enumerate(weights)) or None
+    strength, scores = _choose(standard, labels, seed, groups, weighed)
+    model = _fitted(standard, labels, strength, weighed)
     weight = np.asarray(model.coef_, np.float64)
     bias = np.asarray(model.intercept_, np.float64)
     if (
@@ -89,30 +95,93 @@ def fit_head(features: Array, labels: npt.NDArray[np.int64], classes: int, seed:
     return Head(weight.astype(np.float32), bias.astype(np.float32), strength, scores)
 
 
-def _choose(standard: Array, labels: npt.NDArray[np.int64], seed: int) -> tuple[float, dict[str, float]]:
+def out_of_fold(
+    features: Array, labels: Indices, seed: int, *, groups: Indices | None = None
+) -> tuple[Indices, npt.NDArray[np.float64]]:
+    """What a head says of pictures that it was not fitted to, its strength as ``fit_head`` chooses it.
+
+    Parameters
+    ----------
+    features, labels, groups : as of ``fit_head``.
+
+    Returns
+    -------
+    Classes, int64 (N,), and the natural logarithm of the label's probability, float64 (N,): -1 and minus infinity of
+    pictures that no fold holds out, as where a class has one picture.
+
+    Raises
+    ------
+    GateFailed : a feature is not finite.
+    """
+    _refuse_wild(features)
+    mean, spread = _moments(features)
+    standard = ((features - mean) / spread).astype(np.float32)
+    strength, _ = _choose(standard, labels, seed, groups, None)
+    said, told = np.full(len(labels), -1, np.int64), np.full(len(labels), -np.inf)
+    for fit, held in _folds(labels, groups, seed):
+        model = _fitted(standard[fit], labels[fit], strength, None)
+        with _fitting():
+            logs = model.predict_log_proba(standard[held])
+        said[held] = model.classes_[logs.argmax(axis=1)]
+        told[held] = logs[np.arange(len(held)), np.searchsorted(model.classes_, labels[held])]
+    return said, told
+
+
+def _refuse_wild(features: Array) -> None:
+    if not np.isfinite(features).all():
+        row = int(np.nonzero(~np.isfinite(features).all(axis=1))[0][0])
+        raise GateFailed(
+            f"the backbone answers NaN or infinity on picture {row} of train",
+            hint="check the weights and --mean, --std",
+        )
+
+
+def _moments(features: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and spread of each feature, a small spread raised to what ``LEAST_SPREAD`` says."""
+    mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+    typical = float(np.sqrt(np.square(spread).mean()))
+    return mean, np.maximum(spread, LEAST_SPREAD * typical if typical > 0 else 1.0)
+
+
+def _choose(
+    standard: Array, labels: Indices, seed: int, groups: Indices | None, weights: Weights
+) -> tuple[float, dict[str, float]]:
     """The strength with the best mean accuracy over folds; the weaker one on a tie."""
-    folds = min(FOLDS, int(np.bincount(labels).min()))
-    if folds < 2:
-        return STRENGTHS[len(STRENGTHS) // 2], {}
     if len(labels) > MOST_FOR_CHOICE:
         kept = np.random.default_rng(seed).permutation(len(labels))[:MOST_FOR_CHOICE]
         standard, labels = standard[kept], labels[kept]
-        folds = min(folds, int(np.bincount(labels).min()))
-    if folds < 2:
+        groups = None if groups is None else groups[kept]
+    split = _folds(labels, groups, seed)
+    if len(split) < 2:
         return STRENGTHS[len(STRENGTHS) // 2], {}
-    split = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    scores = {}
+    scores, judge = {}, "accuracy" if weights is None else "balanced_accuracy"
     with _fitting():
         for strength in STRENGTHS:
-            model = LogisticRegression(C=strength, max_iter=ITERATIONS)
-            scores[strength] = float(cross_val_score(model, standard, labels, cv=split).mean())
+            model = LogisticRegression(C=strength, max_iter=ITERATIONS, class_weight=weights)
+            found = cross_val_score(model, standard, labels, cv=split, scoring=judge)
+            scores[strength] = float(found.mean())
     best = max(STRENGTHS, key=lambda c: (scores[c], -c))
     return best, {f"{c:g}": round(score, 4) for c, score in scores.items()}
 
 
-def _fitted(standard: Array, labels: npt.NDArray[np.int64], strength: float) -> Any:
+def _folds(labels: Indices, groups: Indices | None, seed: int) -> list[tuple[Indices, Indices]]:
+    """Rows to fit on and rows to score, by class; groups stay whole. None where a class has too few of them."""
+    present = np.unique(labels)
+    units = np.arange(len(labels)) if groups is None else groups
+    count = min(FOLDS, *(len(np.unique(units[labels == label])) for label in present))
+    if count < 2:
+        return []
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    split = kind(count, shuffle=True, random_state=seed)
+    found = list(split.split(labels, labels, groups))
+    # a group of several classes can leave the rest without one, which nothing can be fitted to
+    return [(fit, held) for fit, held in found if len(np.unique(labels[fit])) == len(present)]
+
+
+def _fitted(standard: Array, labels: Indices, strength: float, weights: Weights) -> Any:
     with _fitting():
-        return LogisticRegression(C=strength, max_iter=ITERATIONS).fit(standard, labels)
+        model = LogisticRegression(C=strength, max_iter=ITERATIONS, class_weight=weights)
+        return model.fit(standard, labels)
 
 
 @contextmanager

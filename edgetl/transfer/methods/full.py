@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
 from edgetl.transfer.backbone import Net
+from edgetl.transfer.methods.losses import cross_entropy
 
-__all__ = ["Full"]
+__all__ = ["Full", "grouped"]
 
 HEAD_RATE = 2e-3
 BODY_SHARE = 0.1
@@ -24,29 +25,36 @@ class Full:
     Parameters
     ----------
     rate : learning rate of the head; ``None`` takes 2e-3.
+    body_share : the body's rate as a share of it; 1 where its weights are random.
     """
 
-    def __init__(self, rate: float | None) -> None:
+    notes: tuple[str, ...] = ()
+    weights: Tensor | None = None
+
+    def __init__(self, rate: float | None, body_share: float = BODY_SHARE) -> None:
         self._rate = HEAD_RATE if rate is None else rate
+        self._body_share = body_share
 
     def prepare(self, net: Net) -> list[dict[str, Any]]:
-        """Two groups: the body at a tenth of the head's rate. Biases and norms are not decayed."""
-        groups: list[dict[str, Any]] = []
-        for part, rate in ((net.body, self._rate * BODY_SHARE), (net.head, self._rate)):
-            weights = [p for p in part.parameters() if p.dim() > 1]
-            others = [p for p in part.parameters() if p.dim() <= 1]
-            groups.append({"params": weights, "lr": rate, "weight_decay": DECAY})
-            groups.append({"params": others, "lr": rate, "weight_decay": 0.0})
-        return [group for group in groups if group["params"]]
+        """Two groups: the body and the head, each at its rate. Biases and norms are not decayed."""
+        body, head = net.body.parameters(), net.head.parameters()
+        return [*grouped(body, self._rate * self._body_share), *grouped(head, self._rate)]
 
     def start(self, net: Net, epoch: int) -> None:
         """Everything trains."""
         net.train()
 
     def step(self, net: Net, pictures: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy with label smoothing (Szegedy et al. 2016, section 7)."""
-        return functional.cross_entropy(net(pictures), targets, label_smoothing=SMOOTHING)
+        """Cross-entropy with label smoothing."""
+        return cross_entropy(net(pictures), targets, self.weights, SMOOTHING)
 
     def finish(self, net: Net) -> Net:
         """Nothing was added."""
         return net
+
+
+def grouped(parameters: Iterable[nn.Parameter], rate: float, decay: float = DECAY) -> list[dict[str, Any]]:
+    """Groups of one learning rate: matrices and kernels are decayed, biases and norms are not; none is empty."""
+    every = list(parameters)
+    parts = (([p for p in every if p.dim() > 1], decay), ([p for p in every if p.dim() <= 1], 0.0))
+    return [{"params": found, "lr": rate, "weight_decay": decayed} for found, decayed in parts if found]

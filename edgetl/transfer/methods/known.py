@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["METHODS", "Known", "menu"]
+__all__ = ["METHODS", "PROBE", "TAUGHT", "TEACHER", "Known", "menu"]
 
-COMMON = ("epochs", "batch_size", "lr", "flip", "seed")
-"""What every training reads of a request."""
+TEACHER = "teacher"
+"""The stage that leaves one."""
+COMMON = ("epochs", "batch_size", "lr", "imbalance", "seed")
+"""What every training reads of a request, beside how it varies pictures."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,47 @@ class Known:
     libraries: tuple[str, ...] = ()
 
 
+PROBE = "probe"
+"""The stage that fits a head on frozen features, which other methods start from."""
 METHODS: Mapping[str, Known] = {
+    "auto": Known(
+        "picks by the number of labels and by measuring, and says why",
+        "chosen by measuring",
+        needs=(PROBE,),
+    ),
     "feature": Known("trains a head on frozen features", "feature method"),
     "full": Known("trains all weights", "all weights"),
+    "discriminative": Known(
+        "trains deep layers gently and late, from feature's head on",
+        "rates by depth",
+        needs=(PROBE,),
+    ),
+    "norm": Known(
+        "trains norms, biases and the head",
+        "norms, biases and head",
+        needs=(PROBE,),
+    ),
+    "lora": Known(
+        "trains low-rank updates, which are merged",
+        "low-rank updates",
+        reads=(*COMMON, "rank"),
+        needs=(PROBE,),
+        libraries=("peft",),
+    ),
+    "distill": Known(
+        "trains all weights on what a teacher answers",
+        "distilled from the teacher",
+        reads=(*COMMON, "kd_temperature"),
+        needs=(TEACHER,),
+    ),
+    "rkd": Known(
+        "trains all weights on how a teacher's embeddings lie to each other",
+        "relations of the teacher",
+        needs=(TEACHER,),
+    ),
 }
+TAUGHT = tuple(name for name, known in METHODS.items() if TEACHER in known.needs)
+"""Methods that learn from a teacher."""
 
 
 def menu() -> str:

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from edgetl.transfer.backbone import Net
 
-__all__ = ["Method"]
+__all__ = ["Lessons", "Method"]
+
+
+class Lessons(Protocol):
+    """What a training sees, epoch by epoch."""
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Any]]:
+        """Batches of uint8 (N, 3, H, W), and what ``Method.step`` wants of them; equal for an equal number."""
 
 
 class Method(Protocol):
-    """A way to transfer a backbone; the loop, checkpoints, early stop, precision and resume are the trainer's."""
+    """A way to transfer a backbone; the loop, checkpoints, early stop, precision and resume are the trainer's.
+
+    Attributes
+    ----------
+    notes : what the user should know, once it is prepared.
+    weights : of each class in the loss, float32 (classes,); ``None``: all alike.
+    """
+
+    notes: tuple[str, ...]
+    weights: Tensor | None
 
     def prepare(self, net: Net) -> list[dict[str, Any]]:
         """Make the network ready; the parameter groups to train, each with its ``lr``.
@@ -23,8 +43,11 @@ class Method(Protocol):
     def start(self, net: Net, epoch: int) -> None:
         """Before each epoch, counted from 0: what trains is in training mode, what is frozen in eval mode."""
 
-    def step(self, net: Net, pictures: Tensor, targets: Tensor) -> Tensor:
-        """The loss of a batch: normalised pictures (N, 3, H, W), classes (N,) or shares of classes (N, classes)."""
+    def step(self, net: Net, pictures: Tensor, targets: Any) -> Tensor:
+        """The loss of a batch: normalised pictures (N, 3, H, W), and what the batches say of them.
+
+        That is classes (N,), shares of classes (N, classes), or ``Taught`` for a method that has a teacher.
+        """
 
     def finish(self, net: Net) -> Net:
         """The plain network that exports like any other, of the best epoch."""

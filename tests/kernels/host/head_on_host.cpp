@@ -19,6 +19,12 @@ void test_half_as_float(const std::uint16_t *halves, float *floats, int count) {
   for (int i = 0; i < count; ++i) floats[i] = edgetl::head::as_float(edgetl::head::Half{halves[i]});
 }
 
+edgetl_status test_plan(const edgetl_head_args *args, edgetl::head::Plan *plan) {
+  return edgetl::head::make_plan(args, *plan);
+}
+
+std::uint64_t test_plan_bytes() { return sizeof(edgetl::head::Plan); }
+
 void test_split(const edgetl_head_args *args, int *slice, int *slices, int *tiles) {
   edgetl::head::Plan plan{};
   edgetl::head::split(*args, plan);

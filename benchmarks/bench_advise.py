@@ -1,0 +1,222 @@
+"""E6 and E8: whether ``edgetl advise`` ranks backbones as fine-tuning does, and how long it takes.
+
+Nine pretrained backbones of the shared data on ants and bees and on the CIFAR-10 pictures: the frozen scores are those
+that ``edgetl advise`` prints, run as a command with an empty cache, which is timed for E8 with eight of them on ants
+and bees. All but mobilenet_v1_075, whose norms are folded, are then fine-tuned by ``edgetl train --method full`` with
+two seeds, and judged on the test pictures. Agreement is Kendall's tau weighted by rank (Vigna 2015), as in You et al.
+
+Every training is kept in the cache of artifacts: a run that was ended goes on where it was.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import _backbones
+import numpy as np
+import numpy.typing as npt
+import torch
+from _results import Results, parser, shared_data
+from scipy.stats import weightedtau
+
+from edgetl import single
+from edgetl.advise.recommend import Scored, score
+from edgetl.data import layout
+from edgetl.data.decode import load_images
+from edgetl.home import cache_folder
+from edgetl.pipeline import Silent
+from edgetl.runtime import preprocess as rule
+from edgetl.transfer import checkpoint
+from edgetl.transfer.augment import normalise
+from edgetl.types import BuildSpec
+
+QUICK = ("resnet20", "resnet8", "tiny")
+EPOCHS = {"hymenoptera": 30, "cifar10": 10}
+SEEDS = 2
+MOST_SECONDS = 180.0
+LEAST_TAU = 0.6
+RESAMPLES = 2000
+JUDGES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "ours": lambda one: one["ours"],
+    "LogME": lambda one: one["logme"],
+    "NLEEP": lambda one: one["nleep"],
+    "probe accuracy": lambda one: one["probe"],
+    "probe log-likelihood": lambda one: one["log_likelihood"],
+}
+
+Right = npt.NDArray[np.bool_]
+
+
+def unpack(packs: Path, root: Path) -> Path:
+    """The JPEG files of the packs, byte for byte, in ``train/`` and ``test/`` above a folder for each class."""
+    for role in ("train", "test"):
+        with np.load(packs / f"{role}.npz", allow_pickle=False) as pack:
+            body, offsets = pack["jpeg"].tobytes(), pack["offsets"].tolist()
+            names, labels = pack["class_names"].tolist(), pack["labels"].tolist()
+        for name in names:
+            (root / role / name).mkdir(parents=True)
+        for index, (start, end) in enumerate(itertools.pairwise(offsets)):
+            (root / role / names[labels[index]] / f"{index:04d}.jpg").write_bytes(body[start:end])
+    return root
+
+
+def advise(
+    root: Path, given: Mapping[str, str], *, picture: Path | None = None
+) -> tuple[float, dict[str, Any]]:
+    """Seconds of the command with an empty cache, and what it answers."""
+    with tempfile.TemporaryDirectory() as cold:
+        drawn = [] if picture is None else ["--picture", str(picture)]
+        command = [sys.executable, "-m", "edgetl", "advise", "--data", str(root), "--json"]
+        begun = time.perf_counter()
+        told = subprocess.run(
+            [*command, "--models", ",".join(given.values()), *drawn],
+            env={**os.environ, "EDGETL_CACHE": cold},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        seconds = time.perf_counter() - begun
+    if told.returncode:
+        sys.exit(f"edgetl advise ended with {told.returncode}: {told.stdout}{told.stderr}")
+    return seconds, json.loads(told.stdout)
+
+
+def scores_of(answer: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What was said of each backbone, by its name here."""
+    models = {text.partition("=")[0]: name for name, text in given.items()}
+    found = {}
+    for row in answer["backbones"]:
+        one = {key: row[key] for key in ("probe", "log_likelihood", "logme", "nleep")}
+        one["p50_ms"] = row["latency"]["p50_ms"] if row["latency"] else None
+        fields = {key: value for key, value in row.items() if key in Scored.__struct_fields__}
+        latency = {"latency": None}
+        found[models[row["name"].partition("=")[0]]] = {**one, "ours": score(Scored(**{**fields, **latency}))}
+    return found
+
+
+def right_of(root: Path, given: str, seed: int, epochs: int, folder: Path) -> Right:
+    """Which test pictures a fine-tuned backbone is right on."""
+    model, _, weights = given.partition("=")
+    spec = BuildSpec(
+        data=str(root), model=model, weights=weights or "DEFAULT", method="full", epochs=epochs, seed=seed
+    )
+    out = folder / f"{model.partition(':')[2] or model.replace('/', '-')}-{seed}"
+    single.train(spec, out, cache=cache_folder(), progress=Silent())
+    net, record = checkpoint.load(out)
+    samples = [s for s in layout.scan(root, seed=seed).samples if s.role == "test"]
+    frames = load_images(root, [s.path for s in samples], lambda frame: rule.apply(frame, record.preprocess))
+    pictures = torch.from_numpy(np.stack(list(frames))).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        logits = [net(normalise(part, record.preprocess)) for part in pictures.split(64)]
+    said = torch.cat(logits).argmax(1).numpy()
+    right: Right = said == np.array([s.label for s in samples])
+    return right
+
+
+def tau(scores: Sequence[float], accuracies: Sequence[float]) -> float:
+    """Kendall's tau, weighted hyperbolically by the mean of both rankings."""
+    return float(weightedtau(accuracies, scores).statistic)
+
+
+def judge(
+    results: Results, name: str, scores: Mapping[str, Mapping[str, Any]], right: Mapping[str, Right]
+) -> None:
+    """Rows of one data set: the agreement of each score, with its interval over test pictures.
+
+    Parameters
+    ----------
+    right : by backbone, bool (seeds, test pictures).
+    """
+    names = list(right)
+    shares = np.stack([right[one].mean(axis=0) for one in names])
+    rng = np.random.default_rng(0)
+    drawn = [
+        shares[:, rng.integers(0, shares.shape[1], shares.shape[1])].mean(axis=1) for _ in range(RESAMPLES)
+    ]
+    found = {}
+    for called, of in JUDGES.items():
+        values = [float(of(scores[one])) for one in names]
+        found[called] = tau(values, shares.mean(axis=1).tolist())
+        spread = [tau(values, accuracies.tolist()) for accuracies in drawn]
+        low, high = np.quantile(spread, [0.025, 0.975])
+        judged = called == "ours"
+        results.row(
+            f"E6 {name}, {called}",
+            found[called],
+            "weighted tau",
+            ci95=(float(low), float(high)),
+            n=len(names),
+            target=f">= {LEAST_TAU:g}" if judged else None,
+            met=found[called] >= LEAST_TAU if judged else None,
+            note="with fine-tuned accuracy; interval over test pictures",
+        )
+    apart = found["ours"] - found["LogME"]
+    results.row(f"E6 {name}, ours minus LogME", apart, "weighted tau", target=">= 0", met=apart >= 0)
+
+
+def main() -> None:
+    """Measure, and write the file."""
+    made = parser(__doc__)
+    made.add_argument("--only", choices=tuple(EPOCHS), help="one of the data sets")
+    made.add_argument(
+        "--frozen", action="store_true", help="E8 alone: nothing is fine-tuned, nothing written"
+    )
+    made.add_argument("--picture", type=Path, help="where the front of ants and bees is drawn")
+    options = made.parse_args()
+    data = shared_data()
+    if data is None:
+        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the factories, for processes of their own
+    seeds = 1 if options.quick else SEEDS
+    results = Results(
+        "advise", quick=options.quick or options.frozen, also=("torch", "scikit-learn", "scipy")
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        names = QUICK if options.quick else _backbones.NAMES
+        given = _backbones.place_weights(data / "weights", folder, names)
+        for name in [options.only] if options.only else EPOCHS:
+            root = (
+                data / "cls_hymenoptera"
+                if name == "hymenoptera"
+                else unpack(data / "cls_cifar10", folder / name)
+            )
+            picture = options.picture if name == "hymenoptera" else None
+            seconds, answer = advise(root, _timed(given), picture=picture)
+            scores = scores_of(answer, given)
+            if name == "hymenoptera":
+                results.limit("E8 advise over 8 backbones", seconds, "s", at_most=MOST_SECONDS, n=len(scores))
+                results.keep("E8 answer", {**answer, "data": root.name, "title": "", "command": ""})
+            rest = {one: text for one, text in given.items() if one not in scores}
+            if rest:
+                scores |= scores_of(advise(root, rest)[1], rest)
+            right = {}
+            for one in [] if options.frozen else [one for one in given if one != _backbones.FROZEN_ONLY]:
+                epochs = 1 if options.quick else EPOCHS[name]
+                found = [right_of(root, given[one], seed, epochs, folder / name) for seed in range(seeds)]
+                right[one] = np.stack(found)
+                scores[one]["fine_tuned"] = [float(shares.mean()) for shares in found]
+                print(f"{name} {one}: {scores[one]}", flush=True)
+            results.keep(name, scores)
+            if right:
+                judge(results, name, scores, right)
+    if not options.frozen:
+        results.write()
+
+
+def _timed(given: Mapping[str, str]) -> dict[str, str]:
+    """The eight of E8: all that are fine-tuned."""
+    return {name: text for name, text in given.items() if name != _backbones.FROZEN_ONLY}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Which backbone is worth training: transferability on the user's data, against latency on the user's device."""

@@ -1,0 +1,106 @@
+"""train, by ``--method auto``: the linear probe, or what fine-tuning makes of it where labels are enough to tell."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgetl import digest
+from edgetl.cache import RECORD
+from edgetl.errors import GateFailed
+from edgetl.pipeline import Artifact, Context, Stage
+from edgetl.stages import backbone, prepare, train
+from edgetl.stages.train import Setting
+from edgetl.transfer.methods.known import METHODS, PROBE
+from edgetl.types import BuildSpec
+
+__all__ = ["FROM_SCRATCH", "LEAST_LABELS", "pick", "stage", "tunes"]
+
+FROM_SCRATCH = "random weights: there is nothing to keep, so all are trained"
+LEAST_LABELS = 10
+"""Labels of the rarest class below which fine-tuning is not tried: what it wins there is less than chance moves it."""
+MOST_EPOCHS = 12
+TUNED = "discriminative"
+
+
+def tunes(labels: Sequence[int]) -> bool:
+    """Whether fine-tuning is tried, by the pictures of each class to train on."""
+    return min(labels) >= LEAST_LABELS
+
+
+def pick(probe: float, tuned: float, images: int) -> tuple[str, str]:
+    """Which of two stays, and why.
+
+    Parameters
+    ----------
+    probe, tuned : accuracy of the linear probe and of the fine-tuned network on the same select images, from 0 to 1.
+    images : how many those are.
+
+    Returns
+    -------
+    The method's name and a sentence. The probe wins a tie: it is the simpler one.
+    """
+    both = f"{100 * tuned:.1f} % against {100 * probe:.1f} % of the linear probe on {images} select images"
+    if tuned > probe:
+        return TUNED, f"fine-tuning is better: {both}"
+    return "feature", f"fine-tuning brings nothing: {both}"
+
+
+def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
+    """Keep the linear probe, or what fine-tuning makes of it.
+
+    Parameters
+    ----------
+    labels : pictures of each class to train on.
+    """
+    tries = tunes(labels)
+    tuning = msgspec.structs.replace(spec, method=TUNED, epochs=min(spec.epochs, MOST_EPOCHS))
+
+    def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
+        probe = inputs[PROBE].record["select_score"]
+        images, balance = len(prepare.labels(inputs["prepare"], "select")), train.balance_of(spec, inputs)
+        with tempfile.TemporaryDirectory() as scratch:
+            tuned, notes = None, []
+            if not tries:
+                kept, why = "feature", f"{min(labels)} labels of the rarest class are too few to fine-tune"
+            elif not images:
+                kept, why = "feature", "there is no select image to judge fine-tuning by"
+            else:
+                state = setting.scratch / digest.of_json(made.key_parts(inputs))
+                try:
+                    told = train.train_in_child(tuning, inputs, Path(scratch), state, setting, ctx)
+                    tuned, notes = told["best"]["accuracy"], told["notes"]
+                    kept, why = pick(probe, tuned, images)
+                except GateFailed as error:
+                    kept, why = "feature", f"fine-tuning failed ({error.problem})"
+            source = Path(scratch) if kept == TUNED else inputs[PROBE].path
+            shutil.copytree(source, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORD))
+        accuracy = tuned if kept == TUNED else probe
+        said = "n/a" if accuracy is None else f"{100 * accuracy:.1f} %"
+        spoken = METHODS[kept].spoken
+        return {
+            "summary": f"{spec.model}, auto took {kept} ({spoken}): {why}{balance.said()} · select {said}",
+            "select_accuracy": accuracy,
+            "training": {
+                **train.made_up(spec, balance),
+                "picked": kept,
+                "why": why,
+                "labels_per_class": min(labels),
+                "select_images": images,
+                "select_accuracy": {"feature": probe, TUNED: tuned},
+            },
+            "notes": [*balance.notes(), *notes],
+        }
+
+    options: dict[str, Any] = {"method": "auto", "labels": min(labels), "tunes": tries}
+    needs: tuple[str, ...] = ("prepare", PROBE)
+    if tries:
+        options |= {"tuning": train.options_of(tuning, setting)}
+        needs = (*train.TRAINED_FROM, PROBE)
+    made = Stage("train", 2, needs, options, backbone.versions(spec), run)
+    return made

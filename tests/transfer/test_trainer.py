@@ -1,0 +1,102 @@
+"""The loop keeps the best epoch, and what it had when a loss is not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from edgetl.errors import GateFailed
+from edgetl.transfer.backbone import Net
+from edgetl.transfer.fastpath import FastPath
+from edgetl.transfer.methods.full import Full
+from edgetl.transfer.trainer import Trainer
+from edgetl.types import Preprocess
+from tests.transfer.networks import CLASSES, SIDE, network
+
+RULE = Preprocess(height=SIDE, width=SIDE, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+PICTURES = np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE, 3), dtype=np.uint8)
+LABELS = np.arange(6) % CLASSES
+
+
+class Few:
+    """One batch an epoch."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same pictures each time."""
+        yield torch.from_numpy(PICTURES).permute(0, 3, 1, 2), torch.from_numpy(LABELS)
+
+
+class Breaking(Full):
+    """Its loss is not a number from an epoch on."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(None)
+        self._at = at
+        self._epoch = 0
+
+    def start(self, net: Net, epoch: int) -> None:
+        """Remember where we are."""
+        super().start(net, epoch)
+        self._epoch = epoch
+
+    def step(self, net: Net, pictures: Tensor, targets: Tensor) -> Tensor:
+        """The usual loss, or NaN."""
+        loss = super().step(net, pictures, targets)
+        return loss * torch.nan if self._epoch >= self._at else loss
+
+
+def trainer(method: Full, state: Path) -> Trainer:
+    """Four epochs of a small network."""
+    return Trainer(
+        network("own"),
+        method,
+        Few(),
+        (PICTURES, LABELS),
+        RULE,
+        FastPath(),
+        epochs=4,
+        seed=0,
+        state=state,
+    )
+
+
+def test_a_loss_that_is_no_number_ends_training_with_the_best_epoch_before_it(tmp_path: Path) -> None:
+    net, done = trainer(Breaking(2), tmp_path).train()
+    assert done.epoch == 2
+    assert "the loss is nan in epoch 3, step 1" in done.diverged
+    assert f"epoch {done.best_epoch}, the best before it, is kept" in done.diverged
+    assert "--lr" in done.diverged
+    assert all(torch.isfinite(tensor).all() for tensor in net.state_dict().values())
+
+
+def test_a_loss_that_is_no_number_in_the_first_epoch_is_the_answer_no(tmp_path: Path) -> None:
+    with pytest.raises(GateFailed, match="in epoch 1, step 1") as caught:
+        trainer(Breaking(0), tmp_path).train()
+    assert "--lr" in caught.value.hint
+
+
+def test_weights_that_broke_in_the_last_step_are_heard_on_the_select_images(tmp_path: Path) -> None:
+    class Exploding(Full):
+        """Its last step leaves weights that are no numbers, after a loss that is one."""
+
+        def step(self, net: Net, pictures: Tensor, targets: Tensor) -> Tensor:
+            """A finite loss with a gradient that is not."""
+            loss = super().step(net, pictures, targets)
+            return loss + (net.head.weight.sum() * 0).sqrt()
+
+    with pytest.raises(GateFailed, match="select images"):
+        trainer(Exploding(None), tmp_path).train()
+
+
+def test_a_calm_training_says_nothing_of_divergence(tmp_path: Path) -> None:
+    _, done = trainer(Full(None), tmp_path).train()
+    assert done.diverged == ""
+    assert done.epoch == 4
