@@ -154,7 +154,7 @@ def work(data: Path, out: Path, *, frozen: bool, epochs: int) -> None:
         trainer = Trainer(
             made.net,
             method,
-            batches,  # type: ignore[arg-type]
+            batches,
             arrays("select"),
             made.preprocess,
             FastPath(),
