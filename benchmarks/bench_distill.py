@@ -3,8 +3,8 @@
 The student is a ResNet-8 from random weights, the teacher a ResNet-56 that was trained on all of CIFAR-10. Both see
 the 200 labelled pictures a class of the shared data, by the product's own ``edgetl train --method full``, ``distill``
 and ``rkd``. A seed draws the select images, the network and the augmentation; all three share them. What the losses
-weigh and how long is trained was chosen on the select images of other seeds. Judged is the gain over the student alone
-on the 1000 test pictures, paired by seed and picture.
+weigh is the literature's. Judged is the gain over the student alone on the 1000 test pictures, paired by seed
+and picture.
 
 Every training is kept in the cache of artifacts: a run that was ended goes on where it was, and ``--seeds 7`` after 5
 trains two more.

@@ -89,4 +89,4 @@ def _reported(inputs: Mapping[str, Artifact]) -> tuple[Artifact, Dataset]:
     shown = tuple(
         Sample(path=frame.path, label=frame.label or 0, role="test", sha256=frame.sha256) for frame in frames
     )
-    return inputs[domain.NAME], msgspec.structs.replace(source, samples=shown)
+    return inputs[domain.NAME], msgspec.structs.replace(source, samples=shown, grouped_by="")

@@ -102,14 +102,14 @@ def test_random_weights_are_refused_by_what_keeps_them_and_trained_by_auto(
     assert refused.code == 2
     assert "--method full" in refused.err
     ran = edgetl(
-        "train", "--data", insects, "--method", "auto", "--weights", "none", "--epochs", "1", *TRAIN, "--json"
+        "train", "--data", insects, "--method", "auto", "--weights", "none", *TRAIN, "--epochs", "1", "--json"
     )
     assert ran.code == 0, ran.err
     assert ran.data["training"]["picked"] == "full"
 
 
 def test_a_killed_lora_goes_on_and_comes_to_the_same_checkpoint(insects: Path, tmp_path: Path) -> None:
-    command = ["train", "--data", str(insects), "--method", "lora", "--epochs", "6", *TRAIN, "--out", "ckpt"]
+    command = ["train", "--data", str(insects), "--method", "lora", *TRAIN, "--epochs", "8", "--out", "ckpt"]
     home = tmp_path / "home"
     home.mkdir()
     first = run_edgetl(*command, cwd=home, cache=home / "cache")
