@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgetl.data import layout
-from edgetl.data.alike import Appearance, appearance, nearest
+from edgetl.data.alike import Appearance, Gallery, appearance, nearest
 from edgetl.data.decode import load_images
 from edgetl.errors import InputError
 
@@ -49,7 +49,8 @@ def overlap(
     InputError : ``held_out`` has no pictures, or one cannot be read.
     """
     own = np.arange(len(looks))
-    alike = [(str(paths[one]), str(paths[two])) for one, two in nearest(looks, own, own)]
+    with Gallery(looks) as gallery:
+        alike = [(str(paths[one]), str(paths[two])) for one, two in nearest(gallery, own, own)]
     leaked: list[tuple[str, str]] = []
     if held_out is not None:
         others = layout.pictures_in(held_out)
@@ -57,14 +58,14 @@ def overlap(
             raise InputError(
                 f"{held_out} has no pictures", hint="--held-out DIR   JPEG, PNG, WebP, BMP or GIF files"
             )
-        seen = [*looks]
-        for look in load_images(held_out, [str(path.absolute()) for path in others], appearance):
-            seen.append(look)
-            if on_progress is not None:
-                on_progress(len(seen) - len(looks), len(others))
         files = [*paths, *others]
-        side = np.arange(len(seen)) >= len(looks)
-        leaked = [(str(files[one]), str(files[two])) for one, two in nearest(seen, side, own)]
+        side = np.arange(len(files)) >= len(looks)
+        with Gallery(looks) as seen:
+            for look in load_images(held_out, [str(path.absolute()) for path in others], appearance):
+                seen.add(look)
+                if on_progress is not None:
+                    on_progress(len(seen) - len(looks), len(others))
+            leaked = [(str(files[one]), str(files[two])) for one, two in nearest(seen, side, own)]
     return Overlap(alike, leaked, _warnings(len(looks), alike, leaked))
 
 

@@ -20,6 +20,7 @@ from edgetl.devices import Budgets, DeviceProfile
 from edgetl.errors import EdgetlError, InputError, did_you_mean
 from edgetl.home import cache_folder
 from edgetl.pipeline import Context, Progress, Silent, Stage
+from edgetl.processes import Processes
 from edgetl.report import result as results
 from edgetl.stages import (
     adapt,
@@ -41,6 +42,7 @@ from edgetl.stages import (
     request,
     search,
     select,
+    together,
     train,
     training,
     verify,
@@ -93,6 +95,7 @@ def build(
     *,
     progress: Progress | None = None,
     cache: Path | None = None,
+    processes: Processes | None = None,
     **options: Any,
 ) -> BuildResult:
     """Make a verified bundle from labelled pictures.
@@ -102,6 +105,7 @@ def build(
     spec : everything in one record; or give its fields as keyword arguments (``data=``, ``device=``, ...).
     progress : told what happens; silence where it is ``None``.
     cache : folder of the artifact store; ``EDGETL_CACHE``, else the user's cache folder, where it is ``None``.
+    processes : this one's place where several train together; the others only follow.
 
     Returns
     -------
@@ -114,7 +118,7 @@ def build(
     spec = spec or asked.spec_of(**options)
     store = Cache(cache or cache_folder())
     ctx = Context(seed=spec.seed, progress=progress or Silent())
-    recipe = plan_recipe(spec, store)
+    recipe = plan_recipe(spec, store, processes)
     package.check_place(Path(spec.out))
     force = _forced(spec, recipe.stages)
     artifacts = pipeline.run(recipe.stages, store, ctx, force=force)
@@ -135,13 +139,15 @@ def build(
     return BuildResult(bundle.folder, {**shown, "next": results.next_commands(shown)}, outcome.failure)
 
 
-def show_plan(spec: BuildSpec, *, cache: Path | None = None) -> list[dict[str, Any]]:
+def show_plan(
+    spec: BuildSpec, *, cache: Path | None = None, processes: Processes | None = None
+) -> list[dict[str, Any]]:
     """The stages as data: name, key, whether it is cached, and which parts of the key changed.
 
     ``key`` is ``None`` for a stage that reads the result of one that has not run; ``after`` names that one.
     """
     store = Cache(cache or cache_folder())
-    recipe = plan_recipe(spec, store)
+    recipe = plan_recipe(spec, store, processes)
     rows, waiting = [], ""
     for row in pipeline.plan(recipe.stages, store):
         if row.key is not None and not row.cached and not waiting:
@@ -182,7 +188,7 @@ def batch_of(text: str) -> int | Literal["dynamic"]:
     return int(text)
 
 
-def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
+def plan_recipe(spec: BuildSpec, store: Cache, processes: Processes | None = None) -> Recipe:
     """Turn a request into stages; everything that can be refused before work begins is refused here.
 
     Raises
@@ -192,6 +198,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     """
     asked.check(spec)
     asked.choice(spec.method, METHODS, "--method")
+    together.check(spec, processes)
     training.check(spec)
     adapt.check(spec)
     request.check(spec)
@@ -212,7 +219,7 @@ def plan_recipe(spec: BuildSpec, store: Cache) -> Recipe:
     )
     recipe = Recipe(spec, profile, (), candidates, pending, source, token)
     precision = _precision(recipe)
-    setting = train.Setting(root, store.root / "training", host, _threads())
+    setting = train.Setting(root, store.root / "training", host, _threads(), processes)
     brought = [kernels.stage(profile, target.machine_of(profile))] if spec.fused_head and pending else []
     stages = [check.stage(dataset, root), *brought, *_model_stages(recipe, batch, runs_on, setting, dataset)]
     stages += _engine_stages(recipe, runs_on, host, precision)

@@ -15,7 +15,7 @@ from edgetl import digest
 from edgetl.bench.layers import LayerChange, layer_diff
 from edgetl.bundles import Answer, opened
 from edgetl.cache import write_whole
-from edgetl.data import layout
+from edgetl.data import files, layout, shards
 from edgetl.data.decode import read_image
 from edgetl.errors import InputError
 from edgetl.report import html, html_facts
@@ -94,7 +94,7 @@ def _with_corruptions(found: Sequence[Facts], files: Sequence[Path]) -> list[Fac
 
 
 def _existing(place: Path) -> Path:
-    if not place.exists():
+    if not place.exists() and shards.named(place) is None:
         raise InputError(
             f"no such data: {place}", hint="--data DIR, the pictures that the bundle was tested on"
         )
@@ -119,12 +119,14 @@ def _thumbnail(one: Mistake, root: Path) -> Thumbnail:
     file = (root / named).resolve()
     if named.is_absolute() or root.resolve() not in file.parents:
         return Thumbnail(one, None, "its path leaves the data")
-    if not file.is_file():
+    try:
+        held = files.read(file) if files.size(file) <= MAX_BYTES else b""
+    except OSError:
         return Thumbnail(one, None, "not in this data")
-    if file.stat().st_size > MAX_BYTES or digest.of_file(file) != one.sha256:
+    if digest.of_bytes(held) != one.sha256:
         return Thumbnail(one, None, "not the picture that was answered")
     try:
-        return Thumbnail(one, _jpeg(read_image(file, one.path)))
+        return Thumbnail(one, _jpeg(read_image(held, one.path)))
     except InputError as error:
         return Thumbnail(one, None, error.problem)
 

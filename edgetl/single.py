@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from edgetl.data import layout
 from edgetl.errors import EnvironmentLacks, InputError, did_you_mean
 from edgetl.overlap import overlap
 from edgetl.pipeline import Artifact, Context, Progress
+from edgetl.processes import Processes
 from edgetl.quantize import files, fused_reference, half, observe, place, schemes, shapes, statistics
 from edgetl.quantize import fused_head as fusing
 from edgetl.quantize import graph as graphs
@@ -62,17 +64,18 @@ def check(data: str, reading: Reading, *, seed: int, cache: Path, progress: Prog
     for name in report.usable.classes:
         counts = [report.counts[role][name] for role in ("train", "select", "test")]
         lines.append(f"  {name:<24} {counts[0]:>7} {counts[1]:>7} {counts[2]:>7}")
-    lines += [f"  warning: {line}" for line in report.warnings]
-    lines += [f"  {line}" for line in report.named()]
-    lines.append(f"  next     edgetl build --data {data}{reading.as_options()}")
+    lines += [*(f"  warning: {line}" for line in report.warnings), *(f"  {line}" for line in report.named())]
+    lines.append(f"  next     edgetl build --data {shlex.quote(data)}{reading.as_options()}")
     shown = {key: value for key, value in msgspec.to_builtins(report).items() if key != "usable"}
     return Answer({"summary": report.summary(), "digest": report.usable.digest, **shown}, lines)
 
 
-def train(spec: BuildSpec, out: Path, *, cache: Path, progress: Progress) -> dict[str, Any]:
+def train(
+    spec: BuildSpec, out: Path, *, cache: Path, progress: Progress, processes: Processes | None = None
+) -> dict[str, Any]:
     """The stages of a build up to the checkpoint, which is copied to ``out``."""
     store = Cache(cache)
-    stages = recipe.plan_recipe(spec, store).stages
+    stages = recipe.plan_recipe(spec, store, processes).stages
     last = "train" if spec.adapt is None else adapt.NAME
     upto = next(index for index, stage in enumerate(stages) if stage.name == last) + 1
     artifacts = pipeline.run(stages[:upto], store, Context(seed=spec.seed, progress=progress))

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgetl.cli import data_options, options, options_adapt, progress, remote, training
+from edgetl.cli import data_options, env, options, options_adapt, progress, remote, training, workers
 from edgetl.cli.answer import end
 from edgetl.cli.grouped import Paneled
 from edgetl.home import cache_folder
@@ -189,14 +189,16 @@ def build(
         hosts=tuple(host or ()),
     )
     if plan or explain:
-        _print_plan(recipe.show_plan(spec, cache=cache_folder()), explain=explain, as_json=as_json)
+        planned = recipe.show_plan(spec, cache=cache_folder(), processes=env.processes())
+        _print_plan(planned, explain=explain, as_json=as_json)
         return
     order = remote.order(spec, ssh_option=ssh_option, ssh_config=ssh_config, wheelhouse=wheelhouse)
     sink = progress.sink(quiet=quiet or as_json)
     headline = "" if quiet or as_json else target.headline(spec)
     if headline:
         print(headline, file=sys.stderr)
-    result = recipe.build(spec, progress=sink, cache=cache_folder())
+    processes = workers.place(method, sink)
+    result = recipe.build(spec, progress=sink, cache=cache_folder(), processes=processes)
     outcome, failure = result.data, result.failure
     if order is not None:
         outcome, failure = remote.finish(result, order, sink)

@@ -14,7 +14,21 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import edgetl
-from edgetl.cli import advise, build, engine, gate, history, host, lint, model, report, sensitivity, trtexec
+from edgetl.cli import (
+    advise,
+    build,
+    engine,
+    env,
+    gate,
+    history,
+    host,
+    lint,
+    model,
+    report,
+    sensitivity,
+    trtexec,
+    workers,
+)
 from edgetl.cli.answer import Told
 from edgetl.cli.grouped import Grouped
 from edgetl.errors import Cancelled, EdgetlError, EnvironmentLacks, InputError, did_you_mean
@@ -184,4 +198,9 @@ def run() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     if sys.stdout is None:  # closed by the caller: what is printed goes nowhere
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    sys.exit(main(sys.argv[1:]))
+    try:
+        processes = env.processes()
+    except EdgetlError as error:
+        _tell(error, "--json" in sys.argv)
+        sys.exit(error.exit_code)
+    sys.exit(workers.run(processes, sys.argv[1:], main))

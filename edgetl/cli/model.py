@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgetl.cli import data_options, options, options_adapt, progress, training
+from edgetl.cli import data_options, options, options_adapt, progress, training, workers
 from edgetl.cli.answer import give
 from edgetl.cli.grouped import Paneled
 from edgetl.home import cache_folder
@@ -54,7 +54,10 @@ def _show(
 
 def check(
     data: Annotated[
-        str, typer.Argument(metavar="DIR|CSV|demo", help="Class folders, or a CSV with path,label.")
+        str,
+        typer.Argument(
+            metavar="DIR|CSV|SHARDS|demo", help="Class folders, a CSV with path,label, or tar shards."
+        ),
     ],
     path_column: data_options.PathColumn = None,
     label_column: data_options.LabelColumn = None,
@@ -139,7 +142,9 @@ def train(
         seed=seed,
         offline=offline,
     )
-    found = single.train(spec, out, cache=cache_folder(), progress=progress.sink(quiet=quiet or as_json))
+    sink = progress.sink(quiet=quiet or as_json)
+    processes = workers.place(method, sink)
+    found = single.train(spec, out, cache=cache_folder(), progress=sink, processes=processes)
     _show(found, out, as_json=as_json, then=f"edgetl export {out}")
 
 

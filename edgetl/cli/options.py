@@ -56,7 +56,9 @@ __all__ = [
 Data = Annotated[
     str,
     typer.Option(
-        "--data", metavar="DIR|CSV|demo", help="Labelled pictures: class folders, or a CSV with path,label."
+        "--data",
+        metavar="DIR|CSV|SHARDS|demo",
+        help="Labelled pictures: class folders, a CSV with path,label, or tar shards.",
     ),
 ]
 Device = Annotated[

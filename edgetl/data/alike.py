@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Appearance", "appearance", "nearest"]
+__all__ = ["Appearance", "Gallery", "appearance", "nearest"]
 
 NEAR_BITS = 6
 """Perceptual hashes (64 bits) that differ in at most so many propose a pair of near-duplicates."""
@@ -22,6 +25,7 @@ BRIGHTER = 32.0
 """Grey levels by which the mean of a copy may be moved."""
 ROUNDING = 0.01
 BLOCK = 256
+COLUMNS = 1 << 12
 PAIRS = 4096
 
 
@@ -44,9 +48,44 @@ def appearance(image: npt.NDArray[np.uint8]) -> Appearance:
     return Appearance(_difference_hash(grey), _means(grey, SIDE, SIDE).ravel())
 
 
-def nearest(
-    looks: Sequence[Appearance], groups: npt.NDArray[Any], of: npt.NDArray[np.intp]
-) -> list[tuple[int, int]]:
+class Gallery:
+    """How many pictures look: 8 bytes each in memory, their thumbnails in a file that ends with the context."""
+
+    def __init__(self, looks: Iterable[Appearance] = ()) -> None:
+        self._codes = array("Q")
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        for look in looks:
+            self.add(look)
+
+    def __enter__(self) -> Gallery:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def add(self, look: Appearance) -> None:
+        """Append one."""
+        self._codes.append(look.code)
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(look.thumbnail.tobytes())
+
+    def codes(self) -> npt.NDArray[np.uint64]:
+        """All codes, in order."""
+        return np.array(self._codes, dtype=np.uint64)
+
+    def thumbnails(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+        """Those of some, (N, 256)."""
+        found = np.empty((len(rows), SIDE * SIDE), np.float32)
+        for place, row in enumerate(rows):
+            self._file.seek(int(row) * found[0].nbytes)
+            found[place] = np.frombuffer(self._file.read(found[0].nbytes), np.float32)
+        return found
+
+
+def nearest(looks: Gallery, groups: npt.NDArray[Any], of: npt.NDArray[np.intp]) -> list[tuple[int, int]]:
     """For each picture of some, the nearest one of another group that looks the same; the nearest pair first.
 
     The hash proposes, the thumbnails decide. Compared in blocks, so that memory does not grow with the square
@@ -56,22 +95,30 @@ def nearest(
     ----------
     groups : (N,) pictures of one group are not held against each other. of : indices of those to look for.
     """
-    codes = np.array([look.code for look in looks], dtype=np.uint64)
-    thumbnails = np.array([look.thumbnail for look in looks], dtype=np.float32)
+    codes = looks.codes()
     found: dict[int, tuple[float, int]] = {}
-    for start in range(0, len(of), BLOCK):
-        mine = of[start : start + BLOCK]
-        same = _bits(codes[mine, None] ^ codes[None, :]) <= NEAR_BITS
-        rows, others = np.nonzero(same & (groups[mine, None] != groups[None, :]))
-        for first in range(0, len(rows), PAIRS):
-            one, two = mine[rows[first : first + PAIRS]], others[first : first + PAIRS]
-            distance = _distance(thumbnails[one], thumbnails[two])
-            for at in np.nonzero(distance <= NEAR)[0]:
-                found[int(one[at])] = min(
-                    found.get(int(one[at]), (np.inf, 0)), (float(distance[at]), int(two[at]))
-                )
+    for one, two in _proposed(codes, groups, of):
+        distance = _distance(looks.thumbnails(one), looks.thumbnails(two))
+        for at in np.nonzero(distance <= NEAR)[0]:
+            found[int(one[at])] = min(
+                found.get(int(one[at]), (np.inf, 0)), (float(distance[at]), int(two[at]))
+            )
     pairs = {(distance, min(one, two), max(one, two)) for one, (distance, two) in found.items()}
     return [(one, two) for _, one, two in sorted(pairs)]
+
+
+def _proposed(
+    codes: npt.NDArray[np.uint64], groups: npt.NDArray[Any], of: npt.NDArray[np.intp]
+) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    """Pairs of pictures of different groups whose hashes are near, some at a time."""
+    for start in range(0, len(of), BLOCK):
+        mine = of[start : start + BLOCK]
+        for left in range(0, len(codes), COLUMNS):
+            theirs = slice(left, left + COLUMNS)
+            same = _bits(codes[mine, None] ^ codes[None, theirs]) <= NEAR_BITS
+            rows, others = np.nonzero(same & (groups[mine, None] != groups[None, theirs]))
+            for first in range(0, len(rows), PAIRS):
+                yield mine[rows[first : first + PAIRS]], left + others[first : first + PAIRS]
 
 
 def _difference_hash(grey: npt.NDArray[np.uint8]) -> int:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgetl.data import alike
-from edgetl.data.alike import Appearance
-from edgetl.data.decode import WORKERS, read_header, read_image
+from edgetl.data import alike, files
+from edgetl.data.alike import Gallery
+from edgetl.data.decode import ahead, read_header, read_image
 from edgetl.data.layout import Dataset, Sample
 from edgetl.errors import InputError
 from edgetl.types import ROLES, Record, Role
@@ -86,10 +85,8 @@ class _Look:
     def __init__(self, fault: str, mode: str = "", image: npt.NDArray[np.uint8] | None = None) -> None:
         self.fault = fault
         self.mode = mode
-        if image is None:
-            return
-        self.short_side = min(image.shape[:2])
-        self.appearance = alike.appearance(image)
+        self.short_side = 0 if image is None else min(image.shape[:2])
+        self.appearance = None if image is None else alike.appearance(image)
 
 
 def inspect(
@@ -111,20 +108,25 @@ def inspect(
     """
     _refuse_leakage(dataset)
     _refuse_parted_groups(dataset)
-    looks: dict[str, _Look] = {}
-    paths = [sample.path for sample in dataset.samples]
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for path, look in zip(paths, pool.map(lambda path: _look(root / path, path), paths)):
-            looks[path] = look
+    unreadable: dict[str, str] = {}
+    modes: Counter[str] = Counter()
+    tiny: list[str] = []
+    with Gallery() as gallery:
+        looks = ahead(lambda sample: _look(root / sample.path, sample.path), dataset.samples)
+        for done, (sample, look) in enumerate(zip(dataset.samples, looks), 1):
+            if look.mode:
+                modes[look.mode] += 1
+            if look.appearance is None:
+                unreadable[sample.path] = look.fault
+            else:
+                gallery.add(look.appearance)
+                tiny += [sample.path] if look.short_side < TINY_PIXELS else []
             if on_progress is not None:
-                on_progress(len(looks), len(paths))
-    kept = tuple(s for s in dataset.samples if not looks[s.path].fault)
-    usable = msgspec.structs.replace(dataset, samples=kept)
-    counts = _counts(usable, needs)
-    near = _near_duplicates(kept, [looks[s.path].appearance for s in kept])
-    unreadable = {path: look.fault for path, look in looks.items() if look.fault}
-    modes = Counter(look.mode for look in looks.values() if look.mode)
-    tiny = [s.path for s in kept if looks[s.path].short_side < TINY_PIXELS]
+                on_progress(done, len(dataset.samples))
+        kept = tuple(s for s in dataset.samples if s.path not in unreadable)
+        usable = msgspec.structs.replace(dataset, samples=kept)
+        counts = _counts(usable, needs)
+        near = _near_duplicates(kept, gallery)
     duplicates = _duplicates(kept)
     return CheckReport(
         usable=usable,
@@ -140,7 +142,7 @@ def inspect(
 
 def _look(file: Path, name: str) -> _Look:
     try:
-        data = file.read_bytes()
+        data = files.read(file)
         image = read_image(data, name)
     except OSError as error:
         return _Look(error.strerror or "cannot be read")
@@ -214,7 +216,7 @@ def _duplicates(samples: tuple[Sample, ...]) -> list[list[str]]:
     return [paths for paths in groups.values() if len(paths) > 1]
 
 
-def _near_duplicates(samples: Sequence[Sample], looks: Sequence[Appearance]) -> list[list[str]]:
+def _near_duplicates(samples: Sequence[Sample], looks: Gallery) -> list[list[str]]:
     """For each picture outside train, the nearest one of another role that looks the same; the nearest pair first."""
     roles = np.array([ROLES.index(s.role) for s in samples])
     pairs = alike.nearest(looks, roles, np.nonzero(roles != ROLES.index("train"))[0])

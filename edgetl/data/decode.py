@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from edgetl.data import files
 from edgetl.errors import EnvironmentLacks, InputError
 
-__all__ = ["MAX_PIXELS", "Header", "load_images", "read_header", "read_image"]
+__all__ = ["MAX_PIXELS", "Header", "ahead", "load_images", "read_header", "read_image"]
 
 Image = npt.NDArray[np.uint8]
+T = TypeVar("T")
+U = TypeVar("U")
 
 MAX_PIXELS = 178_956_970
 """More is taken for a decompression bomb: 512 MiB as RGB, the bound that Pillow made customary."""
@@ -157,7 +160,7 @@ def _bytes_of(source: Path | bytes, called: str) -> bytes:
         data = source
     else:
         try:
-            data = source.read_bytes()
+            data = files.read(source)
         except OSError as error:
             raise InputError(
                 f"cannot read {called}: {error.strerror}", hint="check the path", path=called
@@ -189,14 +192,16 @@ def load_images(
     InputError : a file cannot be decoded.
     """
 
-    def work(path: str) -> Any:
-        return transform(read_image(root / path, path))
+    return ahead(lambda path: transform(read_image(root / path, path)), paths, workers=workers)
 
+
+def ahead(work: Callable[[T], U], items: Iterable[T], *, workers: int = WORKERS) -> Iterator[U]:
+    """``work(item)`` of each, in order, done by a few threads at most ``AHEAD`` items before the reader."""
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[Any]] = deque()
+        waiting: deque[Future[U]] = deque()
         try:
-            for path in paths:
-                waiting.append(pool.submit(work, path))
+            for item in items:
+                waiting.append(pool.submit(work, item))
                 if len(waiting) > AHEAD:
                     yield waiting.popleft().result()
             while waiting:

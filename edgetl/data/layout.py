@@ -7,14 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 from edgetl import digest
-from edgetl.data import grouping, split, table
+from edgetl.data import grouping, shards, split, table
+from edgetl.data.shards import SUFFIXES
 from edgetl.data.split import ROLE_NAMES, Row
 from edgetl.errors import InputError
 from edgetl.types import ROLES, USUAL, Reading, Record, Role
+from edgetl.words import counted
 
 __all__ = ["Dataset", "Sample", "pictures_in", "scan", "source_root"]
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 
 
 class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,6 +63,9 @@ class Dataset(Record, frozen=True, kw_only=True):
 
 def source_root(source: Path) -> Path:
     """The folder that the paths of a source hang on."""
+    named = shards.named(source)
+    if named is not None:
+        return shards.place_of(named)
     return source if source.is_dir() else source.parent
 
 
@@ -72,7 +75,8 @@ def scan(source: Path, *, seed: int, reading: Reading = USUAL) -> Dataset:
     Parameters
     ----------
     source : a folder ``class/picture``, or one with ``train/``, ``val/`` and ``test/`` above that, or a CSV with a
-        path and a label column and optionally a role column.
+        path and a label column and optionally a role column, or shards: a folder of them, ``a-{000..099}.tar`` or
+        ``a.tar::b.tar``.
     seed : of the roles that have to be drawn.
     reading : columns of the table, and what pictures are grouped by.
 
@@ -87,10 +91,6 @@ def scan(source: Path, *, seed: int, reading: Reading = USUAL) -> Dataset:
     InputError : it is missing or empty, has one class, or a class with too few pictures or groups; a column is not
         there, or a picture has no group.
     """
-    if not source.exists():
-        raise InputError(
-            f"no such data: {source}", hint="--data DIR with one folder a class, or a CSV with path,label"
-        )
     rows, layout, told = _rows(source, reading)
     if not rows:
         raise InputError(
@@ -105,7 +105,7 @@ def scan(source: Path, *, seed: int, reading: Reading = USUAL) -> Dataset:
         )
     root = source_root(source)
     index = {name: number for number, name in enumerate(classes)}
-    contents = {path: digest.of_file(root / path) for path, _, _ in rows}
+    contents = told.contents or {path: digest.of_file(root / path) for path, _, _ in rows}
     groups = grouping.groups_of([path for path, _, _ in rows], reading.group_by, told.groups)
     numbered = [(path, index[label], role) for path, label, role in rows]
     roles = split.assign(numbered, contents, classes, seed, groups)
@@ -115,7 +115,7 @@ def scan(source: Path, *, seed: int, reading: Reading = USUAL) -> Dataset:
         )
         for path, label, _ in rows
     )
-    empty = () if source.is_file() else tuple(_empty(source, classes))
+    empty = tuple(_empty(source, classes)) if source.is_dir() and not told.contents else ()
     return Dataset(
         classes=classes,
         samples=samples,
@@ -127,10 +127,17 @@ def scan(source: Path, *, seed: int, reading: Reading = USUAL) -> Dataset:
 
 
 def _rows(source: Path, reading: Reading) -> tuple[list[Row], str, table.Told]:
-    """Path, class name and given role of each picture, how they were found, and what a table says besides."""
-    if source.is_file():
+    """Path, class name and given role of each picture, how they were found, and what the source says besides."""
+    named = shards.named(source)
+    if named is None and not source.exists():
+        raise InputError(
+            f"no such data: {source}",
+            hint="--data DIR with one folder a class, a CSV with path,label, or shards-{000..099}.tar",
+        )
+    if named is None and source.is_file():
         rows, told = table.read(source, reading)
         return rows, f"table {source.name}", told
+    kind = "a folder" if source.is_dir() else "no table"
     for column, option in (
         (reading.path_column, "path"),
         (reading.label_column, "label"),
@@ -138,15 +145,25 @@ def _rows(source: Path, reading: Reading) -> tuple[list[Row], str, table.Told]:
     ):
         if column is not None:
             raise InputError(
-                f"--{option}-column {column} names a column, and {source} is a folder",
+                f"--{option}-column {column} names a column, and {source} is {kind}",
                 hint="--data TABLE.csv, whose paths are relative to it",
             )
     if reading.group_by is not None and not grouping.is_pattern(reading.group_by):
         raise InputError(
-            f"--group-by {reading.group_by} names a column, and {source} is a folder",
+            f"--group-by {reading.group_by} names a column, and {source} is {kind}",
             hint=f"--data TABLE.csv, or a pattern over the paths: --group-by '{grouping.EXAMPLE}'",
         )
-    return *_folders(source), table.Told()
+    rows, layout = ([], "") if named else _folders(source)
+    below = named or ([] if rows else shards.below(source))
+    return _sharded(source, below) if below else (rows, layout, table.Told())
+
+
+def _sharded(source: Path, files: list[Path]) -> tuple[list[Row], str, table.Told]:
+    found = shards.listed(files, source_root(source).absolute())
+    rows = found.rows
+    if any(role for _, _, role in rows) and not any(role == "test" for _, _, role in rows):
+        rows = [(path, label, "test" if role == "select" else role) for path, label, role in rows]
+    return rows, counted(len(files), "shard"), table.Told(contents=found.contents)
 
 
 def _empty(root: Path, classes: tuple[str, ...]) -> list[str]:

@@ -29,16 +29,18 @@ IDENTITY = re.compile(
 
 @dataclass(frozen=True)
 class Told:
-    """What a table says besides paths, labels and roles.
+    """What a source says besides paths, labels and roles.
 
     Attributes
     ----------
     groups : value of the column that pictures are grouped by, by path.
     shared_ids : columns that look like an identity that several pictures share, and are not grouped by.
+    contents : sha256 by path, where the pictures were read to find them.
     """
 
     groups: dict[str, str] = field(default_factory=dict)
     shared_ids: tuple[str, ...] = ()
+    contents: dict[str, str] = field(default_factory=dict)
 
 
 def read(file: Path, reading: Reading) -> tuple[list[Row], Told]:

@@ -12,7 +12,7 @@ from edgetl import digest, isolate
 from edgetl.asked import choice
 from edgetl.errors import InputError
 from edgetl.pipeline import Artifact, Context, Stage
-from edgetl.stages import backbone, domain, train
+from edgetl.stages import backbone, domain, together, train
 from edgetl.stages.check import DATASET
 from edgetl.types import ADAPTATIONS, BuildSpec
 
@@ -67,7 +67,7 @@ def stage(spec: BuildSpec, place: Path, setting: train.Setting) -> Stage:
                 "state": str(setting.scratch / digest.of_json(made.key_parts(inputs))),
                 "threads": setting.threads,
             },
-            env=train.MALLOC,
+            env=together.MALLOC,
             on_tick=ctx.advance,
         )
         count = inputs[domain.NAME].record["frames"]

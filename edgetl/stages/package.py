@@ -20,6 +20,7 @@ import numpy as np
 from edgetl import digest, models
 from edgetl.cache import out_of_space
 from edgetl.candidate import precision_of
+from edgetl.data import shards
 from edgetl.devices import DeviceProfile
 from edgetl.ops.shipped import FOLDER
 from edgetl.pipeline import Artifact
@@ -75,7 +76,7 @@ def write(
     EnvironmentLacks : the place is full or cannot be written.
     """
     out = Path(spec.out)
-    name = spec.name or (spec.data if spec.data == "demo" else source.resolve().stem)
+    name = spec.name or (spec.data if spec.data == "demo" else shards.name_of(source.resolve()))
     now = datetime.now(timezone.utc)
     with out_of_space(out):
         home = out / name

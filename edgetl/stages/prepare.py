@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,29 +32,22 @@ def stage(root: Path, *, preprocess_from: str = "backbone") -> Stage:
         for role in ROLES:
             chosen = [s for s in samples if s.role == role]
             np.save(out / f"{role}.labels.npy", np.array([s.label for s in chosen], dtype=np.int64))
-            array = np.lib.format.open_memmap(
-                out / f"{role}.npy", mode="w+", dtype=np.uint8, shape=(len(chosen), *shape)
-            )
-            _allocate(out / f"{role}.npy")
             resized = load_images(root, [s.path for s in chosen], lambda image: rule.apply(image, preprocess))
-            for index, image in enumerate(resized):
-                array[index] = image
-                done += 1
-                ctx.advance(done, total)
-            array.flush()
+            with (out / f"{role}.npy").open(
+                "wb"
+            ) as file:  # written, not mapped: what is written leaves memory
+                header = {"descr": "|u1", "fortran_order": False, "shape": (len(chosen), *shape)}
+                np.lib.format.write_array_header_1_0(file, header)
+                for image in resized:
+                    file.write(np.ascontiguousarray(image).data)
+                    done += 1
+                    ctx.advance(done, total)
         return {
             "summary": f"{total} images at {preprocess.width} x {preprocess.height}",
             "preprocess": inputs[preprocess_from].record["preprocess"],
         }
 
     return Stage("prepare", 1, ("check", preprocess_from), {}, rule.tools(), run)
-
-
-def _allocate(file: Path) -> None:
-    """Claim the space of a mapped file now: a disk that fills up under a mapping ends the process by a signal."""
-    if hasattr(os, "posix_fallocate"):
-        with file.open("r+b") as opened:
-            os.posix_fallocate(opened.fileno(), 0, os.fstat(opened.fileno()).st_size)
 
 
 def images(prepare: Artifact, role: Role) -> Array:

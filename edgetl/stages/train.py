@@ -16,8 +16,10 @@ from edgetl import digest, isolate
 from edgetl.data.imbalance import Balance, decide
 from edgetl.errors import EnvironmentLacks
 from edgetl.pipeline import Artifact, Context, Stage
-from edgetl.stages import backbone, prepare
+from edgetl.processes import Processes
+from edgetl.stages import backbone, prepare, together
 from edgetl.stages.check import DATASET, groups_of
+from edgetl.stages.together import MALLOC
 from edgetl.transfer.methods.known import METHODS
 from edgetl.transfer.policy import policy_of
 from edgetl.types import BuildSpec, Preprocess
@@ -39,12 +41,6 @@ TRAINED_FROM = ("check", "backbone", "prepare", "fastpath")
 
 PARITY_SAMPLES = 8
 """Pictures that travel with a checkpoint so that an export can prove itself."""
-MALLOC = {
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TRIM_THRESHOLD_": "4294967296",
-    "MALLOC_TOP_PAD_": "268435456",
-}
-"""glibc gives large blocks back to the system after each use; training asks for the same ones every step."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +51,15 @@ class Setting:
     ----------
     root : where the pictures are: augmentation crops from the originals.
     scratch : where a killed training finds its last epoch again.
-    host : what this machine is. threads : of the training; they change the bits, so they are part of the key.
+    host : what this machine is. threads : of it; they change the bits, so those of a training are part of the key.
+    processes : where several train together, which then share the threads; their number is part of the key, too.
     """
 
     root: Path
     scratch: Path
     host: Mapping[str, str]
     threads: int
+    processes: Processes | None = None
 
 
 def feature_stage(spec: BuildSpec, name: str = "train") -> Stage:
@@ -165,7 +163,7 @@ def trained_stage(spec: BuildSpec, setting: Setting, why: str = "") -> Stage:
         return {
             "summary": f"{spec.model}, {method.spoken}, {told['epochs']} epochs, best {best['epoch']} · "
             f"augment {spec.augment}{balance.said()} · select {100 * best['accuracy']:.1f} %"
-            f"{f' · {why}' if why else ''}",
+            + "".join(f" · {word}" for word in (told["together"], why) if word),
             "select_accuracy": best["accuracy"],
             "training": {**made_up(spec, balance), **({"picked": spec.method, "why": why} if why else {})},
             "notes": [*balance.notes(), *told["notes"]],
@@ -184,8 +182,9 @@ def options_of(spec: BuildSpec, setting: Setting) -> dict[str, Any]:
         "augment": _policy(spec),
         **{name: getattr(spec, name) for name in METHODS[spec.method].reads},
         "method": spec.method,
-        "threads": setting.threads,
+        "threads": _threads_each(setting),
         "host": dict(setting.host),
+        **({} if setting.processes is None else {"processes": setting.processes.count}),
     }
 
 
@@ -207,8 +206,7 @@ def train_in_child(
     record = msgspec.structs.replace(
         _record(spec, inputs, spec.method), choices=made_up(spec, balance_of(spec, inputs))
     )
-    told: dict[str, Any] = isolate.call(
-        "edgetl.transfer.trainer:run_json",
+    told: dict[str, Any] = together.train(
         {
             "spec": msgspec.to_builtins(spec),
             "record": msgspec.to_builtins(record),
@@ -219,12 +217,17 @@ def train_in_child(
             "given": {name: str(inputs[name].path) for name in METHODS[spec.method].needs},
             "out": str(out),
             "state": str(state),
-            "threads": setting.threads,
+            "threads": _threads_each(setting),
         },
-        env=MALLOC,
+        setting.processes,
         on_tick=ctx.advance,
     )
     return told
+
+
+def _threads_each(setting: Setting) -> int:
+    """Of one of the processes that share this machine."""
+    return max(1, setting.threads // (1 if setting.processes is None else setting.processes.local_count))
 
 
 def balance_of(spec: BuildSpec, inputs: Mapping[str, Artifact]) -> Balance:

@@ -10,7 +10,7 @@ import onnx
 from edgetl import isolate
 from edgetl.stages.export import PARITY_IMAGES, in_parts
 from edgetl.stages.ladder import Ladder, OutOfTime, Tuning
-from edgetl.stages.train import MALLOC
+from edgetl.stages.together import MALLOC
 
 __all__ = ["try_tuning"]
 

@@ -17,6 +17,7 @@ from torchvision.transforms import v2
 
 from edgetl.data.decode import WORKERS, read_image
 from edgetl.runtime import preprocess as rule
+from edgetl.transfer.distributed import Group
 from edgetl.transfer.policy import Augmentation
 from edgetl.types import Preprocess
 
@@ -25,7 +26,7 @@ __all__ = ["Augmenter", "Batches", "normalise"]
 Image = npt.NDArray[np.uint8]
 
 KEPT_BYTES = 2 << 30
-"""Decoded originals are kept while all of them fit in so much memory; else they are decoded again each epoch."""
+"""Decoded originals are kept while they fit in so much memory of a machine; others are decoded again each epoch."""
 
 
 class Augmenter:
@@ -126,6 +127,7 @@ class Batches:
     ----------
     root : where the pictures are. paths, labels : of the train role.
     odds : of drawing a picture of each class, which may then come more than once an epoch; empty: each comes once.
+    group : the processes that share each batch; this one prepares and yields its part.
     """
 
     def __init__(
@@ -138,8 +140,10 @@ class Batches:
         batch_size: int,
         seed: int,
         odds: Sequence[float] = (),
+        group: Group | None = None,
     ) -> None:
         self._root = root
+        self._group = group or Group()
         self._paths = list(paths)
         self._labels = torch.tensor(list(labels))
         self._augmenter = augmenter
@@ -166,7 +170,10 @@ class Batches:
         """As ``epoch``, with each batch also as other networks take it: varied by the same draws, at another size."""
         augmenters = (self._augmenter, *others)
         keyed = self._order(number)
-        full = [keyed[start * self._size : (start + 1) * self._size] for start in range(len(self))]
+        full = [
+            self._group.part(keyed[start * self._size : (start + 1) * self._size])
+            for start in range(len(self))
+        ]
         with ThreadPoolExecutor(WORKERS) as pool:
             jobs = [pool.submit(self._squares, augmenters, *one) for one in full[0]]
             for position, batch in enumerate(full):
@@ -200,7 +207,7 @@ class Batches:
         if index in self._kept:
             return self._kept[index]
         image = read_image(self._root / self._paths[index], self._paths[index])
-        if self._bytes + image.nbytes <= KEPT_BYTES:
+        if self._bytes + image.nbytes <= KEPT_BYTES // self._group.local_count:
             self._kept[index] = image
             self._bytes += image.nbytes
         return image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import shutil
@@ -18,11 +19,13 @@ from edgetl import isolate
 from edgetl.data.imbalance import decide
 from edgetl.data.layout import Dataset
 from edgetl.errors import GateFailed, InputError
-from edgetl.transfer import backbone, checkpoint
+from edgetl.processes import Processes, check_batch
+from edgetl.transfer import backbone, checkpoint, distributed
 from edgetl.transfer import teacher as teachers
 from edgetl.transfer.augment import Augmenter, Batches, normalise
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.checkpoint import Checkpoint
+from edgetl.transfer.distributed import Group
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods import choice
 from edgetl.transfer.methods.known import TEACHER
@@ -42,7 +45,10 @@ DIVERGED = "a lower --lr, or check --mean and --std"
 
 @dataclass
 class Progress:
-    """Where a training is: the epochs done, what each measured, the best, and what ended it early, if something did."""
+    """Where a training is: the epochs done, what each measured, the best, and what ended it early, if something did.
+
+    ``together`` says how several processes shared it.
+    """
 
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -51,6 +57,7 @@ class Progress:
     best_loss: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
     diverged: str = ""
+    together: str = ""
 
     def better(self, accuracy: float, loss: float) -> bool:
         """A higher accuracy on the select images, or the same with a lower loss."""
@@ -67,6 +74,7 @@ class Trainer:
     state : folder where a killed training finds its last whole epoch.
     keep_last : train to the end and keep the last epoch: where the network is for other pictures than ``held``, those
         cannot tell which epoch is best.
+    group : the processes that train together; each has its part of ``batches``.
     """
 
     def __init__(
@@ -83,8 +91,10 @@ class Trainer:
         state: Path,
         weights: Tensor | None = None,
         keep_last: bool = False,
+        group: Group | None = None,
     ) -> None:
-        self._net = net
+        self._group = group or Group()
+        self._net = self._group.ready(net)
         self._method = method
         self._batches = batches
         self._held = held
@@ -96,7 +106,7 @@ class Trainer:
         self._weights = weights
         self._keep_last = keep_last
         self._net.to(path.device).to(memory_format=_form(path))
-        self._optimizer = torch.optim.AdamW(method.prepare(net))
+        self._optimizer = torch.optim.AdamW(method.prepare(self._net))
         steps = epochs * len(batches)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, lambda step: _rate(step, steps))
         self._scaler = torch.amp.GradScaler("cuda", enabled=path.autocast == "float16")
@@ -112,6 +122,7 @@ class Trainer:
         while done.epoch < self._epochs and done.epoch - done.best_epoch < PATIENCE:
             try:
                 loss = self._epoch(done.epoch)
+                done.together = self._group.told(self._net)
                 accuracy, held_loss = self._evaluate()
             except GateFailed as error:
                 if not done.best:
@@ -129,8 +140,9 @@ class Trainer:
                 done.best = {
                     name: tensor.detach().cpu().clone() for name, tensor in self._net.state_dict().items()
                 }
-            self._save(done)
-            isolate.tick(done.epoch, self._epochs)
+            if self._group.leads:
+                self._save(done)
+                isolate.tick(done.epoch, self._epochs)
         self._net.load_state_dict(done.best)
         net = self._method.finish(self._net)
         return net.eval().cpu(), done
@@ -140,16 +152,17 @@ class Trainer:
 
         Seeded by its number, so that a resumed training draws what an unbroken one would have drawn.
         """
-        torch.manual_seed(self._seed * 100_003 + number)
+        torch.manual_seed(self._seed * 100_003 + number + self._group.rank * 1_000_000_007)
         self._method.start(self._net, number)
-        total = 0.0
+        train, total = self._group.step(self._net, self._method), 0.0
         for step, (pictures, targets) in enumerate(self._batches.epoch(number)):
             pixels = self._path.place(normalise(pictures, self._preprocess))
             with self._path.cast():
-                loss = self._method.step(self._net, pixels, targets.to(self._path.device))
-            if not torch.isfinite(loss):
+                loss = train(pixels, targets.to(self._path.device))
+            loss, mean = self._group.weighed(loss, len(pictures))
+            if not math.isfinite(mean):
                 raise GateFailed(
-                    f"the loss is {loss.item()} in epoch {number + 1}, step {step + 1}: training diverged",
+                    f"the loss is {mean} in epoch {number + 1}, step {step + 1}: training diverged",
                     hint=DIVERGED,
                 )
             self._scaler.scale(loss).backward()
@@ -157,7 +170,7 @@ class Trainer:
             self._scaler.update()
             self._optimizer.zero_grad()
             self._schedule.step()
-            total += float(loss.detach())
+            total += mean
         return total / len(self._batches)
 
     @torch.inference_mode()
@@ -167,10 +180,11 @@ class Trainer:
         Weighted where training is: nearly balanced accuracy, for select is drawn by class.
         """
         self._net.eval()
+        self._group.settle(self._net)
         pictures, labels = self._held
         right, loss, total = 0.0, 0.0, 0.0
         weights = None if self._weights is None else self._weights.to(self._path.device)
-        for start in range(0, len(labels), 32):
+        for start in self._group.part(range(0, len(labels), 32)):
             part = torch.from_numpy(np.array(pictures[start : start + 32])).permute(0, 3, 1, 2)
             targets = torch.from_numpy(labels[start : start + 32]).to(self._path.device)
             logits = self._net(self._path.place(normalise(part, self._preprocess)))
@@ -178,6 +192,7 @@ class Trainer:
             right += float(counts[logits.argmax(1) == targets].sum())
             loss += float(torch.nn.functional.cross_entropy(logits, targets, weights, reduction="sum"))
             total += float(counts.sum())
+        right, loss, total = self._group.total(right, loss, total)
         if not math.isfinite(loss):
             raise GateFailed(f"the loss on the select images is {loss}: training diverged", hint=DIVERGED)
         return right / total, loss / total
@@ -197,9 +212,10 @@ class Trainer:
 
     def _resume(self) -> Progress:
         file = self._state / STATE
-        if not file.exists():
+        kept = self._group.shared(file.read_bytes() if self._group.leads and file.exists() else b"")
+        if not kept:
             return Progress()
-        whole = torch.load(file, map_location=self._path.device, weights_only=True)
+        whole = torch.load(io.BytesIO(kept), map_location=self._path.device, weights_only=True)
         self._net.load_state_dict(whole["net"])
         self._optimizer.load_state_dict(whole["optimizer"])
         self._scaler.load_state_dict(whole["scaler"])
@@ -230,6 +246,8 @@ def run_json(
     out: str,
     state: str,
     threads: int,
+    processes: dict[str, Any] | None = None,
+    number: int = 0,
 ) -> dict[str, Any]:
     """Train in a process of its own and write the checkpoint; all arguments are JSON.
 
@@ -237,6 +255,7 @@ def run_json(
     ----------
     dataset : file of the samples. root : folder that their paths hang on. prepared : folder of the select arrays.
     given : folders of the other stages that the method reads, by name.
+    processes : fields of this one's ``Processes`` where several train together, for the ``number``-th time.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -248,8 +267,11 @@ def run_json(
     held = (np.load(f"{prepared}/select.npy", mmap_mode="r"), np.load(f"{prepared}/select.labels.npy"))
     if not len(held[1]):
         raise InputError("no picture is left to select on", hint="training stops by them: add some")
-    if min(request.batch_size, len(samples)) < 2:
+    size = min(request.batch_size, len(samples))
+    if size < 2:
         raise InputError("a training step takes at least two pictures", hint="--batch-size 32")
+    place = None if processes is None else msgspec.convert(processes, Processes)
+    check_batch(size, place)
     made = backbone.create(request, len(facts.classes))
     balance = decide(request.imbalance, np.bincount([s.label for s in samples]).tolist())
     weights = torch.tensor(balance.weights) if balance.weights else None
@@ -257,18 +279,6 @@ def run_json(
     teacher = teachers.load(Path(given[TEACHER]), fast, threads) if TEACHER in given else None
     if teacher is not None and teacher.preprocess.height != facts.preprocess.height:
         policy = alike_at_any_size(policy)
-    batches = Batches(
-        Path(root),
-        [s.path for s in samples],
-        [s.label for s in samples],
-        Augmenter(policy, facts.preprocess, classes),
-        batch_size=min(request.batch_size, len(samples)),
-        seed=request.seed,
-        odds=balance.weights if balance.way == "sampling" else (),
-    )
-    lessons: Lessons = batches
-    if teacher is not None:
-        lessons = TaughtBatches(batches, teacher, Augmenter(policy, teacher.preprocess, classes))
     folders = {name: Path(folder) for name, folder in given.items()}
     method = choice.of(
         request,
@@ -277,23 +287,39 @@ def run_json(
         weights if balance.way == "weights" else None,
         pretrained=made.pretrained,
     )
-    trainer = Trainer(
-        made.net,
-        method,
-        lessons,
-        held,
-        facts.preprocess,
-        fast,
-        epochs=request.epochs,
-        seed=request.seed,
-        state=Path(state),
-        weights=weights,
-    )
-    net, done = trainer.train()
-    choices = {**facts.choices, "fast_path": str(fast)}
-    whole = msgspec.structs.replace(facts, history=done.history, choices=choices)
-    checkpoint.save(net, whole, checkpoint.samples(Path(out)), Path(out))
-    shutil.rmtree(state, ignore_errors=True)
+    with distributed.join(place, number, fast.device) as group:
+        batches = Batches(
+            Path(root),
+            [s.path for s in samples],
+            [s.label for s in samples],
+            Augmenter(policy, facts.preprocess, classes),
+            batch_size=size,
+            seed=request.seed,
+            odds=balance.weights if balance.way == "sampling" else (),
+            group=group,
+        )
+        lessons: Lessons = batches
+        if teacher is not None:
+            lessons = TaughtBatches(batches, teacher, Augmenter(policy, teacher.preprocess, classes))
+        trainer = Trainer(
+            made.net,
+            method,
+            lessons,
+            held,
+            facts.preprocess,
+            fast,
+            epochs=request.epochs,
+            seed=request.seed,
+            state=Path(state),
+            weights=weights,
+            group=group,
+        )
+        net, done = trainer.train()
+    if group.leads:
+        choices = {**facts.choices, "fast_path": str(fast)}
+        whole = msgspec.structs.replace(facts, history=done.history, choices=choices)
+        checkpoint.save(net, whole, checkpoint.samples(Path(out)), Path(out))
+        shutil.rmtree(state, ignore_errors=True)
     best = {"epoch": done.best_epoch, "accuracy": done.best_accuracy, "loss": done.best_loss}
     notes = [*method.notes, *([done.diverged] if done.diverged else [])]
-    return {"epochs": done.epoch, "best": best, "notes": notes}
+    return {"epochs": done.epoch, "best": best, "notes": notes, "together": done.together}
