@@ -28,8 +28,9 @@ from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods.full import Full
 from edgetl.transfer.policy import POLICIES
 from edgetl.transfer.trainer import Trainer
-from edgetl.types import ADAPTATIONS, BuildSpec
+from edgetl.types import BuildSpec
 from edgetl.verify import corruptions
+from edgetl.words import ADAPTATIONS
 
 NAME = "resnet20_cifar10"
 SEEDS = 5

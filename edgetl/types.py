@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 
 __all__ = [
-    "ADAPTATIONS",
     "PERCENTILES",
     "ROLES",
     "USUAL",
@@ -32,8 +31,6 @@ __all__ = [
 
 Role = Literal["train", "select", "test"]
 ROLES: tuple[Role, ...] = ("train", "select", "test")
-ADAPTATIONS = {"adabn": "AdaBN", "coral": "Deep CORAL", "dann": "DANN", "tent": "TENT"}
-"""Ways to fit a trained network to frames of another place, and what the field calls them."""
 Percentile = Literal["p50", "p90", "p99"]
 PERCENTILES: tuple[Percentile, ...] = ("p50", "p90", "p99")
 
@@ -308,7 +305,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     seeds : trainings, with ``seed`` and those that follow it; the one that is best on the select images ships.
     compare : ``scratch`` also trains the same network from random weights, and a head on frozen features.
     adapt : folder of frames of the place that the engine is for; ``None`` adapts to nothing.
-    adapt_method : one of ``ADAPTATIONS``.
+    adapt_method : one of ``edgetl.words.ADAPTATIONS``.
     mean, std : normalisation, where white is 1.0; ``None`` takes it from the weights, then the model.
     image_size : side of the engine's input in pixels; ``None`` takes the model's own.
     crop : centre square kept, as a fraction of the short side; ``None`` takes the model's own.

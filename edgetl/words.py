@@ -1,8 +1,11 @@
-"""Counts in messages."""
+"""Counts and names in messages; nothing here takes time to import."""
 
 from __future__ import annotations
 
-__all__ = ["counted"]
+__all__ = ["ADAPTATIONS", "counted"]
+
+ADAPTATIONS = {"adabn": "AdaBN", "coral": "Deep CORAL", "dann": "DANN", "tent": "TENT"}
+"""Ways to fit a trained network to frames of another place, and what the field calls them."""
 
 
 def counted(count: int, noun: str) -> str:

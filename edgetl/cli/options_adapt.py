@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgetl.types import ADAPTATIONS
+from edgetl.words import ADAPTATIONS
 
 __all__ = ["Adapt", "AdaptMethod"]
 

@@ -14,7 +14,8 @@ from edgetl.errors import InputError
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, domain, together, train
 from edgetl.stages.check import DATASET
-from edgetl.types import ADAPTATIONS, BuildSpec
+from edgetl.types import BuildSpec
+from edgetl.words import ADAPTATIONS
 
 __all__ = ["NAME", "TRAINED", "check", "method_of", "stage"]
 

@@ -7,8 +7,9 @@ from typing import Literal
 import msgspec
 
 from edgetl.candidate import spoken
-from edgetl.types import ADAPTATIONS, Record
+from edgetl.types import Record
 from edgetl.verify.accuracy import PairedResult
+from edgetl.words import ADAPTATIONS
 
 __all__ = ["Adaptation", "judge"]
 
