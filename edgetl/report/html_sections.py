@@ -9,6 +9,7 @@ from edgetl.report import html_accuracy, html_adaptation, html_engine, html_robu
 from edgetl.report.html_facts import Facts, Use
 from edgetl.report.html_parts import Card, Section, Table, interval_text, ms
 from edgetl.report.summary import bytes_text
+from edgetl.words import ADAPTATIONS
 
 __all__ = ["cards", "sections"]
 
