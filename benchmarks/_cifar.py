@@ -17,7 +17,7 @@ from edgetl import export
 from edgetl.transfer import weights as weight_files
 from edgetl.types import Preprocess
 
-__all__ = ["NETS", "RULE", "float_model", "float_nchw", "network", "pictures"]
+__all__ = ["NETS", "RULE", "float_model", "float_nchw", "network", "pictures", "unpack"]
 
 Array = npt.NDArray[Any]
 
@@ -61,3 +61,16 @@ def _decoded(file: Array) -> Array:
     frame = cv2.imdecode(file, cv2.IMREAD_COLOR)
     assert frame is not None
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+def unpack(packs: Path, root: Path) -> Path:
+    """The JPEG files of the CIFAR-10 packs, byte for byte, in ``train/`` and ``test/`` above a folder a class."""
+    for role in ("train", "test"):
+        with np.load(packs / f"{role}.npz", allow_pickle=False) as pack:
+            body, offsets = pack["jpeg"].tobytes(), pack["offsets"].tolist()
+            names, labels = pack["class_names"].tolist(), pack["labels"].tolist()
+        for name in names:
+            (root / role / name).mkdir(parents=True)
+        for index, (start, end) in enumerate(itertools.pairwise(offsets)):
+            (root / role / names[labels[index]] / f"{index:04d}.jpg").write_bytes(body[start:end])
+    return root

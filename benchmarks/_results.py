@@ -15,6 +15,7 @@ import json
 import math
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -26,7 +27,7 @@ import msgspec
 from edgetl import stats
 from edgetl.bench import context
 
-__all__ = ["FOLDER", "INSTANCES", "SCHEMA", "Results", "parser", "shared_data"]
+__all__ = ["FOLDER", "INSTANCES", "SCHEMA", "Results", "needed_data", "parser", "shared_data"]
 
 SCHEMA = 1
 FOLDER = Path(__file__).parent / "results"
@@ -175,6 +176,14 @@ def shared_data() -> Path | None:
     """The folder of real data named by ``EDGETL_SHARED``, or ``None``."""
     place = os.environ.get("EDGETL_SHARED", "")
     return Path(place).resolve() / "data" if place and (Path(place) / "data").is_dir() else None
+
+
+def needed_data() -> Path:
+    """The folder of real data; ends the program where there is none."""
+    data = shared_data()
+    if data is None:
+        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    return data
 
 
 def _commit() -> str | None:

@@ -6,7 +6,6 @@ commit begins anew.
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import tempfile
@@ -28,7 +27,7 @@ from edgetl.transfer import checkpoint
 from edgetl.transfer.augment import normalise
 from edgetl.types import BuildSpec
 
-__all__ = ["LITE0", "Ledger", "Run", "accuracy", "few", "gain", "lite0", "trained", "unpack"]
+__all__ = ["LITE0", "Ledger", "Run", "accuracy", "few", "gain", "lite0", "trained"]
 
 LITE0 = "timm/tf_efficientnet_lite0"
 RESAMPLES = 4000
@@ -66,19 +65,6 @@ class Ledger:
 def accuracy(run: Mapping[str, Any]) -> float:
     """Share of the test pictures that it got right."""
     return float(np.mean(run["right"]))
-
-
-def unpack(packs: Path, root: Path) -> Path:
-    """The JPEG files of the CIFAR-10 packs, byte for byte, in ``train/`` and ``test/`` above a folder a class."""
-    for role in ("train", "test"):
-        with np.load(packs / f"{role}.npz", allow_pickle=False) as pack:
-            body, offsets = pack["jpeg"].tobytes(), pack["offsets"].tolist()
-            names, labels = pack["class_names"].tolist(), pack["labels"].tolist()
-        for name in names:
-            (root / role / name).mkdir(parents=True)
-        for index, (start, end) in enumerate(itertools.pairwise(offsets)):
-            (root / role / names[labels[index]] / f"{index:04d}.jpg").write_bytes(body[start:end])
-    return root
 
 
 def few(source: Path, root: Path, labels: int | None, tested: int | None, seed: int) -> Path:

@@ -7,7 +7,6 @@ engines of OpenVINO's CPU plugin, and are held against the float engine in f32.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ import _peers
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
-from _results import Results, parser, shared_data
+from _results import Results, needed_data, parser
 
 from edgetl import devices
 from edgetl.verify.accuracy import snr_db
@@ -32,9 +31,7 @@ ALLOWED = 0.5
 
 def main() -> None:
     options = parser(__doc__).parse_args()
-    data = shared_data()
-    if data is None:
-        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    data = needed_data()
     results = Results(
         "accuracy", quick=options.quick, also=("nncf", "openvino", "onnxruntime", "timm", "torch")
     )

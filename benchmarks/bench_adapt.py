@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from _results import FOLDER, Results, parser, shared_data
+from _results import FOLDER, Results, needed_data, parser
 
 from edgetl.transfer import adapt, backbone
 from edgetl.transfer.adapt import Labelled
@@ -191,9 +191,7 @@ def rows_of(results: Results, seeds: list[Right], count: int) -> None:
 def main() -> None:
     """Run every seed that is not kept yet, and write the rows."""
     options = parser(__doc__).parse_args()
-    data = shared_data()
-    if data is None:
-        raise SystemExit("set EDGETL_SHARED to the folder above data/")
+    data = needed_data()
     torch.set_num_threads(1)  # small layers: a second thread mostly waits, and its number would change bits
     torch.use_deterministic_algorithms(True, warn_only=True)
     count = len(_cifar.pictures(data / "cls_cifar10/test.npz")[1])

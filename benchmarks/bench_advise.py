@@ -10,7 +10,6 @@ Every training is kept in the cache of artifacts: a run that was ended goes on w
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
@@ -25,7 +24,8 @@ import _backbones
 import numpy as np
 import numpy.typing as npt
 import torch
-from _results import Results, parser, shared_data
+from _cifar import unpack
+from _results import Results, needed_data, parser
 from scipy.stats import weightedtau
 
 from edgetl import single
@@ -54,19 +54,6 @@ JUDGES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
 }
 
 Right = npt.NDArray[np.bool_]
-
-
-def unpack(packs: Path, root: Path) -> Path:
-    """The JPEG files of the packs, byte for byte, in ``train/`` and ``test/`` above a folder for each class."""
-    for role in ("train", "test"):
-        with np.load(packs / f"{role}.npz", allow_pickle=False) as pack:
-            body, offsets = pack["jpeg"].tobytes(), pack["offsets"].tolist()
-            names, labels = pack["class_names"].tolist(), pack["labels"].tolist()
-        for name in names:
-            (root / role / name).mkdir(parents=True)
-        for index, (start, end) in enumerate(itertools.pairwise(offsets)):
-            (root / role / names[labels[index]] / f"{index:04d}.jpg").write_bytes(body[start:end])
-    return root
 
 
 def advise(
@@ -172,9 +159,7 @@ def main() -> None:
     )
     made.add_argument("--picture", type=Path, help="where the front of ants and bees is drawn")
     options = made.parse_args()
-    data = shared_data()
-    if data is None:
-        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    data = needed_data()
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the factories, for processes of their own
     seeds = 1 if options.quick else SEEDS
     results = Results(

@@ -12,7 +12,6 @@ A run is kept once it is done: a program that was ended goes on with the next on
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _results import Results, parser, shared_data
+from _results import Results, needed_data, parser
 from _transfers import Ledger, Run, accuracy, few, gain, lite0, trained
 from sklearn.linear_model import LogisticRegression
 from torch.nn import functional
@@ -103,9 +102,7 @@ def probe(data: Path, root: Path) -> Run:
 def main() -> None:
     """Measure, and write the file."""
     options = parser(__doc__).parse_args()
-    data = shared_data()
-    if data is None:
-        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    data = needed_data()
     torch.set_num_threads(2)
     results = Results("auto", quick=options.quick, also=("torch", "timm", "scikit-learn"))
     ledger = Ledger("auto.quick" if options.quick else "auto", results.commit)

@@ -8,7 +8,6 @@ gets as many when the two are compared.
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import _imagenet
 import _peers
 import numpy as np
 from _calibrators import CONTENDERS, in_child, pictures_that_fit
-from _results import Results, parser, shared_data
+from _results import Results, needed_data, parser
 
 from edgetl import stats
 
@@ -29,9 +28,7 @@ AT_MOST = {NNCF: 0.5, ENTROPY: 0.1}
 
 def main() -> None:
     options = parser(__doc__).parse_args()
-    data = shared_data()
-    if data is None:
-        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    data = needed_data()
     results = Results("calibration", quick=options.quick, also=("nncf", "onnxruntime", "openvino"))
     rule = _peers.preprocess_of("efficientnet_lite0")  # both networks take 224 of 256, in [-1, 1]
     pictures, labels = _imagenet.pictures(data / "imagenet1k", rule)

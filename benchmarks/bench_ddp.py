@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _results import Results, parser, shared_data
+from _results import Results, needed_data, parser
 from torch import Tensor, nn
 
 from edgetl import stats
@@ -86,9 +86,7 @@ def main() -> None:
         WORKER, nargs=3, metavar=("OUT", "FROZEN", "EPOCHS"), help="used by the program itself"
     )
     chosen = options.parse_args()
-    data = shared_data()
-    if data is None:
-        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    data = needed_data()
     if chosen.worker:
         out, frozen, epochs = chosen.worker
         work(data, Path(out), frozen=frozen == "frozen", epochs=int(epochs))

@@ -12,17 +12,15 @@ trains two more.
 
 from __future__ import annotations
 
-import itertools
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from _cifar import pictures
-from _results import Results, parser, shared_data
+from _cifar import pictures, unpack
+from _results import Results, needed_data, parser
 
 from edgetl import single
 from edgetl.home import cache_folder
@@ -39,19 +37,6 @@ LEAST_GAIN = 1.0
 RESAMPLES = 4000
 
 Right = npt.NDArray[np.bool_]
-
-
-def unpack(packs: Path, root: Path) -> Path:
-    """The JPEG files of the packs, byte for byte, in ``train/`` and ``test/`` above a folder for each class."""
-    for role in ("train", "test"):
-        with np.load(packs / f"{role}.npz", allow_pickle=False) as pack:
-            body, offsets = pack["jpeg"].tobytes(), pack["offsets"].tolist()
-            names, labels = pack["class_names"].tolist(), pack["labels"].tolist()
-        for name in names:
-            (root / role / name).mkdir(parents=True)
-        for index, (start, end) in enumerate(itertools.pairwise(offsets)):
-            (root / role / names[labels[index]] / f"{index:04d}.jpg").write_bytes(body[start:end])
-    return root
 
 
 def trained(root: Path, weights: Path, method: str, seed: int, epochs: int, folder: Path) -> Path:
@@ -108,9 +93,7 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help="trainings of each kind")
     options = made.parse_args()
-    data = shared_data()
-    if data is None:
-        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    data = needed_data()
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # trainings are processes of their own
     seeds, epochs = (1, 1) if options.quick else (options.seeds, EPOCHS)
     results = Results("distill", quick=options.quick, also=("torch",))

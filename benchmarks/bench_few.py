@@ -10,14 +10,14 @@ A run is kept once it is done: a program that was ended goes on with the next on
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
-from _results import Results, parser, shared_data
-from _transfers import Ledger, Run, accuracy, few, gain, lite0, trained, unpack
+from _cifar import unpack
+from _results import Results, needed_data, parser
+from _transfers import Ledger, Run, accuracy, few, gain, lite0, trained
 
 from edgetl.home import cache_folder
 
@@ -35,9 +35,7 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--only", choices=list(SIZES), help="one of the two data sets")
     options = made.parse_args()
-    data = shared_data()
-    if data is None:
-        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    data = needed_data()
     torch.set_num_threads(2)
     results = Results("few", quick=options.quick, also=("torch", "timm", "scikit-learn"))
     ledger = Ledger("few.quick" if options.quick else "few", results.commit)

@@ -8,7 +8,6 @@ CIFAR-10 networks the test pictures do; all are engines of OpenVINO's CPU plugin
 from __future__ import annotations
 
 import math
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
-from _results import Results, parser, shared_data
+from _results import Results, needed_data, parser
 
 from edgetl import devices
 from edgetl.bench.comparison import Comparison, Contender, compare
@@ -53,9 +52,7 @@ class Case:
 
 def main() -> None:
     options = parser(__doc__).parse_args()
-    data = shared_data()
-    if data is None:
-        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    data = needed_data()
     results = Results("int8", quick=options.quick, also=("nncf", "openvino", "timm", "torch"))
     for cases in (_of_imagenet, _of_cifar):
         with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,6 @@ picture is reported once, by a ladder that never saw it.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import _imagenet
 import _peers
 import numpy as np
 import numpy.typing as npt
-from _results import Results, parser, shared_data
+from _results import Results, needed_data, parser
 
 from edgetl import devices, digest, pipeline
 from edgetl.cache import Cache
@@ -51,9 +50,7 @@ class Case:
 
 def main() -> None:
     options = parser(__doc__).parse_args()
-    data = shared_data()
-    if data is None:
-        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    data = needed_data()
     results = Results("ladder", quick=options.quick, also=("openvino", "timm", "torch"))
     with tempfile.TemporaryDirectory() as folder:
         for case in _cases(data, Path(folder), quick=options.quick):

@@ -10,7 +10,6 @@ A run is kept once it is done: a program that was ended goes on with the next on
 from __future__ import annotations
 
 import resource
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from _results import Results, parser, shared_data
+from _results import Results, needed_data, parser
 from _transfers import Ledger, Run, accuracy, few, gain, lite0, trained
 from safetensors.torch import save
 
@@ -77,9 +76,7 @@ def _peak_mib() -> float:
 def main() -> None:
     """Measure, and write the file."""
     options = parser(__doc__).parse_args()
-    data = shared_data()
-    if data is None:
-        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    data = needed_data()
     torch.set_num_threads(2)
     results = Results("lora", quick=options.quick, also=("torch", "timm", "peft"))
     ledger = Ledger("lora.quick" if options.quick else "lora", results.commit)

@@ -23,7 +23,7 @@ import _peers
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from _results import Results, parser, shared_data
+from _results import Results, needed_data, parser
 from onnxruntime.quantization import QuantType
 
 from edgetl.quantize import observe, place, rounding, schemes
@@ -46,9 +46,7 @@ def main() -> None:
         "--modelopt-python", default=sys.executable, help="interpreter that has nvidia-modelopt"
     )
     given = options.parse_args()
-    data = shared_data()
-    if data is None:
-        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    data = needed_data()
     results = Results("symmetric", quick=given.quick, also=("timm", "torch"))
     rule = _peers.preprocess_of("efficientnet_lite0")  # both networks take 224 of 256, in [-1, 1]
     pictures, labels = _imagenet.pictures(data / "imagenet1k", rule)

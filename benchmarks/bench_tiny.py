@@ -7,7 +7,6 @@ them made the weights.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from _results import Results, parser, shared_data
+from _results import Results, needed_data, parser
 from threadpoolctl import threadpool_limits
 
 from edgetl import stats
@@ -203,9 +202,7 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--weights", default="DEFAULT", help="another file of weights to judge")
     options = made.parse_args()
-    data = shared_data()
-    if data is None:
-        sys.exit("EDGETL_SHARED does not name a folder with real data")
+    data = needed_data()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     results = Results("tiny", quick=options.quick, also=("torch", "scikit-learn"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -136,9 +136,6 @@ class _Nested(Silent):
 
     def __init__(self, outer: Progress, stage: str) -> None:
         self._outer, self._stage = outer, stage
-
-    def planned(self, stages: Sequence[str]) -> None:
-        """The line is planned already."""
 
     def started(self, stage: str) -> None:
         """Say which step of the candidate runs."""

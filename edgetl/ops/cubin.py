@@ -13,10 +13,10 @@ from typing import Any
 
 from edgetl.errors import EnvironmentLacks
 from edgetl.ops.head import LAUNCH_FAILED, OK, HeadArgs, HeadFunctions
+from edgetl.ops.on_cuda import libcuda
 
 __all__ = ["Plan", "driver_lacks", "entries_of", "functions", "key_of", "plan_of"]
 
-LIBRARY = "libcuda.so.1"
 THREADS, WARPS, MAX_SLICE, TILE, PACK, WEIGHT_PACK_BYTES = 512, 16, 256, 4, 4, 16
 """kThreads, kWarps, kMaxSlice, kTile, kFeaturePack and kWeightPackBytes of edgetl_head_plan.h."""
 PARTIAL_BYTES = CANDIDATE_BYTES = 8
@@ -123,12 +123,7 @@ class _Loaded:
     """A cubin that the driver has taken; it stays as long as the context."""
 
     def __init__(self, image: bytes, entries: Mapping[str, str], toolkit: str, cuda: Any) -> None:
-        try:
-            self._cuda = ctypes.CDLL(LIBRARY) if cuda is None else cuda
-        except OSError as error:
-            raise EnvironmentLacks(
-                f"no NVIDIA driver: {LIBRARY} is not there", hint="install NVIDIA's driver"
-            ) from error
+        self._cuda = libcuda() if cuda is None else cuda
         serves = ctypes.c_int()
         self._taken("cuDriverGetVersion", ctypes.byref(serves))
         lacks = driver_lacks(toolkit, f"{serves.value // 1000}.{serves.value % 1000 // 10}")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edgetl.errors import BackendError, EnvironmentLacks
 from edgetl.ops.device import Memory
 
-__all__ = ["CudaDevice", "Driver"]
+__all__ = ["CudaDevice", "Driver", "libcuda"]
 
 Array = npt.NDArray[Any]
 
@@ -49,12 +49,7 @@ class CudaDevice:
 
     def __init__(self, driver: Driver, cuda: Any = None) -> None:
         self._driver = driver
-        try:
-            self._cuda = ctypes.CDLL(LIBRARY) if cuda is None else cuda
-        except OSError as error:
-            raise EnvironmentLacks(
-                f"no NVIDIA driver: {LIBRARY} is not there", hint="install NVIDIA's driver"
-            ) from error
+        self._cuda = libcuda() if cuda is None else cuda
         ordinal = ctypes.c_int()
         with driver.current():
             self._checked("cuCtxGetDevice", ctypes.byref(ordinal))
@@ -113,3 +108,18 @@ class CudaDevice:
 def _pointer(address: int) -> ctypes.c_uint64:
     """A ``CUdeviceptr``: ctypes would cut a plain int to 32 bits."""
     return ctypes.c_uint64(address)
+
+
+def libcuda() -> Any:
+    """The driver's own library.
+
+    Raises
+    ------
+    EnvironmentLacks : it is not there.
+    """
+    try:
+        return ctypes.CDLL(LIBRARY)
+    except OSError as error:
+        raise EnvironmentLacks(
+            f"no NVIDIA driver: {LIBRARY} is not there", hint="install NVIDIA's driver"
+        ) from error

@@ -6,6 +6,7 @@ import io
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from edgetl import isolate
 from edgetl.data.imbalance import decide
-from edgetl.data.layout import Dataset
+from edgetl.data.layout import Dataset, Sample
 from edgetl.errors import GateFailed, InputError
 from edgetl.processes import Processes, check_batch
 from edgetl.transfer import backbone, checkpoint, distributed
@@ -31,7 +32,7 @@ from edgetl.transfer.methods import choice
 from edgetl.transfer.methods.known import TEACHER
 from edgetl.transfer.methods.seam import Lessons, Method
 from edgetl.transfer.policy import alike_at_any_size, policy_of
-from edgetl.transfer.taught import TaughtBatches
+from edgetl.transfer.taught import TaughtBatches, Teacher
 from edgetl.types import BuildSpec, Preprocess
 
 __all__ = ["Progress", "Trainer", "run_json"]
@@ -275,10 +276,7 @@ def run_json(
     made = backbone.create(request, len(facts.classes))
     balance = decide(request.imbalance, np.bincount([s.label for s in samples]).tolist())
     weights = torch.tensor(balance.weights) if balance.weights else None
-    policy, classes = policy_of(request.augment, flip=request.flip), len(facts.classes)
     teacher = teachers.load(Path(given[TEACHER]), fast, threads) if TEACHER in given else None
-    if teacher is not None and teacher.preprocess.height != facts.preprocess.height:
-        policy = alike_at_any_size(policy)
     folders = {name: Path(folder) for name, folder in given.items()}
     method = choice.of(
         request,
@@ -288,23 +286,11 @@ def run_json(
         pretrained=made.pretrained,
     )
     with distributed.join(place, number, fast.device) as group:
-        batches = Batches(
-            Path(root),
-            [s.path for s in samples],
-            [s.label for s in samples],
-            Augmenter(policy, facts.preprocess, classes),
-            batch_size=size,
-            seed=request.seed,
-            odds=balance.weights if balance.way == "sampling" else (),
-            group=group,
-        )
-        lessons: Lessons = batches
-        if teacher is not None:
-            lessons = TaughtBatches(batches, teacher, Augmenter(policy, teacher.preprocess, classes))
+        odds = balance.weights if balance.way == "sampling" else ()
         trainer = Trainer(
             made.net,
             method,
-            lessons,
+            _lessons(request, facts, samples, Path(root), size, odds, teacher, group),
             held,
             facts.preprocess,
             fast,
@@ -323,3 +309,32 @@ def run_json(
     best = {"epoch": done.best_epoch, "accuracy": done.best_accuracy, "loss": done.best_loss}
     notes = [*method.notes, *([done.diverged] if done.diverged else [])]
     return {"epochs": done.epoch, "best": best, "notes": notes, "together": done.together}
+
+
+def _lessons(
+    request: BuildSpec,
+    facts: Checkpoint,
+    samples: Sequence[Sample],
+    root: Path,
+    size: int,
+    odds: Sequence[float],
+    teacher: Teacher | None,
+    group: Group,
+) -> Lessons:
+    """Batches of varied pictures, with what a teacher says of them where there is one."""
+    policy, classes = policy_of(request.augment, flip=request.flip), len(facts.classes)
+    if teacher is not None and teacher.preprocess.height != facts.preprocess.height:
+        policy = alike_at_any_size(policy)
+    batches = Batches(
+        root,
+        [s.path for s in samples],
+        [s.label for s in samples],
+        Augmenter(policy, facts.preprocess, classes),
+        batch_size=size,
+        seed=request.seed,
+        odds=odds,
+        group=group,
+    )
+    if teacher is None:
+        return batches
+    return TaughtBatches(batches, teacher, Augmenter(policy, teacher.preprocess, classes))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetl.errors import BackendError, EnvironmentLacks
-from edgetl.ops import cubin
+from edgetl.ops import cubin, on_cuda
 from edgetl.ops.cubin import Plan
 from edgetl.ops.head import Answer, FusedHead, HeadArgs, reference
 from tests.kernels.head_on_host import Library, arguments, random_case
@@ -127,6 +127,6 @@ def test_a_driver_that_does_not_take_it_lacks_something(
 
 
 def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cubin, "LIBRARY", "libnot-here.so.1")
+    monkeypatch.setattr(on_cuda, "LIBRARY", "libnot-here.so.1")
     with pytest.raises(EnvironmentLacks, match=r"no NVIDIA driver: libnot-here\.so\.1 is not there"):
         cubin.functions(IMAGE, ENTRIES, toolkit="12.6.68")

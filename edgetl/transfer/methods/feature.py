@@ -78,9 +78,7 @@ def fit_head(
     ------
     GateFailed : a feature is not finite.
     """
-    _refuse_wild(features)
-    mean, spread = _moments(features)
-    standard = ((features - mean) / spread).astype(np.float32)
+    standard, mean, spread = _standardised(features)
     weighed = dict(enumerate(weights)) or None
     strength, scores = _choose(standard, labels, seed, groups, weighed)
     model = _fitted(standard, labels, strength, weighed)
@@ -113,9 +111,7 @@ def out_of_fold(
     ------
     GateFailed : a feature is not finite.
     """
-    _refuse_wild(features)
-    mean, spread = _moments(features)
-    standard = ((features - mean) / spread).astype(np.float32)
+    standard, _, _ = _standardised(features)
     strength, _ = _choose(standard, labels, seed, groups, None)
     said, told = np.full(len(labels), -1, np.int64), np.full(len(labels), -np.inf)
     for fit, held in _folds(labels, groups, seed):
@@ -127,20 +123,18 @@ def out_of_fold(
     return said, told
 
 
-def _refuse_wild(features: Array) -> None:
+def _standardised(features: Array) -> tuple[Array, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Features of mean 0 and spread 1, and what they had; a small spread counts as ``LEAST_SPREAD`` says."""
     if not np.isfinite(features).all():
         row = int(np.nonzero(~np.isfinite(features).all(axis=1))[0][0])
         raise GateFailed(
             f"the backbone answers NaN or infinity on picture {row} of train",
             hint="check the weights and --mean, --std",
         )
-
-
-def _moments(features: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and spread of each feature, a small spread raised to what ``LEAST_SPREAD`` says."""
     mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     typical = float(np.sqrt(np.square(spread).mean()))
-    return mean, np.maximum(spread, LEAST_SPREAD * typical if typical > 0 else 1.0)
+    spread = np.maximum(spread, LEAST_SPREAD * typical if typical > 0 else 1.0)
+    return ((features - mean) / spread).astype(np.float32), mean, spread
 
 
 def _choose(
