@@ -41,22 +41,20 @@ def places(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("way", "method"), [("adabn", "feature"), ("tent", "feature"), ("coral", "feature"), ("dann", "full")]
+    ("way", "method"), [("adabn", "feature"), ("tent", "feature"), ("coral", "feature"), ("dann", "feature")]
 )
 def test_each_way_comes_to_a_verified_engine_that_is_better_where_it_goes(
     edgetl: Edgetl, places: Path, tmp_path: Path, way: str, method: str
 ) -> None:
-    asked = ("--method", method, "--epochs", 2, "--adapt", places / "city", "--adapt-method", way)
+    asked = ("--method", method, "--epochs", 4, "--adapt", places / "city", "--adapt-method", way)
     told = edgetl("build", "--data", places / "home", *asked, *QUICK, "--json")
     assert told.code == 0, told.err
     found = told.data["adaptation"]
     assert found["method"] == way
     assert found["frames"] == FRAMES // 2
     assert found["gain"]["n"] == FRAMES // 2
-    assert found["gain_pt"] > 0, found["sentence"]
-    if way != "dann":  # two epochs of a game between two networks do not prove theirs on so few frames
-        assert found["verdict"] == "gain", found["sentence"]
-        assert found["gain_ci95_pt"][0] > 0
+    assert found["verdict"] == "gain", found["sentence"]
+    assert found["gain_ci95_pt"][0] > 0
     assert told.data["accuracy"]["n"] == FRAMES // 2, "accuracy is that of the labelled frames"
     assert told.data["accuracy"]["fp32"] == pytest.approx(found["gain"]["candidate_accuracy"])
 
