@@ -89,7 +89,7 @@ def advise(question: Question, *, picture: Path | None, cache: Path, progress: P
     if not found.entered:
         name, why = next(iter(found.skipped.items()))
         raise EnvironmentLacks(
-            f"no backbone can be scored, {len(found.skipped)} were skipped: {name}: {why.problem}",
+            f"no backbone can be scored, {len(found.skipped)} skipped: {name}: {why.problem}",
             hint=why.hint or "--models NAME=FILE gives weights",
         )
     times = _times(found, fitted, profile, question.seed, progress) if fitted is not None or timed else {}
