@@ -13,16 +13,23 @@ import pytest
 SETTINGS = ("CI", "COLUMNS", "LINES", "NO_COLOR", "PYTHONPATH", "PYTHONWARNINGS")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 END_TO_END = Path(__file__).parent / "e2e"
+SHARED_BUILD = "built"
+"""The fixture of minutes that tests in that folder share."""
 NOWHERE = "http://127.0.0.1:9"
 """The discard port: what a child process asks of the network fails at once."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes each takes whole files; all that read one build of minutes stay together, and come first."""
+    """Several processes share whole files, and slow tests one by one; all that read one build go together, first."""
     for item in items:
-        folder = item.path.parent
-        item.add_marker(pytest.mark.xdist_group(str(folder if folder == END_TO_END else item.path)))
-    items.sort(key=lambda item: item.path.parent != END_TO_END)
+        slow = item.get_closest_marker("slow") is not None
+        group = SHARED_BUILD if _reads_build(item) else item.nodeid if slow else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: not _reads_build(item))
+
+
+def _reads_build(item: pytest.Item) -> bool:
+    return item.path.parent == END_TO_END and SHARED_BUILD in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")
