@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,13 +17,14 @@ import numpy.typing as npt
 from edgetl import asked, devices, digest, pipeline, recipe, sources, target
 from edgetl.backends import seam
 from edgetl.bundles import Answer
-from edgetl.cache import RECORD, Cache, out_of_space
+from edgetl.cache import Cache
 from edgetl.calibration import sampling
 from edgetl.candidate import CANDIDATES, fused_file
 from edgetl.data import layout
 from edgetl.errors import EnvironmentLacks, InputError, did_you_mean
+from edgetl.outputs import copy_artifact, copy_files, move_whole, write_output
 from edgetl.overlap import overlap
-from edgetl.pipeline import Artifact, Context, Progress
+from edgetl.pipeline import Context, Progress
 from edgetl.processes import Processes
 from edgetl.quantize import files, fused_reference, half, observe, place, schemes, shapes, statistics
 from edgetl.quantize import fused_head as fusing
@@ -74,12 +74,14 @@ def train(
     spec: BuildSpec, out: Path, *, cache: Path, progress: Progress, processes: Processes | None = None
 ) -> dict[str, Any]:
     """The stages of a build up to the checkpoint, which is copied to ``out``."""
+    from edgetl.transfer import checkpoint
+
     store = Cache(cache)
     stages = recipe.plan_recipe(spec, store, processes).stages
     last = "train" if spec.adapt is None else adapt.NAME
     upto = next(index for index, stage in enumerate(stages) if stage.name == last) + 1
     artifacts = pipeline.run(stages[:upto], store, Context(seed=spec.seed, progress=progress))
-    _copy_out(artifacts[last], out)
+    copy_artifact(artifacts[last], out, also_ours=checkpoint.FILES)
     return {key: value for key, value in artifacts[last].record.items() if key != "_run"}
 
 
@@ -98,7 +100,7 @@ def export(source: Path, out: Path, *, batch: str, fused_head: bool = False) -> 
         bundle = open_bundle(source)
         model = bundle.folder / "model.fp32.onnx"
         told = _fused(model, out, bundle.golden()["inputs"]) if fused_head else {}
-        _write(out, model.read_bytes())
+        write_output(out, model.read_bytes())
         return {
             "summary": f"the float model of {bundle.manifest.name}{told.get('summary', '')}",
             "preprocess": msgspec.to_builtins(bundle.preprocess),
@@ -117,7 +119,7 @@ def export(source: Path, out: Path, *, batch: str, fused_head: bool = False) -> 
             pictures = np.resize(pictures, (max(len(pictures), size), *pictures.shape[1:]))
         parity = exporter.check_parity(net, record.preprocess, graph, pictures)
         told = _fused(graph, out, pictures) if fused_head else {}
-        _write(out, graph.read_bytes())
+        write_output(out, graph.read_bytes())
     return {
         "summary": f"ONNX opset {report.opset}, parity {parity:.0e} on {len(pictures)} images{told.get('summary', '')}",
         "exporter": report.exporter,
@@ -134,7 +136,7 @@ def _fused(model: Path, out: Path, pictures: npt.NDArray[Any]) -> dict[str, Any]
         made = Path(scratch) / fused_file(out.name)
         report = fusing.write_fused(model, made)
         held = fused_reference.compare(model, made, pictures)
-        _move(made, out.with_name(made.name))
+        move_whole(made, out.with_name(made.name))
     summary = f"; {made.name}: {report.summary()}, {held.rewriting:.0e} from it"
     return {"summary": summary, **msgspec.to_builtins(report), **msgspec.to_builtins(held)}
 
@@ -164,7 +166,7 @@ def calibrate(
     """
     with tempfile.TemporaryDirectory() as scratch, _shaped(model, shape) as shaped:
         seen = _observe(shaped, source, method, Path(scratch), progress)
-        _copy_files(Path(scratch), out)
+        copy_files(Path(scratch), out)
     return {**seen, "method": method}
 
 
@@ -217,7 +219,7 @@ def quantize(
             told["fp16"] = msgspec.to_builtins(halved)
             written.append(typed)
         for part in (part for file in written for part in files.parts(file)):
-            _move(part, out.with_name(part.name))
+            move_whole(part, out.with_name(part.name))
     return told
 
 
@@ -257,7 +259,7 @@ def compile_model(
     with tempfile.TemporaryDirectory() as scratch, _in_one_file(model) as model:
         engine = backend.compile(model, msgspec.structs.replace(runs_on, precision=precision), Path(scratch))
         (Path(scratch) / "engine.json").write_bytes(digest.canonical_json(engine))
-        _copy_files(Path(scratch), out)
+        copy_files(Path(scratch), out)
     return {
         "summary": f"{engine.precision} for {engine.backend} {engine.device}",
         **msgspec.to_builtins(engine),
@@ -346,55 +348,3 @@ def _observe(
         "leaked": copies.leaked,
         "warnings": [*found.warnings, *copies.warnings],
     }
-
-
-def _write(target: Path, data: bytes) -> None:
-    """Write a file whole, or not at all."""
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / target.name
-        file.write_bytes(data)
-        _move(file, target)
-
-
-def _move(source: Path, target: Path) -> None:
-    """Give a file another place, where it appears whole or not at all."""
-    with out_of_space(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.partial")
-        try:
-            shutil.move(source, partial)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-
-
-def _copy_files(source: Path, target: Path) -> None:
-    """Copy a folder's files beside the target, then give it its name; an older result of ours is replaced."""
-    with out_of_space(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not target.is_dir():
-            raise InputError(f"{target} is a file, a folder is written there", hint="another --out")
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-        try:
-            shutil.copytree(source, work, dirs_exist_ok=True)
-            known = set(digest.tree_files(source))
-            if target.exists():
-                foreign = sorted(set(digest.tree_files(target)) - known)
-                if foreign:
-                    raise InputError(
-                        f"{target} holds {foreign[0]}, which is not ours to replace", hint="another --out"
-                    )
-                shutil.rmtree(target)
-            work.rename(target)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-
-
-def _copy_out(artifact: Artifact, target: Path) -> None:
-    """An artifact's files without the store's own record."""
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in digest.tree_files(artifact.path):
-            if name != RECORD:
-                (Path(scratch) / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(artifact.path / name, Path(scratch) / name)
-        _copy_files(Path(scratch), target)

@@ -124,6 +124,22 @@ def test_a_folder_that_is_not_ours_is_never_replaced(home: Path, chain: dict[str
     assert sorted(p.name for p in (home / "mine").iterdir()) == ["thesis.txt"]
 
 
+def test_a_checkpoint_takes_the_place_of_one_that_another_method_made(home: Path) -> None:
+    command = "train --data demo --model tiny --weights none --imgsz 16 --epochs 1 --out again --method"
+    told(home, *command.split(), "feature")
+    assert (home / "again/head.npz").is_file()
+    told(home, *command.split(), "full")
+    assert sorted(file.name for file in (home / "again").iterdir()) == [
+        "checkpoint.json",
+        "model.safetensors",
+        "samples.npy",
+    ]
+    (home / "again/thesis.txt").write_text("precious")
+    ran = run_edgetl(*command.split(), "feature", cwd=home, cache=home / "cache")
+    assert (ran.code, (home / "again/thesis.txt").read_text()) == (2, "precious")
+    assert "thesis.txt" in ran.err
+
+
 REAL = {
     "residual_block_dynbatch_opset11.onnx": single.Shape(batch=1),
     "ultraface_slim_320_opset9.onnx": single.Shape(),

@@ -183,15 +183,15 @@ def _order(
     quiet: bool,
 ) -> Any:
     """What ``--corruptions`` asks for, ``None`` without it; its options alone are refused."""
-    from edgetl import robust
-    from edgetl.verify import robustness
-
     if corruptions is None:
         given = {"--severities": severities, "--max-images": max_images, "--out": out, "--picture": picture}
         alone = next((name for name, value in given.items() if value is not None), None)
         if alone is not None:
             raise InputError(f"{alone} is an option of --corruptions", hint=f"--corruptions all {alone} ...")
         return None
+    from edgetl import robust  # takes OpenCV, which a verification without it does not
+    from edgetl.verify import robustness
+
     asked = robustness.question(corruptions, severities, max_images or robustness.MAX_IMAGES, seed)
     return robust.Order(asked, out, picture, progress.sink(quiet=quiet))
 

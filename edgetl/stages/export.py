@@ -34,7 +34,7 @@ def stage(batch: int | Literal["dynamic"], *, from_backbone: bool, cast_first: b
         net, record = checkpoint.load(inputs["train"].path)
         model = out / "model.onnx"
         if from_backbone:
-            head = np.load(inputs["train"].path / "head.npz")
+            head = np.load(inputs["train"].path / checkpoint.HEAD)
             opset = exporter.with_head(
                 inputs["backbone"].path / FEATURES, head["weight"], head["bias"], model
             )

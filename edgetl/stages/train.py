@@ -91,7 +91,7 @@ def feature_stage(spec: BuildSpec, name: str = "train") -> Stage:
             choices={"C": head.strength, "imbalance": msgspec.to_builtins(balance)},
         )
         checkpoint.save(net, record, _samples(inputs), out)
-        np.savez(out / "head.npz", weight=head.weight, bias=head.bias)
+        np.savez(out / checkpoint.HEAD, weight=head.weight, bias=head.bias)
         a_class = len(targets) // len(classes)
         said = "n/a" if accuracy is None else f"{100 * accuracy:.1f} %"
         return {

@@ -23,6 +23,10 @@ SCHEMA = 1
 WEIGHTS = "model.safetensors"
 RECORD = "checkpoint.json"
 SAMPLES = "samples.npy"
+HEAD = "head.npz"
+"""A head alone, beside the network it belongs to, where a method fitted nothing else."""
+FILES = (WEIGHTS, RECORD, SAMPLES, HEAD)
+"""All that a checkpoint's folder may hold."""
 
 
 class Checkpoint(Record, frozen=True, kw_only=True):

@@ -9,11 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl.transfer.backbone import Net
-from edgetl.transfer.checkpoint import set_head
+from edgetl.transfer.checkpoint import HEAD, set_head
 
-__all__ = ["FILE", "Probe", "read"]
-
-FILE = "head.npz"
+__all__ = ["Probe", "read"]
 
 
 class Probe(NamedTuple):
@@ -29,5 +27,5 @@ class Probe(NamedTuple):
 
 def read(folder: Path) -> Probe:
     """What the stage ``probe`` left in its folder."""
-    with np.load(folder / FILE) as kept:
+    with np.load(folder / HEAD) as kept:
         return Probe(kept["weight"], kept["bias"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,18 @@ def test_verify_without_pictures_says_that_accuracy_was_not_measured(run: Run, b
     told = run("verify", bundle)
     assert told.code == 0
     assert "not measured: --data DIR" in told.out
+
+
+def test_a_device_without_opencv_verifies_what_needs_no_pictures(bundle: Path, tmp_path: Path) -> None:
+    program = "import sys; sys.modules['cv2'] = None; from edgetl.cli import main; sys.exit(main.main(sys.argv[1:]))"
+    ran = subprocess.run(
+        [sys.executable, "-c", program, "verify", bundle],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_a_failing_verify_ends_with_1_and_json_holds_the_reason(
