@@ -5,23 +5,32 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 import torch
-from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from edgetl.errors import EdgetlError, GateFailed, InputError
+from edgetl.heads import opset_of, with_heads
+from edgetl.tasks import Task, scaled, slices
 from edgetl.types import Preprocess, Record
 
-__all__ = ["ExportReport", "check_parity", "export_classifier", "export_features", "with_head"]
+__all__ = [
+    "ExportReport",
+    "check_parity",
+    "export_classifier",
+    "export_features",
+    "export_network",
+]
 
 Array = npt.NDArray[Any]
 Batch = int | Literal["dynamic"]
@@ -104,44 +113,41 @@ def export_features(
     return _export(_Deployed(body, preprocess, cast_first=cast_first), preprocess, out, "features", batch)
 
 
-def with_head(features: Path, weight: Array, bias: Array, out: Path) -> int:
-    """Put a linear head behind an exported body: one ``Gemm`` from ``features`` to ``logits``.
+def export_network(
+    net: nn.Module,
+    preprocess: Preprocess,
+    out: Path,
+    tasks: Sequence[Task] = (),
+    *,
+    batch: Batch = 1,
+    cast_first: bool = False,
+) -> ExportReport:
+    """``export_classifier``; or with tasks, ``input`` uint8 (N, H, W, 3) to an output of each task's name.
 
     Parameters
     ----------
-    weight : float32 (classes, D). bias : float32 (classes,).
-
-    Returns
-    -------
-    The opset of the graph.
+    net : a ``body``, pictures to features, and a ``head``, features to the rows that the tasks share.
     """
-    model = onnx.load(features)
-    graph = model.graph
-    graph.initializer.extend(
-        [
-            numpy_helper.from_array(np.ascontiguousarray(weight, np.float32), "head.weight"),
-            numpy_helper.from_array(np.ascontiguousarray(bias, np.float32), "head.bias"),
-        ]
-    )
-    graph.node.append(
-        helper.make_node("Gemm", ["features", "head.weight", "head.bias"], ["logits"], name="head", transB=1)
-    )
-    shape = graph.output[0].type.tensor_type.shape.dim
-    rows: Any = shape[0].dim_param or shape[0].dim_value
-    graph.value_info.append(graph.output[0])
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, [rows, len(bias)]))
-    onnx.checker.check_model(model)
-    out.write_bytes(model.SerializeToString(deterministic=True))
-    return _opset(model)
+    if not tasks:
+        return export_classifier(net, preprocess, out, batch=batch, cast_first=cast_first)
+    body, head = net.get_submodule("body"), net.get_submodule("head")
+    with tempfile.TemporaryDirectory() as scratch:
+        features = Path(scratch) / "features.onnx"
+        report = export_features(body, preprocess, features, batch=batch, cast_first=cast_first)
+        weight, bias = (value.detach().numpy() for value in (head.weight, head.bias))
+        opset = with_heads(features, weight, bias, tasks, out)
+    return msgspec.structs.replace(report, opset=opset)
 
 
-def check_parity(net: nn.Module, preprocess: Preprocess, graph: Path, pictures: Array) -> float:
+def check_parity(
+    net: nn.Module, preprocess: Preprocess, graph: Path, pictures: Array, tasks: Sequence[Task] = ()
+) -> float:
     """Largest difference between the graph on ONNX Runtime and torch, as a share of the largest logit.
 
     Parameters
     ----------
     pictures : uint8 (N, H, W, 3), real ones: noise does not reach the ranges that pictures reach.
+    tasks : whose outputs the graph has, each held against its own largest number, a value less its mean; empty: one.
 
     Raises
     ------
@@ -158,7 +164,7 @@ def check_parity(net: nn.Module, preprocess: Preprocess, graph: Path, pictures: 
         part = np.array(pictures[start : start + step])  # a copy: torch wants to own it
         with torch.inference_mode():
             expected.append(deployed(torch.from_numpy(part)).numpy())
-        found.append(session.run(None, {"input": part})[0])
+        found.append(np.concatenate(session.run(None, {"input": part}), axis=1))
     if not expected:
         raise InputError(
             f"{len(pictures)} pictures do not fill one batch of {step}", hint="a smaller --batch"
@@ -169,8 +175,8 @@ def check_parity(net: nn.Module, preprocess: Preprocess, graph: Path, pictures: 
             "the network answers NaN or infinity on real pictures",
             hint="check the weights and the normalisation",
         )
-    largest = float(np.abs(want).max())
-    parity = float(np.abs(want - got).max()) / largest if largest else float(np.abs(got).max())
+    want, got = (scaled(tasks, rows) if tasks else rows for rows in (want, got))
+    parity = max(_apart(want[:, part], got[:, part]) for part in slices(tasks) or [slice(None)])
     if parity > TOLERANCE:
         raise GateFailed(
             f"the exported graph differs from torch by {parity:.1e} of the largest logit, "
@@ -179,6 +185,12 @@ def check_parity(net: nn.Module, preprocess: Preprocess, graph: Path, pictures: 
             parity=parity,
         )
     return parity
+
+
+def _apart(want: Array, got: Array) -> float:
+    """The largest difference, as a share of the largest number."""
+    largest = float(np.abs(want).max())
+    return float(np.abs(want - got).max()) / largest if largest else float(np.abs(got).max())
 
 
 def _export(deployed: nn.Module, preprocess: Preprocess, out: Path, name: str, batch: Batch) -> ExportReport:
@@ -205,7 +217,7 @@ def _export(deployed: nn.Module, preprocess: Preprocess, out: Path, name: str, b
     _clear_metadata(model)
     onnx.checker.check_model(model)
     out.write_bytes(model.SerializeToString(deterministic=True))
-    return ExportReport(exporter="torchscript" if why else "dynamo", opset=_opset(model), why=why)
+    return ExportReport(exporter="torchscript" if why else "dynamo", opset=opset_of(model), why=why)
 
 
 def _dynamo(deployed: nn.Module, example: Tensor, name: str, batch: Batch) -> onnx.ModelProto:
@@ -261,10 +273,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    return next(int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
 
 
 def _refuse_training_mode(model: onnx.ModelProto) -> None:

@@ -33,6 +33,7 @@ from edgetl.stages import (
     export,
     fuse,
     halve,
+    held,
     kernels,
     learning,
     package,
@@ -42,14 +43,17 @@ from edgetl.stages import (
     request,
     search,
     select,
+    several,
     together,
     train,
     training,
     verify,
 )
 from edgetl.stages import compile as compile_stage
+from edgetl.tasks import Tasks
 from edgetl.transfer.methods.known import METHODS
 from edgetl.types import BuildSpec
+from edgetl.verify import by_task
 
 __all__ = [
     "BuildResult",
@@ -72,6 +76,7 @@ class Recipe:
     pending: Mapping[str, Any] | None
     source: Path
     token: Path
+    tasks: Tasks = ()
 
 
 @dataclass(frozen=True)
@@ -210,6 +215,7 @@ def plan_recipe(spec: BuildSpec, store: Cache, processes: Processes | None = Non
         target.check_fused(profile, pending=pending is not None)
     source = demo.write(store.root / "demo") if spec.data == "demo" else Path(spec.data)
     dataset = layout.scan(source, seed=spec.seed, reading=spec.reading())
+    several.check(spec, dataset.tasks or ())
     request.check_classes(spec, dataset.classes)
     root = layout.source_root(source)
     host = devices.host_fingerprint()
@@ -217,8 +223,8 @@ def plan_recipe(spec: BuildSpec, store: Cache, processes: Processes | None = Non
     token = (
         store.root / "resume" / digest.of_json(msgspec.to_builtins(spec, str_keys=True) | {"max_drop": None})
     )
-    recipe = Recipe(spec, profile, (), candidates, pending, source, token)
-    precision = _precision(recipe)
+    recipe = Recipe(spec, profile, (), candidates, pending, source, token, dataset.tasks or ())
+    precision = target.insisted(profile, spec.precision, candidates)
     setting = train.Setting(root, store.root / "training", host, _threads(), processes)
     brought = [kernels.stage(profile, target.machine_of(profile))] if spec.fused_head and pending else []
     stages = [check.stage(dataset, root), *brought, *_model_stages(recipe, batch, runs_on, setting, dataset)]
@@ -226,18 +232,6 @@ def plan_recipe(spec: BuildSpec, store: Cache, processes: Processes | None = Non
     if spec.adapt is not None:
         stages = adapted.weave(stages, spec, dataset, setting, runs_on, candidates)
     return replace(recipe, stages=tuple(stages))
-
-
-def _precision(recipe: Recipe) -> str:
-    """What the user or else the profile insists on, where it is a candidate of this build."""
-    profile, asked_for = recipe.profile, recipe.spec.precision
-    precision = profile.precision if asked_for == "auto" else asked_for
-    if precision != "auto" and precision not in recipe.candidates:
-        why = profile.description if profile.scheme == "none" else "its engine is not built on this host"
-        raise InputError(
-            f"{profile.name} has no {precision}: {why}", hint=f"one of auto, {', '.join(recipe.candidates)}"
-        )
-    return precision
 
 
 def _model_stages(
@@ -265,7 +259,7 @@ def _engine_stages(
 ) -> list[Stage]:
     """From the exported model to the candidate that ships."""
     spec, profile, candidates = recipe.spec, recipe.profile, recipe.candidates
-    max_drop = profile.budgets.max_drop if spec.max_drop is None else spec.max_drop
+    drops = held.budgets_of(spec, profile, recipe.tasks)
     searched = _is_searched(recipe, precision)
     int8 = search.NAME if searched else refine.final()
     if not recipe.pending and target.takes_types(runs_on):
@@ -277,10 +271,10 @@ def _engine_stages(
     verified = {name: verify.stage(name, runs_on, host) for name in candidates}
     stages = [compiled["f32"], verified["f32"]]  # first, for the others are held against it
     if "int8" in candidates:
-        stages += _int8_stages(spec, profile, runs_on, host, max_drop)
+        stages += _int8_stages(spec, profile, runs_on, host, drops)
     others = [name for name in candidates if name != "f32"]
     if searched:
-        stages += [compiled.pop("default"), _search_stage(spec, profile, runs_on, host, max_drop)]
+        stages += [compiled.pop("default"), _search_stage(spec, profile, runs_on, host, drops)]
     stages += [compiled[name] for name in others if name in compiled]
     if not recipe.pending:  # what the reference executes says nothing of the device's engine
         stages += [explain.stage(name, runs_on, host) for name in candidates]
@@ -292,7 +286,8 @@ def _engine_stages(
     chosen = select.stage(
         candidates,
         "check",
-        max_drop=max_drop,
+        max_drop=drops.one(),
+        drops=drops,
         budgets=budgets,
         precision=precision,
         timed=timed,
@@ -318,7 +313,7 @@ def _search_stage(
     profile: DeviceProfile,
     runs_on: DeviceProfile,
     host: Mapping[str, str],
-    max_drop: float,
+    drops: by_task.Budgets,
 ) -> Stage:
     narrow = devices.narrow_weights(profile)
     return search.stage(
@@ -327,7 +322,8 @@ def _search_stage(
         host,
         before=refine.final(),
         reduce_range=narrow,
-        max_drop=max_drop,
+        max_drop=drops.one(),
+        budgets=drops,
         seed=spec.seed,
     )
 
@@ -337,7 +333,7 @@ def _int8_stages(
     profile: DeviceProfile,
     runs_on: DeviceProfile,
     host: Mapping[str, str],
-    max_drop: float,
+    drops: by_task.Budgets,
 ) -> list[Stage]:
     """From the exported model to the quantized one that is compiled."""
     narrow, method = devices.narrow_weights(profile), spec.calib_method
@@ -359,7 +355,8 @@ def _int8_stages(
             method,
             host,
             reduce_range=narrow,
-            max_drop=max_drop,
+            max_drop=drops.one(),
+            budgets=drops,
             time_budget=spec.time_budget,
             seed=spec.seed,
             tuning=refine.Tuning(batch_of(spec.batch), adapt.method_of(spec), spec.flip, _threads()),

@@ -61,7 +61,7 @@ def check(data: str, reading: Reading, *, seed: int, cache: Path, progress: Prog
     artifact = pipeline.run([stage], store, Context(seed=seed, progress=progress))["check"]
     report = check_stage.report_of(artifact)
     lines = [f"  {report.summary()}", f"  {'class':<24} {'train':>7} {'select':>7} {'test':>7}"]
-    for name in report.usable.classes:
+    for name in report.usable.class_names():
         counts = [report.counts[role][name] for role in ("train", "select", "test")]
         lines.append(f"  {name:<24} {counts[0]:>7} {counts[1]:>7} {counts[2]:>7}")
     lines += [*(f"  warning: {line}" for line in report.warnings), *(f"  {line}" for line in report.named())]
@@ -113,11 +113,11 @@ def export(source: Path, out: Path, *, batch: str, fused_head: bool = False) -> 
     size: int | Literal["dynamic"] = "dynamic" if batch == "dynamic" else int(recipe.batch_of(batch))
     with tempfile.TemporaryDirectory() as scratch:
         graph = Path(scratch) / "model.onnx"
-        report = exporter.export_classifier(net, record.preprocess, graph, batch=size)
+        report = exporter.export_network(net, record.preprocess, graph, record.tasks or (), batch=size)
         pictures = checkpoint.samples(source)
         if size != "dynamic":
             pictures = np.resize(pictures, (max(len(pictures), size), *pictures.shape[1:]))
-        parity = exporter.check_parity(net, record.preprocess, graph, pictures)
+        parity = exporter.check_parity(net, record.preprocess, graph, pictures, record.tasks or ())
         told = _fused(graph, out, pictures) if fused_head else {}
         write_output(out, graph.read_bytes())
     return {

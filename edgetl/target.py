@@ -24,6 +24,7 @@ __all__ = [
     "check_fused",
     "headline",
     "host_note",
+    "insisted",
     "machine_of",
     "other_backends",
     "profile_of",
@@ -91,6 +92,20 @@ def candidates(profile: DeviceProfile, others: tuple[str, ...], *, pending: bool
     own = ("f32", "int8") if pending else CANDIDATES
     rivals = [f"{precision}@{backend}" for backend in others for precision in ("default", "int8")]
     return tuple(name for name in (*own, *rivals) if profile.scheme != "none" or precision_of(name) != "int8")
+
+
+def insisted(profile: DeviceProfile, asked_for: str, among: Sequence[str]) -> str:
+    """What the user or else the profile insists on, where it is a candidate of this build.
+
+    Raises
+    ------
+    InputError : it is none.
+    """
+    precision = profile.precision if asked_for == "auto" else asked_for
+    if precision != "auto" and precision not in among:
+        why = profile.description if profile.scheme == "none" else "its engine is not built on this host"
+        raise InputError(f"{profile.name} has no {precision}: {why}", hint=f"one of auto, {', '.join(among)}")
+    return precision
 
 
 def where_it_runs(

@@ -84,13 +84,14 @@ class Reading(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes
     ----------
-    path_column, label_column, role_column : of a table; ``None`` takes the first of the usual names.
+    path_column, label_column, role_column : of a table; ``None`` takes the first of the usual names. Several label
+        columns are as many tasks; ``age:value`` is one of a number.
     group_by : column of a table, or ``regex:PATTERN`` with one group, searched in each path: pictures with one value
         of it stay in one role. ``None``: each picture stands for itself.
     """
 
     path_column: str | None = None
-    label_column: str | None = None
+    label_column: str | tuple[str, ...] | None = None
     role_column: str | None = None
     group_by: str | None = None
 
@@ -100,8 +101,9 @@ class Reading(Record, frozen=True, kw_only=True, omit_defaults=True):
         >>> Reading(label_column="grade").as_options()
         ' --label-column grade'
         """
-        told = msgspec.to_builtins(self)
-        return "".join(f" --{name.replace('_', '-')} {shlex.quote(value)}" for name, value in told.items())
+        told = msgspec.to_builtins(self).items()
+        given = [(name, one) for name, of in told for one in ([of] if isinstance(of, str) else of)]
+        return "".join(f" --{name.replace('_', '-')} {shlex.quote(one)}" for name, one in given)
 
 
 USUAL = Reading()
@@ -312,7 +314,8 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     batch : batch size of the engine, or ``dynamic``.
     augment : how training pictures are varied: ``none``, ``light``, ``default`` or ``strong``.
     imbalance : what training does about classes of unequal size: ``auto``, ``weights``, ``sampling`` or ``none``.
-    max_drop : accuracy budget in points of top-1; ``None`` takes the profile's, infinity lifts it.
+    max_drop : accuracy budget in points of top-1; ``None`` takes the profile's, infinity lifts it. max_drops : own ones
+        of tasks, by name, in points or in a value's unit.
     max_latency : latency budget of the engine alone; ``None`` takes those of the profile.
     backend : ``None`` is the profile's; ``auto`` lets the fastest of those that run here win; or a name.
     time_budget : seconds that the ladder may take to keep the accuracy of INT8.
@@ -335,7 +338,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
 
     data: str
     path_column: str | None = None
-    label_column: str | None = None
+    label_column: str | tuple[str, ...] | None = None
     role_column: str | None = None
     group_by: str | None = None
     device: str = "local"
@@ -363,6 +366,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     imbalance: str = "auto"
     batch: str = "1"
     max_drop: float | None = None
+    max_drops: dict[str, float] = {}
     max_latency: LatencyBudget | None = None
     backend: str | None = None
     time_budget: float = 1800.0

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgetl import export
+from edgetl import export, heads
 from edgetl.errors import GateFailed, InputError
 from edgetl.transfer import backbone
 from edgetl.types import BuildSpec, Preprocess
@@ -125,7 +125,7 @@ def test_a_head_behind_exported_features_is_the_whole_network(tmp_path: Path) ->
     made = backbone.create(BuildSpec(data="", model="tiny", weights="none"), 5)
     export.export_features(made.net.body, made.preprocess, tmp_path / "f.onnx")
     weight, bias = (p.detach().numpy() for p in made.net.head.parameters())
-    export.with_head(tmp_path / "f.onnx", weight, bias, tmp_path / "m.onnx")
+    heads.with_head(tmp_path / "f.onnx", weight, bias, tmp_path / "m.onnx")
     size = made.preprocess.height
     assert export.check_parity(made.net, made.preprocess, tmp_path / "m.onnx", pictures(size)) < 1e-5
 

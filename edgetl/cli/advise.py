@@ -76,13 +76,10 @@ def advise(
     quiet: options.Quiet = False,
 ) -> None:
     from edgetl import advising, asked
-    from edgetl.types import Reading
 
     question = advising.Question(
         data=data,
-        reading=Reading(
-            path_column=path_column, label_column=label_column, role_column=role_column, group_by=group_by
-        ),
+        reading=data_options.reading(path_column, label_column, role_column, group_by),
         device=device,
         devices_file=devices_file,
         backbones=tuple(filter(None, (backbones or "").split(","))),

@@ -138,7 +138,7 @@ def build(
     spec = BuildSpec(
         data=data,
         path_column=path_column,
-        label_column=label_column,
+        label_column=data_options.label_columns(label_column),
         role_column=role_column,
         group_by=group_by,
         device=device,

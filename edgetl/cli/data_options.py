@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:  # what the command line imports, every command waits for
+    from edgetl.types import Reading
 
 __all__ = [
     "Augment",
@@ -15,6 +18,8 @@ __all__ = [
     "PathColumn",
     "Positive",
     "RoleColumn",
+    "label_columns",
+    "reading",
 ]
 
 PathColumn = Annotated[
@@ -26,11 +31,12 @@ PathColumn = Annotated[
     ),
 ]
 LabelColumn = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--label-column",
-        metavar="NAME",
-        help="Column of a CSV with the classes (default: label or class).",
+        metavar="NAME[:value|:classes]",
+        help="Column of a CSV with the classes (default: label or class); NAME:value predicts its number. Repeated, "
+        "each column is an output of the one engine.",
     ),
 ]
 RoleColumn = Annotated[
@@ -85,3 +91,18 @@ Positive = Annotated[
         help="The class that --optimize is about (default: the one with fewer pictures to train on).",
     ),
 ]
+
+
+def label_columns(given: list[str] | None) -> str | tuple[str, ...] | None:
+    """One column as its name, several as a tuple of them."""
+    return given[0] if given and len(given) == 1 else tuple(given) if given else None
+
+
+def reading(
+    path_column: str | None, label_column: list[str] | None, role_column: str | None, group_by: str | None
+) -> Reading:
+    """How labelled data is read, as these options say."""
+    from edgetl.types import Reading
+
+    columns = label_columns(label_column)
+    return Reading(path_column=path_column, label_column=columns, role_column=role_column, group_by=group_by)

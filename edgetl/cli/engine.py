@@ -154,7 +154,6 @@ def verify(
     quiet: options.Quiet = False,
 ) -> None:
     from edgetl import proving
-    from edgetl.types import Reading
 
     found = proving.verify(
         bundle,
@@ -164,9 +163,7 @@ def verify(
         strict=strict,
         demo_folder=cache_folder() / "demo",
         on_note=lambda text: None if as_json else print(text, file=sys.stderr),
-        reading=Reading(
-            path_column=path_column, label_column=label_column, role_column=role_column, group_by=group_by
-        ),
+        reading=data_options.reading(path_column, label_column, role_column, group_by),
         corruptions=_order(corruptions, severities, max_images, seed, out, picture, quiet=quiet or as_json),
     )
     give(found, as_json=as_json)

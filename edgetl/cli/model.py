@@ -68,11 +68,8 @@ def check(
 ) -> None:
     """Check labelled pictures: unreadable ones, duplicates, leakage between roles, imbalance."""
     from edgetl import single
-    from edgetl.types import Reading
 
-    reading = Reading(
-        path_column=path_column, label_column=label_column, role_column=role_column, group_by=group_by
-    )
+    reading = data_options.reading(path_column, label_column, role_column, group_by)
     report = single.check(data, reading, seed=seed, cache=cache_folder(), progress=progress.sink(quiet=True))
     give(report, as_json=as_json)
 
@@ -116,7 +113,7 @@ def train(
     spec = BuildSpec(
         data=data,
         path_column=path_column,
-        label_column=label_column,
+        label_column=data_options.label_columns(label_column),
         role_column=role_column,
         group_by=group_by,
         model=model,

@@ -15,6 +15,7 @@ from edgetl.data.alike import Gallery
 from edgetl.data.decode import ahead, read_header, read_image
 from edgetl.data.layout import Dataset, Sample
 from edgetl.errors import InputError
+from edgetl.tasks import flat_names
 from edgetl.types import ROLES, Record, Role
 from edgetl.words import counted
 
@@ -50,7 +51,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
     def summary(self) -> str:
         """The one line of the build."""
         total = len(self.usable.samples)
-        parts = [f"{total} images, {len(self.usable.classes)} classes"]
+        tasks = self.usable.tasks
+        told = ", ".join(task.said() for task in tasks) if tasks else f"{len(self.usable.classes)} classes"
+        parts = [f"{total} images, {told}"]
         if self.usable.grouped_by:
             groups = len({s.group for s in self.usable.samples})
             parts.append(f"{counted(groups, 'group')} kept whole")
@@ -196,9 +199,10 @@ def _counts(usable: Dataset, needs: Sequence[Role]) -> dict[str, dict[str, int]]
     ------
     InputError : a class has none in a role that it is needed in.
     """
-    counts = {role: dict.fromkeys(usable.classes, 0) for role in ROLES}
+    counts = {role: dict.fromkeys(usable.class_names(), 0) for role in ROLES}
     for sample in usable.samples:
-        counts[sample.role][usable.classes[sample.label]] += 1
+        for name in usable.named(sample):
+            counts[sample.role][name] += 1
     for role in needs:
         for name, count in counts[role].items():
             if not count:
@@ -251,7 +255,7 @@ def _warnings(
         )
     if duplicates:
         lines.append(f"{len(duplicates)} pictures are there more than once in one role")
-    label = {sample.path: sample.label for sample in usable.samples}
+    label = {sample.path: sample.answers or sample.label for sample in usable.samples}
     torn = [paths for paths in duplicates if len({label[path] for path in paths}) > 1]
     if torn:
         lines.append(
@@ -263,10 +267,22 @@ def _warnings(
         lines.append(
             "modes brought to RGB: " + ", ".join(f"{count} {mode}" for mode, count in sorted(modes.items()))
         )
-    train = counts["train"]
-    most, least = max(train, key=lambda c: train[c]), min(train, key=lambda c: train[c])
-    if train[most] > IMBALANCE * train[least]:
-        lines.append(f"imbalance: {train[most]} of {most!r} to train on, {train[least]} of {least!r}")
+    lines += [task.assumed for task in usable.tasks or () if task.assumed]
+    lines += [line for names in _rivals(usable) for line in _imbalance(counts["train"], names)]
     if not all(counts["select"].values()):
         lines.append("a class has no picture to select on: the choice of precision is blind to it")
     return lines
+
+
+def _rivals(usable: Dataset) -> list[Sequence[str]]:
+    """Classes that are told from one another: all, or those of each task."""
+    if not usable.tasks:
+        return [usable.classes]
+    return [flat_names([task]) for task in usable.tasks if task.kind == "classes"]
+
+
+def _imbalance(train: dict[str, int], names: Sequence[str]) -> list[str]:
+    most, least = max(names, key=lambda c: train[c]), min(names, key=lambda c: train[c])
+    if train[most] <= IMBALANCE * train[least]:
+        return []
+    return [f"imbalance: {train[most]} of {most!r} to train on, {train[least]} of {least!r}"]

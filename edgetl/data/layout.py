@@ -6,11 +6,16 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import msgspec
+import numpy as np
+
 from edgetl import digest
 from edgetl.data import grouping, shards, split, table
+from edgetl.data.columns import Answered
 from edgetl.data.shards import SUFFIXES
 from edgetl.data.split import ROLE_NAMES, Row
 from edgetl.errors import InputError
+from edgetl.tasks import Task, Tasks, flat_names
 from edgetl.types import ROLES, USUAL, Reading, Record, Role
 from edgetl.words import counted
 
@@ -18,13 +23,18 @@ __all__ = ["Dataset", "Sample", "pictures_in", "scan", "source_root"]
 
 
 class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """One picture: POSIX path below the data's root, class index, role, sha256 of its bytes, and its group if any."""
+    """One picture: POSIX path below the data's root, class index, role, sha256 of its bytes, and its group if any.
+
+    ``answers`` to several tasks, or to one that is no class, are class indices and values; ``label`` is then the class
+    of the first task, or the part of its range that its value is in.
+    """
 
     path: str
     label: int
     role: Role
     sha256: str
     group: str = ""
+    answers: tuple[float, ...] = ()
 
 
 class Dataset(Record, frozen=True, kw_only=True):
@@ -32,11 +42,12 @@ class Dataset(Record, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    classes : names, sorted; a label is an index into them.
+    classes : names, sorted; a label is an index into them. Of several tasks a name for each number of the answer.
     layout : how the source was read, in words.
     empty : class folders without a picture; they are no classes.
     grouped_by : what the samples' groups are, a column or a pattern; empty where there are none.
     shared_ids : columns of the table that look like the identity of what is pictured, and were not grouped by.
+    tasks : what the samples' ``answers`` are to; unset where there is one label, a class.
     """
 
     classes: tuple[str, ...]
@@ -45,16 +56,37 @@ class Dataset(Record, frozen=True, kw_only=True):
     empty: tuple[str, ...] = ()
     grouped_by: str = ""
     shared_ids: tuple[str, ...] = ()
+    tasks: Tasks | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # unset it is not written: older files stay byte for byte
 
     @property
     def digest(self) -> str:
         """sha256 over the classes and every sample."""
-        return digest.of_json({"classes": self.classes, "samples": self.samples, "empty": self.empty})
+        told = {"classes": self.classes, "samples": self.samples, "empty": self.empty}
+        return digest.of_json(told | ({"tasks": self.tasks} if self.tasks else {}))
 
     def labels_to_train_on(self) -> tuple[int, ...]:
-        """Pictures of each class in ``train``."""
+        """Pictures of each class in ``train``; of several tasks, of each class of each, and of values a quarter."""
+        if self.tasks:
+            train = [sample for sample in self.samples if sample.role == "train"]
+            held = Counter(name for sample in train for name in self.named(sample))
+            return tuple(held[name] for name in self.class_names()) or (len(train) // BINS,)
         counts = Counter(sample.label for sample in self.samples if sample.role == "train")
         return tuple(counts[label] for label in range(len(self.classes)))
+
+    def class_names(self) -> tuple[str, ...]:
+        """Every class, with its task before it where there are several; values have none."""
+        if not self.tasks:
+            return self.classes
+        return flat_names([task for task in self.tasks if task.kind == "classes"])
+
+    def named(self, sample: Sample) -> list[str]:
+        """The classes of a sample, as ``class_names`` has them."""
+        if not self.tasks:
+            return [self.classes[sample.label]]
+        answered = zip(self.tasks, sample.answers)
+        return [f"{task.name}: {task.labels[int(value)]}" for task, value in answered if task.labels]
 
     def role_digests(self) -> dict[str, str]:
         """sha256 of each role's samples, so that a later run can tell that its test images are the same."""
@@ -97,6 +129,8 @@ def scan(source: Path, *, seed: int, reading: Reading = USUAL) -> Dataset:
             f"{source} has no pictures in class folders",
             hint=f"expected {source.name}/<class>/<picture>, or train/ val/ test/ above the classes",
         )
+    if told.answered is not None:
+        return _several(source, rows, layout, told, told.answered, reading, seed)
     classes = tuple(sorted({label for _, label, _ in rows}))
     if len(classes) < 2:
         raise InputError(
@@ -126,6 +160,79 @@ def scan(source: Path, *, seed: int, reading: Reading = USUAL) -> Dataset:
     )
 
 
+BINS = 4
+"""Of a value, with as many pictures in each: every role gets low ones and high ones."""
+
+
+def _several(
+    source: Path,
+    rows: list[Row],
+    layout: str,
+    told: table.Told,
+    answered: Answered,
+    reading: Reading,
+    seed: int,
+) -> Dataset:
+    """The data set of several tasks. Roles are drawn so that each has its share of every class of every task."""
+    root, paths = source_root(source), [path for path, _, _ in rows]
+    contents = {path: digest.of_file(root / path) for path in paths}
+    groups = grouping.groups_of(paths, reading.group_by, told.groups)
+    labels = [_labels(task, number, answered, paths) for number, task in enumerate(answered.tasks)]
+    names = list(dict.fromkeys(name for of in labels for name in of))
+    index = {name: number for number, name in enumerate(names)}
+    numbered = [(path, index[name], role) for of in labels for (path, _, role), name in zip(rows, of)]
+    roles = split.assign(numbered, contents, names, seed, groups or {path: path for path in paths})
+    first = {name: number for number, name in enumerate(sorted(set(labels[0])))}
+    samples = tuple(
+        Sample(
+            path=path,
+            label=first[name],
+            role=roles[path],
+            sha256=contents[path],
+            group=groups.get(path, ""),
+            answers=answered.answers[path],
+        )
+        for path, name in zip(paths, labels[0])
+    )
+    tasks = tuple(_measured(task, number, samples) for number, task in enumerate(answered.tasks))
+    return Dataset(
+        classes=flat_names(tasks),
+        samples=samples,
+        layout=layout,
+        grouped_by=reading.group_by or "",
+        shared_ids=told.shared_ids,
+        tasks=tasks,
+    )
+
+
+def _labels(task: Task, number: int, answered: Answered, paths: list[str]) -> list[str]:
+    """What a task says of each picture, as a word: of a value the part of its range that it is in."""
+    values = np.array([answered.answers[path][number] for path in paths])
+    if task.kind == "classes":
+        return [f"{task.name}: {task.labels[int(value)]}" for value in values]
+    ranks, bins = np.argsort(np.argsort(values, kind="stable")), max(1, min(BINS, len(values) // 3))
+    return [f"{task.name}: part {rank * bins // len(values) + 1} of its range" for rank in ranks.tolist()]
+
+
+def _measured(task: Task, number: int, samples: tuple[Sample, ...]) -> Task:
+    """A task with the scale that its values have on the pictures to train on.
+
+    Raises
+    ------
+    InputError : they are all the same.
+    """
+    if task.kind == "classes":
+        return task
+    values = np.array([sample.answers[number] for sample in samples if sample.role == "train"])
+    spread = float(np.abs(values - np.median(values)).mean()) if len(values) else 0.0
+    if not spread > 0:
+        raise InputError(
+            f"column {task.name!r} has one value only on the pictures to train on: there is nothing to predict",
+            hint="leave that --label-column out",
+        )
+    return msgspec.structs.replace(task, mean=float(values.mean()), std=float(values.std()), spread=spread)
+
+
 def _rows(source: Path, reading: Reading) -> tuple[list[Row], str, table.Told]:
     """Path, class name and given role of each picture, how they were found, and what the source says besides."""
     named = shards.named(source)
@@ -140,7 +247,7 @@ def _rows(source: Path, reading: Reading) -> tuple[list[Row], str, table.Told]:
     kind = "a folder" if source.is_dir() else "no table"
     for column, option in (
         (reading.path_column, "path"),
-        (reading.label_column, "label"),
+        (_first(reading.label_column), "label"),
         (reading.role_column, "role"),
     ):
         if column is not None:
@@ -156,6 +263,10 @@ def _rows(source: Path, reading: Reading) -> tuple[list[Row], str, table.Told]:
     rows, layout = ([], "") if named else _folders(source)
     below = named or ([] if rows else shards.below(source))
     return _sharded(source, below) if below else (rows, layout, table.Told())
+
+
+def _first(columns: str | tuple[str, ...] | None) -> str | None:
+    return columns[0] if isinstance(columns, tuple) else columns
 
 
 def _sharded(source: Path, files: list[Path]) -> tuple[list[Row], str, table.Told]:

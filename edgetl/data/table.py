@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgetl.data import grouping
+from edgetl.data import columns, grouping
+from edgetl.data.columns import Answered
 from edgetl.data.split import ROLE_NAMES, Row
 from edgetl.errors import InputError, did_you_mean
 from edgetl.types import Reading, Role
@@ -36,11 +37,13 @@ class Told:
     groups : value of the column that pictures are grouped by, by path.
     shared_ids : columns that look like an identity that several pictures share, and are not grouped by.
     contents : sha256 by path, where the pictures were read to find them.
+    answered : what the label columns say, where they are not one of classes; the rows then have no labels.
     """
 
     groups: dict[str, str] = field(default_factory=dict)
     shared_ids: tuple[str, ...] = ()
     contents: dict[str, str] = field(default_factory=dict)
+    answered: Answered | None = None
 
 
 def read(file: Path, reading: Reading) -> tuple[list[Row], Told]:
@@ -52,22 +55,23 @@ def read(file: Path, reading: Reading) -> tuple[list[Row], Told]:
     """
     header, lines = _lines(file)
     path_column = _column(file, header, reading.path_column, PATH_COLUMNS, "path")
-    label_column = _column(file, header, reading.label_column, LABEL_COLUMNS, "label")
+    labels = _label_columns(file, header, lines, reading.label_column)
     role_column = _column(file, header, reading.role_column, ROLE_COLUMNS, "role")
     by = reading.group_by if reading.group_by and not grouping.is_pattern(reading.group_by) else None
     group_column = None if by is None else _named(file, header, by, "--group-by")
-    if path_column is None or label_column is None:
+    if path_column is None or not labels:
         raise InputError(
             f"{file.name} has the columns {', '.join(header) or 'none'}: a path and a label column are needed",
             hint="--path-column and --label-column name them; or a first line path,label (and optionally role)",
         )
+    plain = labels[0].name if len(labels) == 1 and labels[0].kind == "classes" else None
     rows: list[Row] = []
     groups: dict[str, str] = {}
     for number, line in enumerate(lines, start=2):
-        path, label = _value(line, path_column), _value(line, label_column)
+        path, label = _value(line, path_column), _value(line, plain)
         where = f"{file.name} line {number}"
         _check_path(file.parent, path, where)
-        if not label:
+        if plain and not label:
             raise InputError(
                 f"{where}: {path} has no label", hint="give each picture a label, or drop the line"
             )
@@ -79,8 +83,13 @@ def read(file: Path, reading: Reading) -> tuple[list[Row], Told]:
         raise InputError(f"{file.name} lists {twice[0]} more than once", hint="one line a picture")
     if any(role for _, _, role in rows) and not any(role == "test" for _, _, role in rows):
         rows = [(path, label, "test" if role == "select" else role) for path, label, role in rows]
-    shared = () if reading.group_by else _shared_ids(header, lines, (path_column, label_column, role_column))
-    return rows, Told(groups, shared)
+    used = (path_column, role_column, *(column.name for column in labels))
+    shared = () if reading.group_by else _shared_ids(header, lines, used)
+    if plain is not None:
+        return rows, Told(groups, shared)
+    cells = {column.name: [_value(line, column.name) for line in lines] for column in labels}
+    answered = columns.answers_of(labels, cells, [path for path, _, _ in rows], file.name)
+    return rows, Told(groups, shared, answered=answered)
 
 
 Line = dict[str, str]
@@ -110,6 +119,20 @@ def _column(
         return _named(file, header, wanted, f"--{what}-column")
     lower = {name.strip().lower(): name for name in header}
     return next((lower[name] for name in usual if name in lower), None)
+
+
+def _label_columns(
+    file: Path, header: Sequence[str], lines: Sequence[Line], wanted: str | tuple[str, ...] | None
+) -> list[columns.Column]:
+    """The columns of labels that were asked for, else the first with a usual name, if any; each with its kind."""
+    asked = [wanted] if isinstance(wanted, str) else list(wanted or ())
+    told = [columns.asked(one, header) for one in asked]
+    named = [(_named(file, header, name, "--label-column"), kind) for name, kind in told]
+    if not named:
+        usual = _column(file, header, None, LABEL_COLUMNS, "label")
+        named = [] if usual is None else [(usual, None)]
+    cells = {name: [_value(line, name) for line in lines] for name, _ in named}
+    return columns.chosen(named, cells)
 
 
 def _named(file: Path, header: Sequence[str], wanted: str, option: str) -> str:

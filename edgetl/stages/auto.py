@@ -33,19 +33,19 @@ def tunes(labels: Sequence[int]) -> bool:
     return min(labels) >= LEAST_LABELS
 
 
-def pick(probe: float, tuned: float, images: int) -> tuple[str, str]:
+def pick(probe: float, tuned: float, images: int, unit: str = " %") -> tuple[str, str]:
     """Which of two stays, and why.
 
     Parameters
     ----------
     probe, tuned : accuracy of the linear probe and of the fine-tuned network on the same select images, from 0 to 1.
-    images : how many those are.
+    images : how many those are. unit : what 100 times a score is told in.
 
     Returns
     -------
     The method's name and a sentence. The probe wins a tie: it is the simpler one.
     """
-    both = f"{100 * tuned:.1f} % against {100 * probe:.1f} % of the linear probe on {images} select images"
+    both = f"{100 * tuned:.1f}{unit} against {100 * probe:.1f}{unit} of the linear probe on {images} select images"
     if tuned > probe:
         return TUNED, f"fine-tuning is better: {both}"
     return "feature", f"fine-tuning brings nothing: {both}"
@@ -63,6 +63,7 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         probe = inputs[PROBE].record["select_score"]
+        unit = " of 100" if prepare.tasks_of(inputs["prepare"]) else " %"
         images, balance = len(prepare.labels(inputs["prepare"], "select")), train.balance_of(spec, inputs)
         with tempfile.TemporaryDirectory() as scratch:
             tuned, notes = None, []
@@ -75,16 +76,16 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
                 try:
                     told = train.train_in_child(tuning, inputs, Path(scratch), state, setting, ctx)
                     tuned, notes = told["best"]["accuracy"], told["notes"]
-                    kept, why = pick(probe, tuned, images)
+                    kept, why = pick(probe, tuned, images, unit)
                 except GateFailed as error:
                     kept, why = "feature", f"fine-tuning failed ({error.problem})"
             source = Path(scratch) if kept == TUNED else inputs[PROBE].path
             shutil.copytree(source, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORD))
         accuracy = tuned if kept == TUNED else probe
-        said = "n/a" if accuracy is None else f"{100 * accuracy:.1f} %"
         spoken = METHODS[kept].spoken
         return {
-            "summary": f"{spec.model}, auto took {kept} ({spoken}): {why}{balance.said()} · select {said}",
+            "summary": f"{spec.model}, auto took {kept} ({spoken}): {why}{balance.said()} · "
+            f"{train.selected(inputs, accuracy)}",
             "select_accuracy": accuracy,
             "training": {
                 **train.made_up(spec, balance),

@@ -34,6 +34,7 @@ def stage(dataset: Dataset, root: Path) -> Stage:
         return {
             "summary": report.summary(),
             "classes": list(usable.classes),
+            **({"tasks": msgspec.to_builtins(usable.tasks)} if usable.tasks else {}),
             "counts": counts,
             "data_digest": usable.digest,
             "role_digests": usable.role_digests(),

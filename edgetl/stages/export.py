@@ -29,27 +29,31 @@ def stage(batch: int | Literal["dynamic"], *, from_backbone: bool, cast_first: b
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         from edgetl import export as exporter
+        from edgetl import heads
         from edgetl.transfer import checkpoint
 
         net, record = checkpoint.load(inputs["train"].path)
         model = out / "model.onnx"
+        tasks = record.tasks or ()
         if from_backbone:
             head = np.load(inputs["train"].path / checkpoint.HEAD)
-            opset = exporter.with_head(
-                inputs["backbone"].path / FEATURES, head["weight"], head["bias"], model
-            )
+            body = inputs["backbone"].path / FEATURES
+            if tasks:
+                opset = heads.with_heads(body, head["weight"], head["bias"], tasks, model)
+            else:
+                opset = heads.with_head(body, head["weight"], head["bias"], model)
             told = inputs["backbone"].record["export"]
             used, why = told["exporter"], told["why"]
         else:
-            report = exporter.export_classifier(
-                net, record.preprocess, model, batch=batch, cast_first=cast_first
+            report = exporter.export_network(
+                net, record.preprocess, model, tasks, batch=batch, cast_first=cast_first
             )
             used, why, opset = report.exporter, report.why, report.opset
         pictures = prepare.images(inputs["prepare"], "select")
         if len(pictures) < PARITY_IMAGES:
             pictures = prepare.images(inputs["prepare"], "train")
         count = min(PARITY_IMAGES, len(pictures))
-        parity = exporter.check_parity(net, record.preprocess, model, pictures[:count])
+        parity = exporter.check_parity(net, record.preprocess, model, pictures[:count], tasks)
         fallback = f" (by the second exporter: {why})" if why else ""
         return {
             "summary": f"ONNX opset {opset}, preprocessing inside{fallback} · parity {parity:.0e} on {count} images",

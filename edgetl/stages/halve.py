@@ -12,8 +12,8 @@ from edgetl.backends import seam
 from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.quantize import half, place, statistics
-from edgetl.stages import prepare, verify
-from edgetl.verify.accuracy import logits_of_model, paired
+from edgetl.stages import held, prepare, verify
+from edgetl.verify.accuracy import logits_of_model
 
 __all__ = ["JUDGED", "stage"]
 
@@ -36,8 +36,8 @@ def stage(source: str, profile: DeviceProfile, host: Mapping[str, str]) -> Stage
         report = half.write_half(inputs[source].path / "model.onnx", ranges, out / "model.onnx")
         few = slice(None, JUDGED)
         answers = logits_of_model(out / "model.onnx", asked, prepare.images(inputs["prepare"], "select")[few])
-        labels = prepare.labels(inputs["prepare"], "select")[few]
-        found = paired(labels, verify.logits(inputs["verify:f32"], "select")[few], answers)
+        reference = verify.logits(inputs["verify:f32"], "select")[few]
+        found = held.against(inputs["prepare"], "select", reference, answers)
         return {
             "summary": f"{report.summary()}, {100 * found.agreement:.0f} % of {found.n} select images as f32",
             **msgspec.to_builtins(report),

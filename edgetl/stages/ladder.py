@@ -20,9 +20,10 @@ from edgetl.quantize import bias, observe, place, statistics
 from edgetl.quantize.place import QuantizeReport
 from edgetl.quantize.schemes import Scheme
 from edgetl.quantize.statistics import Statistics
-from edgetl.stages import prepare, verify
+from edgetl.stages import held, prepare, verify
 from edgetl.types import Record, Role
-from edgetl.verify.accuracy import logits_of_model, paired
+from edgetl.verify.accuracy import logits_of_model
+from edgetl.verify.by_task import Budgets
 
 __all__ = ["Deadline", "Ladder", "OutOfTime", "Rung", "Setting", "Tried", "Tuning", "Variant", "variant_of"]
 
@@ -131,7 +132,7 @@ class Setting:
     ----------
     profile : that engines are compiled for here, in int8.
     method : how the quantize stage made ranges. max_drop : budget in points of top-1.
-    tuning : ``None`` where there is no checkpoint.
+    tuning : ``None`` where there is no checkpoint. budgets : of several tasks.
     """
 
     profile: DeviceProfile
@@ -140,6 +141,7 @@ class Setting:
     max_drop: float
     seed: int
     tuning: Tuning | None = None
+    budgets: Budgets = held.LIFTED
 
 
 @dataclass(frozen=True)
@@ -322,7 +324,8 @@ class Ladder:
 
     def _judge(self, model: Path, what: str, kept: tuple[str, ...]) -> Tried:
         """Hold a model's engine against f32 on the ``select`` images."""
-        pair = paired(self.labels("select"), self.reference, self.answers(model, self.pictures("select")))
+        answers = self.answers(model, self.pictures("select"))
+        pair = held.against(self.inputs["prepare"], "select", self.reference, answers, self.setting.budgets)
         self._ctx.remark(f"{what}: {pair.drop_pt:.1f} points lost, {self.deadline} left")
         return Tried(
             what=what,

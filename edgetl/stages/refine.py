@@ -19,9 +19,11 @@ from edgetl.backends import seam
 from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.quantize import place, schemes
+from edgetl.stages import held
 from edgetl.stages.backbone import versions_of
 from edgetl.stages.ladder import Deadline, Ladder, OutOfTime, Rung, Setting, Tuning
 from edgetl.stages.remedies import REMEDIES
+from edgetl.verify.by_task import Budgets
 from edgetl.words import counted
 
 __all__ = ["RUNGS", "Tuning", "final", "stages"]
@@ -41,6 +43,7 @@ def stages(
     time_budget: float,
     seed: int,
     tuning: Tuning | None = None,
+    budgets: Budgets = held.LIFTED,
 ) -> list[Stage]:
     """One stage a rung, after ``quantize`` and ``verify:f32``.
 
@@ -50,6 +53,7 @@ def stages(
     max_drop : budget in points of top-1.
     time_budget : seconds for all rungs that run; no part of a key, for a rung that was cut is not reused.
     tuning : there is a ``train`` stage with a checkpoint, and how it is trained on.
+    budgets : of several tasks.
     """
     setting = Setting(
         msgspec.structs.replace(profile, precision="int8"),
@@ -58,6 +62,7 @@ def stages(
         max_drop,
         seed,
         tuning,
+        budgets,
     )
     options: dict[str, Any] = {
         "host": dict(host),
@@ -67,6 +72,7 @@ def stages(
         "reduce_range": reduce_range,
         "max_drop": None if math.isinf(max_drop) else max_drop,
         "seed": seed,
+        **({"own_drops": budgets.own} if budgets.own else {}),
     }
     tools = {**place.tools(), **seam.find(profile.backend).fingerprint()}
     deadline = Deadline(time_budget)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from edgetl.calibration import ranges, sampling
 from edgetl.quantize import bias, rounding
 from edgetl.quantize.equalise import equalise
+from edgetl.stages import prepare
 from edgetl.stages.ladder import FLOAT, Ladder, Variant
 from edgetl.stages.sensitivity import by_layer
 from edgetl.stages.tune import try_tuning
@@ -97,6 +98,7 @@ def _try_float(ladder: Ladder) -> str:
         lambda model: ladder.answers(model, pictures),
         rounded=best.rounded,
         on_progress=ladder.advance,
+        tasks=prepare.tasks_of(ladder.inputs["prepare"]),
     )
     count = 1
     while count <= max(1, int(KEPT * len(effects))) and not ladder.held:

@@ -20,9 +20,10 @@ from edgetl.quantize import place, schemes
 from edgetl.search.course import Course
 from edgetl.search.latency import Raced
 from edgetl.search.placements import PLAIN, Placement
-from edgetl.stages import prepare, verify
+from edgetl.stages import held, prepare, verify
 from edgetl.stages.ladder import variant_of
-from edgetl.verify.accuracy import logits_of, paired
+from edgetl.verify.accuracy import logits_of
+from edgetl.verify.by_task import Budgets
 
 __all__ = ["NAME", "stage"]
 
@@ -39,13 +40,14 @@ def stage(
     reduce_range: bool,
     max_drop: float,
     seed: int,
+    budgets: Budgets = held.LIFTED,
 ) -> Stage:
     """Time placements of the INT8 model that ``before`` handed on, and keep the fastest.
 
     Parameters
     ----------
     profile : that the engine is compiled for here. scheme, reduce_range : of the quantize stage.
-    before : the last stage of the ladder. max_drop : budget in points of top-1.
+    before : the last stage of the ladder. max_drop : budget in points of top-1. budgets : of several tasks.
     """
     rules = msgspec.structs.replace(schemes.find(scheme), reduce_range=reduce_range)
 
@@ -59,7 +61,7 @@ def stage(
         def lost(session: Session) -> float:
             answers = logits_of(session, prepare.images(inputs["prepare"], "select"))
             reference = verify.logits(inputs["verify:f32"], "select")
-            return paired(prepare.labels(inputs["prepare"], "select"), reference, answers).drop_pt
+            return held.against(inputs["prepare"], "select", reference, answers, budgets).drop_pt
 
         with tempfile.TemporaryDirectory() as scratch:
             default = inputs["compile:default"].path / "engine"
@@ -77,6 +79,7 @@ def stage(
         "reduce_range": reduce_range,
         "max_drop": None if np.isinf(max_drop) else max_drop,
         "seed": seed,
+        **({"own_drops": budgets.own} if budgets.own else {}),
     }
     needs = ("export", "prepare", "calibrate", "verify:f32", "compile:default", before)
     tools = {**place.tools(), **seam.find(profile.backend).fingerprint()}

@@ -16,10 +16,11 @@ from edgetl.candidate import spoken
 from edgetl.devices import Budgets
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.search.choice import choose
-from edgetl.stages import check, prepare, verify
+from edgetl.stages import check, held, prepare, select_tasks, verify
 from edgetl.types import Role
 from edgetl.verify import budget, metrics, operating
 from edgetl.verify.accuracy import PairedResult, paired, per_class_recall
+from edgetl.verify.by_task import Budgets as Drops
 from edgetl.verify.mistakes import confusion, worst
 
 __all__ = ["stage"]
@@ -35,6 +36,7 @@ def stage(
     timed: bool,
     optimize: str | None = None,
     positive: str | None = None,
+    drops: Drops = held.LIFTED,
 ) -> Stage:
     """Pick within the budgets.
 
@@ -47,10 +49,11 @@ def stage(
     timed : a bench stage ran; without one nothing is shipped as the fastest.
     optimize, positive : what the threshold between two classes is chosen for, on the answers of what ships to the
         ``select`` images; ``None``: the likelier class is answered.
+    drops : budgets of several tasks.
     """
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
-        drops = {name: _pair(inputs, name, "select").drop_pt for name in candidates if name != "f32"}
+        lost = {name: _lost(inputs, name, drops) for name in candidates if name != "f32"}
         latency = inputs["bench"].record["latency_ms"] if timed else {}
         versus = inputs["bench"].record["versus_default"] if timed else {}
         judged_on = len(prepare.labels(inputs["prepare"], "select"))
@@ -58,7 +61,7 @@ def stage(
         held_to = {name: _held(name, inputs["bench"].record, budgets) for name in judged}
         shipped, reason = choose(
             candidates,
-            drops,
+            lost,
             latency,
             versus,
             max_drop=max_drop,
@@ -72,10 +75,12 @@ def stage(
             "summary": f"{spoken(shipped)}: {reason}",
             "shipped": shipped,
             "reason": reason,
-            "select_drop_pt": {"f32": 0.0, **drops},
+            "select_drop_pt": {"f32": 0.0, **lost},
             "select_images": judged_on,
             "latency": held_to,
-            "accuracy": _accuracy(inputs, candidates, shipped, max_drop)
+            "accuracy": select_tasks.accuracy(inputs, candidates, shipped, drops)
+            if prepare.tasks_of(inputs["prepare"])
+            else _accuracy(inputs, candidates, shipped, max_drop)
             | _by_class(inputs, shipped, classes)
             | _metrics(inputs, shipped, classes, positive or decided.get("positive"))
             | decided.get("accuracy", {}),
@@ -90,6 +95,7 @@ def stage(
         "budgets": msgspec.to_builtins(budgets),
         "precision": precision,
         **({"optimize": optimize, "positive": positive} if optimize else {}),
+        **({"own_drops": drops.own} if drops.own else {}),
     }
     return Stage("select", 5, (*needs, "bench") if timed else needs, options, {}, run)
 
@@ -196,7 +202,9 @@ def _decide(
 
 
 def _worst(inputs: Mapping[str, Artifact], shipped: str, classes_from: str) -> list[Any]:
-    """The test images that the shipped engine gets most wrong, by name."""
+    """The test images that the shipped engine gets most wrong, by name; of several tasks there is no one order."""
+    if prepare.tasks_of(inputs["prepare"]):
+        return []
     tested = [s for s in check.dataset_of(inputs[classes_from]).samples if s.role == "test"]
     labels = prepare.labels(inputs["prepare"], "test")
     answers = verify.logits(inputs[f"verify:{shipped}"], "test")
@@ -207,6 +215,12 @@ def _worst(inputs: Mapping[str, Artifact], shipped: str, classes_from: str) -> l
 def _key(candidate: str) -> str:
     """What a candidate is called in the accuracies, whose names are older than the candidates."""
     return "fp32" if candidate == "f32" else candidate
+
+
+def _lost(inputs: Mapping[str, Artifact], candidate: str, drops: Drops) -> float:
+    """Points that a candidate loses on the ``select`` images."""
+    before, after = (verify.logits(inputs[f"verify:{name}"], "select") for name in ("f32", candidate))
+    return held.against(inputs["prepare"], "select", before, after, drops).drop_pt
 
 
 def _pair(inputs: Mapping[str, Artifact], candidate: str, role: Role) -> PairedResult:

@@ -17,7 +17,9 @@ from edgetl.quantize import place
 from edgetl.quantize.plan import plan
 from edgetl.quantize.schemes import Scheme
 from edgetl.quantize.statistics import Statistics
+from edgetl.tasks import Tasks
 from edgetl.types import Record
+from edgetl.verify import by_task
 from edgetl.verify.accuracy import snr_db
 
 __all__ = ["LayerEffect", "by_layer"]
@@ -54,6 +56,7 @@ def by_layer(
     *,
     rounded: Mapping[str, Array] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    tasks: Tasks = (),
 ) -> list[LayerEffect]:
     """The effect of each layer that the scheme quantizes, the worst first.
 
@@ -63,6 +66,7 @@ def by_layer(
     answers : the logits of a quantized model on the same pictures; called by several threads.
     rounded : integers of weights (``quantize.rounding``).
     on_progress : told ``(done, total)`` layers.
+    tasks : that the rows answer, where they are not the logits of one class.
     """
     graph = graphs.load(model)
     layers = plan(graph, scheme).layers
@@ -74,7 +78,7 @@ def by_layer(
         with tempfile.TemporaryDirectory() as scratch:
             trial = Path(scratch) / "model.onnx"
             place.quantize(model, stats, alone, method, trial, rounded=rounded, kept={*layers} - {name})
-            return _effect(name, kinds[name], reference, answers(trial))
+            return _effect(name, kinds[name], reference, answers(trial), tasks)
 
     pool = ThreadPoolExecutor(WORKERS)
     try:
@@ -87,7 +91,14 @@ def by_layer(
     return sorted(found, key=lambda effect: np.inf if effect.snr_db is None else effect.snr_db)
 
 
-def _effect(name: str, op: str, reference: Floats, found: Floats) -> LayerEffect:
+def _effect(name: str, op: str, reference: Floats, found: Floats, tasks: Tasks) -> LayerEffect:
+    if tasks:
+        return LayerEffect(
+            name=name,
+            op=op,
+            snr_db=by_task.noise(tasks, reference, found),
+            agreement=by_task.agreement(tasks, reference, found),
+        )
     return LayerEffect(
         name=name,
         op=op,

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl import digest, isolate
+from edgetl.data.balances import Balances, of_answers
 from edgetl.data.imbalance import Balance, decide
 from edgetl.errors import EnvironmentLacks
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.processes import Processes
-from edgetl.stages import backbone, prepare, together
+from edgetl.stages import backbone, prepare, together, train_tasks
 from edgetl.stages.check import DATASET, groups_of
 from edgetl.stages.together import MALLOC
 from edgetl.transfer.methods.known import METHODS
@@ -32,6 +33,7 @@ __all__ = [
     "feature_stage",
     "made_up",
     "options_of",
+    "selected",
     "train_in_child",
     "trained_stage",
 ]
@@ -70,6 +72,8 @@ def feature_stage(spec: BuildSpec, name: str = "train") -> Stage:
         from edgetl.transfer.backbone import create
         from edgetl.transfer.methods import feature
 
+        if prepare.tasks_of(inputs["prepare"]):
+            return train_tasks.fit(spec, inputs, _record(spec, inputs, "feature"), _samples(inputs), out)
         classes = inputs["check"].record["classes"]
         train = np.load(inputs["features"].path / "train.npy")
         targets = prepare.labels(inputs["prepare"], "train")
@@ -162,7 +166,7 @@ def trained_stage(spec: BuildSpec, setting: Setting, why: str = "") -> Stage:
         best, balance = told["best"], balance_of(spec, inputs)
         return {
             "summary": f"{spec.model}, {method.spoken}, {told['epochs']} epochs, best {best['epoch']} · "
-            f"augment {spec.augment}{balance.said()} · select {100 * best['accuracy']:.1f} %"
+            f"augment {spec.augment}{balance.said()} · {selected(inputs, best['accuracy'])}"
             + "".join(f" · {word}" for word in (told["together"], why) if word),
             "select_accuracy": best["accuracy"],
             "training": {**made_up(spec, balance), **({"picked": spec.method, "why": why} if why else {})},
@@ -230,14 +234,25 @@ def _threads_each(setting: Setting) -> int:
     return max(1, setting.threads // (1 if setting.processes is None else setting.processes.local_count))
 
 
-def balance_of(spec: BuildSpec, inputs: Mapping[str, Artifact]) -> Balance:
+def selected(inputs: Mapping[str, Artifact], score: float | None) -> str:
+    """How a network did on the select images: of one class an accuracy, of several tasks the mean of their scores."""
+    if prepare.tasks_of(inputs["prepare"]):
+        return "select score n/a" if score is None else f"select score {100 * score:.1f} of 100"
+    return "select n/a" if score is None else f"select {100 * score:.1f} %"
+
+
+def balance_of(spec: BuildSpec, inputs: Mapping[str, Artifact]) -> Balance | Balances:
     """What is done about classes of unequal size, by the pictures to train on."""
+    asked = prepare.tasks_of(inputs["prepare"])
+    if asked:
+        return of_answers(spec.imbalance, asked, prepare.answers(inputs["prepare"], "train"))
     return decide(spec.imbalance, np.bincount(prepare.labels(inputs["prepare"], "train")).tolist())
 
 
-def made_up(spec: BuildSpec, balance: Balance) -> dict[str, Any]:
+def made_up(spec: BuildSpec, balance: Balance | Balances) -> dict[str, Any]:
     """What a training makes up for, for the manifest: how pictures are varied, and classes balanced."""
-    return {"augment": _policy(spec), "imbalance": msgspec.to_builtins(balance)}
+    told = balance.by_task if isinstance(balance, Balances) else balance
+    return {"augment": _policy(spec), "imbalance": msgspec.to_builtins(told)}
 
 
 def _policy(spec: BuildSpec) -> dict[str, Any]:
@@ -273,6 +288,7 @@ def _record(spec: BuildSpec, inputs: Mapping[str, Artifact], method: str) -> Any
         normalisation=told["normalisation"],
         initial_weights=backbone.identity(spec)["weights"],
         seed=spec.seed,
+        tasks=prepare.tasks_of(inputs["prepare"]) or msgspec.UNSET,
     )
 
 

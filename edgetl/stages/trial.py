@@ -30,12 +30,12 @@ def stage(profile: DeviceProfile, host: Mapping[str, str], classes: int, *, comp
     """
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
-        from edgetl import export
+        from edgetl import heads
         from edgetl.advise import cost, haste
 
         plain, width = out / "model.onnx", inputs["features"].record["width"]
         empty = np.zeros((classes, width), np.float32), np.zeros(classes, np.float32)
-        export.with_head(inputs["backbone"].path / FEATURES, *empty, plain)
+        heads.with_head(inputs["backbone"].path / FEATURES, *empty, plain)
         if compiled:
             haste.compile_int8(plain, prepare.images(inputs["prepare"], "train"), profile, out / ENGINE)
         return {"summary": "", "cost": msgspec.to_builtins(cost.of_model(plain))}

@@ -64,18 +64,22 @@ def try_tuning(ladder: Ladder) -> str:
 def _exported(ladder: Ladder, tuned: Path, tuning: Tuning) -> Path:
     """The tuned network as ONNX, made the way that the exported one was."""
     from edgetl import export as exporter
+    from edgetl import heads
     from edgetl.transfer import checkpoint
 
     net, record = checkpoint.load(tuned)
     model = ladder.scratch / "tuned.onnx"
-    if in_parts(tuning.method, tuning.batch):
+    tasks = record.tasks or ()
+    if tasks:
+        exporter.export_network(net, record.preprocess, model, tasks, batch=tuning.batch)
+    elif in_parts(tuning.method, tuning.batch):
         features = ladder.scratch / "features.onnx"
         exporter.export_features(net.body, record.preprocess, features, batch=tuning.batch)
         weight, bias = (part.detach().numpy() for part in (net.head.weight, net.head.bias))
-        exporter.with_head(features, weight, bias, model)
+        heads.with_head(features, weight, bias, model)
     else:
         exporter.export_classifier(net, record.preprocess, model, batch=tuning.batch)
-    exporter.check_parity(net, record.preprocess, model, ladder.pictures("train")[:PARITY_IMAGES])
+    exporter.check_parity(net, record.preprocess, model, ladder.pictures("train")[:PARITY_IMAGES], tasks)
     return model
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from edgetl import digest
 from edgetl.errors import InputError
+from edgetl.tasks import Tasks
 from edgetl.transfer import backbone
 from edgetl.transfer.backbone import Net
 from edgetl.types import BuildSpec, Preprocess, Record
@@ -37,6 +38,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     model : the name it was made by. method : how it was trained.
     normalisation : where mean and std come from.
     history : what training measured, one entry a step of the method.
+    tasks : what the outputs answer, where that is not one class; ``classes`` then names each number of a row.
     weights : sha256 of ``model.safetensors``. initial_weights : what the training began from.
     """
 
@@ -51,6 +53,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     history: list[dict[str, Any]] = []
     choices: dict[str, Any] = {}
     weights: str = ""
+    tasks: Tasks | msgspec.UnsetType = msgspec.UNSET
 
 
 def save(net: Net, record: Checkpoint, pictures: npt.NDArray[np.uint8], folder: Path) -> Checkpoint:

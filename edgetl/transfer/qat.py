@@ -26,6 +26,7 @@ from edgetl.calibration import ranges
 from edgetl.calibration.affine import Dtype, affine, limits, weight_scale
 from edgetl.calibration.range_stats import RangeStats
 from edgetl.errors import GateFailed
+from edgetl.tasks import Tasks, slices
 from edgetl.transfer import checkpoint
 from edgetl.transfer.augment import normalise
 from edgetl.types import Preprocess, Record
@@ -79,6 +80,7 @@ def tune(
     seed: int,
     seconds: float,
     on_progress: Callable[[int, int], None] | None = None,
+    tasks: Tasks = (),
 ) -> int:
     """Train a network in place until it answers in INT8 as it did in float; how many of ``STEPS`` there was time for.
 
@@ -88,7 +90,7 @@ def tune(
     Parameters
     ----------
     pictures : uint8 (N, H, W, 3). flip : mirror half of them. seconds : no step is begun after so many.
-    on_progress : told ``(done, total)`` steps.
+    on_progress : told ``(done, total)`` steps. tasks : that it answers, where that is not one class.
 
     Raises
     ------
@@ -104,7 +106,7 @@ def tune(
         for batch in _batches(pictures, flip=flip, seed=seed):
             if time.monotonic() > end:
                 break
-            loss = _divergence(net, teacher, normalise(batch, preprocess))
+            loss = _divergence(net, teacher, normalise(batch, preprocess), tasks)
             if not torch.isfinite(loss):
                 raise GateFailed(
                     f"the loss is {loss.item()} in step {done + 1} of the tuning", hint="--time-budget 0s"
@@ -119,12 +121,25 @@ def tune(
     return done
 
 
-def _divergence(net: nn.Module, teacher: nn.Module, pixels: Tensor) -> Tensor:
-    """How far the network's distribution is from the teacher's."""
+def _divergence(net: nn.Module, teacher: nn.Module, pixels: Tensor, tasks: Tasks) -> Tensor:
+    """How far the network's distribution is from the teacher's; of several tasks the mean, values in their spread."""
     with torch.no_grad():
-        wanted = functional.log_softmax(teacher(pixels), dim=1)
-    found = functional.log_softmax(net(pixels), dim=1)
-    return functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
+        wanted = teacher(pixels)
+    found = net(pixels)
+    if not tasks:
+        return _apart(found, wanted)
+    each = [
+        functional.mse_loss(found[:, part] / task.spread, wanted[:, part] / task.spread)
+        if task.kind == "value"
+        else _apart(found[:, part], wanted[:, part])
+        for task, part in zip(tasks, slices(tasks))
+    ]
+    return torch.stack(each).mean()
+
+
+def _apart(found: Tensor, wanted: Tensor) -> Tensor:
+    said, meant = (functional.log_softmax(logits, dim=1) for logits in (found, wanted))
+    return functional.kl_div(said, meant, reduction="batchmean", log_target=True)
 
 
 @contextlib.contextmanager
@@ -243,6 +258,7 @@ def run_json(
         seed=seed,
         seconds=seconds,
         on_progress=isolate.tick,
+        tasks=record.tasks or (),
     )
     checkpoint.save(net, record, checkpoint.samples(Path(trained)), Path(out))
     return done, STEPS

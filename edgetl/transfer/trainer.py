@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from edgetl import isolate
+from edgetl.data.balances import of_answers
 from edgetl.data.imbalance import decide
 from edgetl.data.layout import Dataset, Sample
 from edgetl.errors import GateFailed, InputError
@@ -28,6 +29,7 @@ from edgetl.transfer.backbone import Net
 from edgetl.transfer.checkpoint import Checkpoint
 from edgetl.transfer.distributed import Group
 from edgetl.transfer.fastpath import FastPath
+from edgetl.transfer.goals import Goal, OneClass, Several, fold
 from edgetl.transfer.methods import choice
 from edgetl.transfer.methods.known import TEACHER
 from edgetl.transfer.methods.seam import Lessons, Method
@@ -70,8 +72,8 @@ class Trainer:
 
     Parameters
     ----------
-    held : uint8 (N, H, W, 3) and int64 (N,): the select images, which decide when to stop and which epoch is kept.
-    weights : float32 (classes,), what a select image of each class counts in that; ``None``: all alike.
+    held : uint8 (N, H, W, 3) and targets (N, ...): the select images, which decide when to stop and which epoch stays.
+    goal : by what they do; ``None``: accuracy, all classes alike.
     state : folder where a killed training finds its last whole epoch.
     keep_last : train to the end and keep the last epoch: where the network is for other pictures than ``held``, those
         cannot tell which epoch is best.
@@ -90,7 +92,7 @@ class Trainer:
         epochs: int,
         seed: int,
         state: Path,
-        weights: Tensor | None = None,
+        goal: Goal | None = None,
         keep_last: bool = False,
         group: Group | None = None,
     ) -> None:
@@ -104,7 +106,7 @@ class Trainer:
         self._epochs = epochs
         self._seed = seed
         self._state = state
-        self._weights = weights
+        self._goal = goal or OneClass(None)
         self._keep_last = keep_last
         self._net.to(path.device).to(memory_format=_form(path))
         self._optimizer = torch.optim.AdamW(method.prepare(self._net))
@@ -183,20 +185,16 @@ class Trainer:
         self._net.eval()
         self._group.settle(self._net)
         pictures, labels = self._held
-        right, loss, total = 0.0, 0.0, 0.0
-        weights = None if self._weights is None else self._weights.to(self._path.device)
+        found = []
         for start in self._group.part(range(0, len(labels), 32)):
             part = torch.from_numpy(np.array(pictures[start : start + 32])).permute(0, 3, 1, 2)
             targets = torch.from_numpy(labels[start : start + 32]).to(self._path.device)
-            logits = self._net(self._path.place(normalise(part, self._preprocess)))
-            counts = torch.ones_like(targets, dtype=torch.float32) if weights is None else weights[targets]
-            right += float(counts[logits.argmax(1) == targets].sum())
-            loss += float(torch.nn.functional.cross_entropy(logits, targets, weights, reduction="sum"))
-            total += float(counts.sum())
-        right, loss, total = self._group.total(right, loss, total)
+            outputs = self._net(self._path.place(normalise(part, self._preprocess)))
+            found.append(self._goal.sums(outputs, targets))
+        score, loss = self._goal.judge(self._group.total(*(sum(each) for each in zip(*found))))
         if not math.isfinite(loss):
             raise GateFailed(f"the loss on the select images is {loss}: training diverged", hint=DIVERGED)
-        return right / total, loss / total
+        return score, loss
 
     def _save(self, done: Progress) -> None:
         self._state.mkdir(parents=True, exist_ok=True)
@@ -265,8 +263,9 @@ def run_json(
     samples = [
         s for s in msgspec.json.decode(Path(dataset).read_bytes(), type=Dataset).samples if s.role == "train"
     ]
-    held = (np.load(f"{prepared}/select.npy", mmap_mode="r"), np.load(f"{prepared}/select.labels.npy"))
-    if not len(held[1]):
+    lesson = _lesson(request, facts, samples, Path(prepared))
+    held = (np.load(f"{prepared}/select.npy", mmap_mode="r"), lesson.held)
+    if not len(lesson.held):
         raise InputError("no picture is left to select on", hint="training stops by them: add some")
     size = min(request.batch_size, len(samples))
     if size < 2:
@@ -274,33 +273,33 @@ def run_json(
     place = None if processes is None else msgspec.convert(processes, Processes)
     check_batch(size, place)
     made = backbone.create(request, len(facts.classes))
-    balance = decide(request.imbalance, np.bincount([s.label for s in samples]).tolist())
-    weights = torch.tensor(balance.weights) if balance.weights else None
     teacher = teachers.load(Path(given[TEACHER]), fast, threads) if TEACHER in given else None
     folders = {name: Path(folder) for name, folder in given.items()}
     method = choice.of(
         request,
         facts.preprocess.height,
         folders,
-        weights if balance.way == "weights" else None,
+        lesson.weights,
         pretrained=made.pretrained,
+        tasks=facts.tasks or (),
+        goal=lesson.goal if facts.tasks else None,
     )
     with distributed.join(place, number, fast.device) as group:
-        odds = balance.weights if balance.way == "sampling" else ()
         trainer = Trainer(
             made.net,
             method,
-            _lessons(request, facts, samples, Path(root), size, odds, teacher, group),
+            _lessons(request, facts, samples, Path(root), size, lesson, teacher, group),
             held,
             facts.preprocess,
             fast,
             epochs=request.epochs,
             seed=request.seed,
             state=Path(state),
-            weights=weights,
+            goal=lesson.goal,
             group=group,
         )
         net, done = trainer.train()
+        fold(net.head, facts.tasks or ())
     if group.leads:
         choices = {**facts.choices, "fast_path": str(fast)}
         whole = msgspec.structs.replace(facts, history=done.history, choices=choices)
@@ -311,13 +310,49 @@ def run_json(
     return {"epochs": done.epoch, "best": best, "notes": notes, "together": done.together}
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What pictures are to be called, and how much that counts.
+
+    Attributes
+    ----------
+    taught : class indices of the train images, or rows of targets. held : those of the select images, as an array.
+    weights : of each class in the loss; ``None``: all alike. odds : of drawing a picture of each class; empty: alike.
+    """
+
+    goal: Goal
+    taught: Sequence[Any]
+    held: Any
+    weights: Tensor | None = None
+    odds: Sequence[float] = ()
+
+
+def _lesson(request: BuildSpec, facts: Checkpoint, samples: Sequence[Sample], prepared: Path) -> Lesson:
+    """Classes, weighed as the request wants it; or the answers to several tasks."""
+    if facts.tasks:
+        answers = np.array([s.answers for s in samples])
+        goal = Several(facts.tasks, of_answers(request.imbalance, facts.tasks, answers).weights())
+        held = goal.targets(np.load(prepared / "select.answers.npy"))
+        return Lesson(goal, goal.targets(answers).tolist(), held)
+    labels = [s.label for s in samples]
+    balance = decide(request.imbalance, np.bincount(labels).tolist())
+    weights = torch.tensor(balance.weights) if balance.weights else None
+    return Lesson(
+        OneClass(weights),
+        labels,
+        np.load(prepared / "select.labels.npy"),
+        weights if balance.way == "weights" else None,
+        balance.weights if balance.way == "sampling" else (),
+    )
+
+
 def _lessons(
     request: BuildSpec,
     facts: Checkpoint,
     samples: Sequence[Sample],
     root: Path,
     size: int,
-    odds: Sequence[float],
+    lesson: Lesson,
     teacher: Teacher | None,
     group: Group,
 ) -> Lessons:
@@ -328,11 +363,11 @@ def _lessons(
     batches = Batches(
         root,
         [s.path for s in samples],
-        [s.label for s in samples],
+        lesson.taught,
         Augmenter(policy, facts.preprocess, classes),
         batch_size=size,
         seed=request.seed,
-        odds=odds,
+        odds=lesson.odds,
         group=group,
     )
     if teacher is None:

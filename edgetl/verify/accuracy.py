@@ -64,9 +64,9 @@ class Recall(Record, frozen=True, kw_only=True):
 
 
 def outputs_of(
-    session: Session, pictures: Array, output: str, *, on_progress: Callable[[int, int], None] | None = None
+    session: Session, pictures: Array, *outputs: str, on_progress: Callable[[int, int], None] | None = None
 ) -> Floats:
-    """One output of an engine for every picture, two requests in flight.
+    """One output of an engine for every picture, or several beside each other, two requests in flight.
 
     Parameters
     ----------
@@ -86,7 +86,8 @@ def outputs_of(
     def land() -> None:
         nonlocal done
         request, count = flying.pop(0)
-        answers.append(np.array(request.wait()[output][:count], dtype=np.float32))
+        told = request.wait()
+        answers.append(np.concatenate([told[name][:count] for name in outputs], axis=1, dtype=np.float32))
         idle.append(request)
         done += count
         if on_progress is not None:
@@ -105,7 +106,7 @@ def outputs_of(
         flying.append((request, count))
     while flying:
         land()
-    width = session.outputs[0].shape[-1] or 0
+    width = sum(spec.shape[-1] or 0 for spec in session.outputs if spec.name in outputs)
     return np.concatenate(answers) if answers else np.zeros((0, width), np.float32)
 
 
@@ -114,12 +115,14 @@ def logits_of(
 ) -> Floats:
     """Logits of every picture, float32 (N, classes); logarithms of probabilities where the engine answers those.
 
+    Of an engine with several outputs the rows that they share, (N, outputs), in the engine's order.
+
     Raises
     ------
     GateFailed : a logit is NaN or infinite; the first such picture is named.
     """
-    output = session.outputs[0].name
-    found = as_logits(output, outputs_of(session, pictures, output, on_progress=on_progress))
+    names = [output.name for output in session.outputs]
+    found = as_logits(names[0], outputs_of(session, pictures, *names, on_progress=on_progress))
     bad = np.nonzero(~np.isfinite(found).all(axis=1))[0]
     if len(bad):
         raise GateFailed(

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from edgetl.tasks import Tasks
 from edgetl.transfer import probe
+from edgetl.transfer.goals import Goal, unfolded
 from edgetl.transfer.methods.discriminative import Discriminative
 from edgetl.transfer.methods.distill import TEMPERATURE, Distill, Relational
 from edgetl.transfer.methods.full import BODY_SHARE, Full
@@ -21,7 +23,14 @@ __all__ = ["of"]
 
 
 def of(
-    spec: BuildSpec, size: int, given: Mapping[str, Path], weights: Tensor | None = None, *, pretrained: bool
+    spec: BuildSpec,
+    size: int,
+    given: Mapping[str, Path],
+    weights: Tensor | None = None,
+    *,
+    pretrained: bool,
+    tasks: Tasks = (),
+    goal: Goal | None = None,
 ) -> Method:
     """The method of ``spec.method``, with what the request says of its rates.
 
@@ -31,13 +40,15 @@ def of(
     given : folders of the stages that ``known.METHODS`` says it needs, by name.
     pretrained : the body's weights are worth keeping, so that training all of them goes gently.
     weights : of each class in its loss, float32 (classes,); ``None``: all alike.
+    tasks, goal : what the network is asked, and held against, where that is not one class.
     """
-    method = _made(spec, size, given, BODY_SHARE if pretrained else 1.0)
+    method = _made(spec, size, given, BODY_SHARE if pretrained else 1.0, tasks)
     method.weights = weights
+    method.goal = goal
     return method
 
 
-def _made(spec: BuildSpec, size: int, given: Mapping[str, Path], share: float) -> Method:
+def _made(spec: BuildSpec, size: int, given: Mapping[str, Path], share: float, tasks: Tasks) -> Full:
     if spec.method == "full":
         return Full(spec.lr, share)
     if spec.method == "distill":
@@ -46,6 +57,8 @@ def _made(spec: BuildSpec, size: int, given: Mapping[str, Path], share: float) -
     if spec.method == "rkd":
         return Relational(spec.lr, share)
     start = probe.read(given[PROBE])
+    if tasks:
+        start = probe.Probe(*unfolded(start.weight, start.bias, tasks))
     if spec.method == "lora":
         return Lora(spec.lr, spec.rank, size, start)
     if spec.method == "norm":

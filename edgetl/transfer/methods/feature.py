@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from edgetl.errors import GateFailed
 
-__all__ = ["Head", "fit_head", "out_of_fold"]
+__all__ = ["Head", "fit_head", "fitting", "out_of_fold", "standardised"]
 
 Array = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -78,7 +78,7 @@ def fit_head(
     ------
     GateFailed : a feature is not finite.
     """
-    standard, mean, spread = _standardised(features)
+    standard, mean, spread = standardised(features)
     weighed = dict(enumerate(weights)) or None
     strength, scores = _choose(standard, labels, seed, groups, weighed)
     model = _fitted(standard, labels, strength, weighed)
@@ -111,19 +111,19 @@ def out_of_fold(
     ------
     GateFailed : a feature is not finite.
     """
-    standard, _, _ = _standardised(features)
+    standard, _, _ = standardised(features)
     strength, _ = _choose(standard, labels, seed, groups, None)
     said, told = np.full(len(labels), -1, np.int64), np.full(len(labels), -np.inf)
     for fit, held in _folds(labels, groups, seed):
         model = _fitted(standard[fit], labels[fit], strength, None)
-        with _fitting():
+        with fitting():
             logs = model.predict_log_proba(standard[held])
         said[held] = model.classes_[logs.argmax(axis=1)]
         told[held] = logs[np.arange(len(held)), np.searchsorted(model.classes_, labels[held])]
     return said, told
 
 
-def _standardised(features: Array) -> tuple[Array, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def standardised(features: Array) -> tuple[Array, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Features of mean 0 and spread 1, and what they had; a small spread counts as ``LEAST_SPREAD`` says."""
     if not np.isfinite(features).all():
         row = int(np.nonzero(~np.isfinite(features).all(axis=1))[0][0])
@@ -149,7 +149,7 @@ def _choose(
     if len(split) < 2:
         return STRENGTHS[len(STRENGTHS) // 2], {}
     scores, judge = {}, "accuracy" if weights is None else "balanced_accuracy"
-    with _fitting():
+    with fitting():
         for strength in STRENGTHS:
             model = LogisticRegression(C=strength, max_iter=ITERATIONS, class_weight=weights)
             found = cross_val_score(model, standard, labels, cv=split, scoring=judge)
@@ -173,13 +173,13 @@ def _folds(labels: Indices, groups: Indices | None, seed: int) -> list[tuple[Ind
 
 
 def _fitted(standard: Array, labels: Indices, strength: float, weights: Weights) -> Any:
-    with _fitting():
+    with fitting():
         model = LogisticRegression(C=strength, max_iter=ITERATIONS, class_weight=weights)
         return model.fit(standard, labels)
 
 
 @contextmanager
-def _fitting() -> Iterator[None]:
+def fitting() -> Iterator[None]:
     """One thread, and a fit that stops at the iteration limit is judged by its accuracy like any other.
 
     The matrices are small: on a busy processor, threads that spin for each other took many times longer, and

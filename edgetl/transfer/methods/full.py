@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgetl.transfer.backbone import Net
+from edgetl.transfer.goals import Goal
 from edgetl.transfer.methods.losses import cross_entropy
 
 __all__ = ["Full", "grouped"]
@@ -26,10 +27,15 @@ class Full:
     ----------
     rate : learning rate of the head; ``None`` takes 2e-3.
     body_share : the body's rate as a share of it; 1 where its weights are random.
+
+    Attributes
+    ----------
+    goal : what several tasks are held against; ``None``: classes.
     """
 
     notes: tuple[str, ...] = ()
     weights: Tensor | None = None
+    goal: Goal | None = None
 
     def __init__(self, rate: float | None, body_share: float = BODY_SHARE) -> None:
         self._rate = HEAD_RATE if rate is None else rate
@@ -45,7 +51,9 @@ class Full:
         net.train()
 
     def step(self, net: Net, pictures: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy with label smoothing."""
+        """Cross-entropy with label smoothing, or the loss of several tasks."""
+        if self.goal is not None:
+            return self.goal.loss(net(pictures), targets, SMOOTHING)
         return cross_entropy(net(pictures), targets, self.weights, SMOOTHING)
 
     def finish(self, net: Net) -> Net:
