@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,10 +17,12 @@ __all__ = [
     "choice",
     "deviation",
     "drop_budget",
+    "drop_budgets",
     "latency_budget",
     "objective",
     "spec_of",
     "svg",
+    "task_budget",
     "time_budget",
 ]
 
@@ -145,6 +147,55 @@ def drop_budget(text: str) -> float:
             hint="--max-drop 1% is 1.0 point of top-1; none lifts it",
         )
     return value
+
+
+def drop_budgets(texts: Sequence[str]) -> tuple[float | None, dict[str, str]]:
+    """What ``--max-drop`` says of all tasks, ``None`` where nothing, and of each that it names.
+
+    Raises
+    ------
+    InputError : a budget is none, or one is given twice.
+    """
+    common, own = None, dict[str, str]()
+    for text in texts:
+        name, named, amount = text.rpartition("=")
+        if (name in own) if named else (common is not None):
+            raise InputError(
+                f"--max-drop {text} comes after another one of the same",
+                hint="one for all, and one for each TASK=",
+            )
+        if named:
+            task_budget(
+                name, amount, None
+            )  # what it comes to hangs on the task; that it is a budget does not
+            own[name] = amount
+        else:
+            common = drop_budget(text)
+    return common, own
+
+
+def task_budget(name: str, amount: str, spread: float | None) -> float:
+    """Points that a task may lose.
+
+    Parameters
+    ----------
+    amount : ``1%`` and ``1pt`` are points; a plain number is one too, and of a value one in its own unit; or ``none``.
+    spread : of a value, what 100 points are in its unit; ``None`` for classes.
+
+    >>> task_budget("kind", "1", None), task_budget("age", "0.5", 10.0), task_budget("age", "1%", 10.0)
+    (1.0, 5.0, 1.0)
+    """
+    in_unit = spread is not None and amount != "none" and not amount.endswith(("%", "pt"))
+    try:
+        value = float(amount) if in_unit else drop_budget(amount)
+    except (ValueError, InputError):
+        value = -1.0
+    if not value >= 0:
+        raise InputError(
+            f"--max-drop {name}={amount}: {amount!r} is not a budget from 0 on",
+            hint=f"--max-drop {name}=1% is 1.0 point; of a value {name}=0.5 is in its own unit; none lifts it",
+        )
+    return 100 * value / spread if in_unit and spread is not None else value
 
 
 def latency_budget(text: str) -> LatencyBudget:

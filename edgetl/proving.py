@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,10 +23,13 @@ from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusiv
 from edgetl.report import robustness_lines
 from edgetl.runtime import Bundle, Predictor, load
 from edgetl.runtime import preprocess as rule
+from edgetl.stages import prepare
+from edgetl.stages.several import refuse, refuse_others
 from edgetl.types import USUAL, Preprocess, Reading
-from edgetl.verify import budget, decision
+from edgetl.verify import budget, by_task, decision, several
 from edgetl.verify import diagnose as diagnosis
 from edgetl.verify.accuracy import logits_of, logits_of_model, paired, per_class_recall
+from edgetl.verify.by_task import Budgets
 
 if TYPE_CHECKING:
     from edgetl.robust import Order
@@ -33,8 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 Array = npt.NDArray[Any]
+OTHER_IMAGES = "note: these are not the test images of the build, so the accuracy need not be the same"
 _Tested = tuple[Array, Array, bool]
-"""Labels (N,), engine inputs uint8 (N, H, W, 3), and whether they are the test images of the build."""
+"""Labels (N,), or answers to several tasks (N, tasks); engine inputs uint8 (N, H, W, 3); and whether they are the test
+images of the build."""
 
 
 def verify(
@@ -48,6 +54,7 @@ def verify(
     on_note: Callable[[str], None],
     reading: Reading = USUAL,
     corruptions: Order | None = None,
+    max_drops: Mapping[str, str] = MappingProxyType({}),
 ) -> Answer:
     """Digests, fused heads and golden vectors; with ``data``, the accuracy of the compiled engine on its test images.
 
@@ -55,6 +62,7 @@ def verify(
     ----------
     reading : how ``data`` is read where not as the build's own was.
     corruptions : also measure it on corrupted test images.
+    max_drops : budgets of single tasks, where there are several.
 
     Raises
     ------
@@ -65,7 +73,7 @@ def verify(
         raise InputError(
             "--diagnose measures accuracy, which takes --data", hint="--data DIR with labelled pictures"
         )
-    if data is None and (strict or max_drop is not None):
+    if data is None and (strict or max_drop is not None or max_drops):
         raise InputError(
             f"{'--strict' if strict else '--max-drop'} judges an accuracy, which takes --data",
             hint="--data DIR with labelled pictures",
@@ -75,6 +83,10 @@ def verify(
             from edgetl import robust  # takes OpenCV, which a device need not have
 
             robust.check(corruptions, bundle, data)
+            refuse(bundle.tasks, "--corruptions")
+        if diagnose:
+            refuse(bundle.tasks, "--diagnose")
+        budgets = _budgets(bundle, max_drop, max_drops)
         heads, told = _heads(bundle)
         if bundle.manifest.pending:  # what comes next is an error
             for line in told:
@@ -94,10 +106,40 @@ def verify(
                 return Answer(found, lines)
             source = demo.write(demo_folder) if data == "demo" else Path(data)
             tested = _test_images(bundle, *_scanned(bundle, source, reading))
+            if bundle.tasks:
+                return _several(predictor, tested, budgets, strict, found, lines, on_note)
             answer = _accuracy(predictor, tested, max_drop, diagnose, strict, found, lines, on_note)
             return (
                 answer if corruptions is None else _under_corruptions(answer, predictor, tested, corruptions)
             )
+
+
+def _budgets(bundle: Bundle, common: float | None, own: Mapping[str, str]) -> Budgets:
+    """What each task is held to: as asked for, else as at the build."""
+    given = by_task.budgets_of(bundle.tasks, math.inf if common is None else common, own)
+    if not bundle.tasks or common is not None:
+        return given
+    return Budgets(common=math.inf, own={**several.budgets_at_build(bundle).own, **given.own})
+
+
+def _several(
+    predictor: Predictor,
+    tested: _Tested,
+    budgets: Budgets,
+    strict: bool,
+    found: dict[str, Any],
+    lines: list[str],
+    on_note: Callable[[str], None],
+) -> Answer:
+    """The answer where the bundle has several tasks, or one of values."""
+    answers, pictures, same = tested
+    if not same:
+        on_note(OTHER_IMAGES)
+    reference = _f32_logits(predictor.bundle, pictures)
+    shipped = logits_of(predictor.session, pictures)
+    told = several.measured(predictor.bundle, answers, reference, shipped, budgets, same=same, strict=strict)
+    failure = None if told.failure is None else told.failure.problem
+    return Answer({**found, **told.data, "failure": failure}, [*lines, *told.lines], told.failure)
 
 
 def _under_corruptions(answer: Answer, predictor: Predictor, tested: _Tested, order: Order) -> Answer:
@@ -150,7 +192,7 @@ def _accuracy(
     bundle = predictor.bundle
     labels, pictures, same = tested
     if not same:
-        on_note("note: these are not the test images of the build, so the accuracy need not be the same")
+        on_note(OTHER_IMAGES)
     before = bundle.results["accuracy"]
     reference = _f32_logits(bundle, pictures)
     shipped = logits_of(predictor.session, pictures)
@@ -238,9 +280,15 @@ def _scanned(bundle: Bundle, source: Path, asked: Reading) -> tuple[Dataset, Pat
     told = {**msgspec.to_builtins(bundle.manifest.reading), **msgspec.to_builtins(asked)}
     if source.is_dir():  # its columns were of a table
         told = {
-            name: value for name, value in told.items() if grouping.is_pattern(value) or getattr(asked, name)
+            name: value
+            for name, value in told.items()
+            if (name == "group_by" and grouping.is_pattern(value)) or getattr(asked, name)
         }
+    if bundle.tasks and asked.label_column is None:  # few pictures may not tell of which kind a column is
+        told["label_column"] = [f"{task.name}:{task.kind}" for task in bundle.tasks]
     dataset = layout.scan(source, seed=bundle.manifest.seed, reading=msgspec.convert(told, Reading))
+    if bundle.tasks and [t.said() for t in dataset.tasks or ()] != [t.said() for t in bundle.tasks]:
+        refuse_others(bundle.tasks, dataset.tasks or (), str(source))
     if dataset.classes != bundle.labels:
         raise InputError(
             f"{source} has the classes {', '.join(dataset.classes[:5])}, the bundle {', '.join(bundle.labels[:5])}",
@@ -263,6 +311,8 @@ def _test_images(bundle: Bundle, dataset: Dataset, root: Path) -> _Tested:
         )
     )
     same = usable.role_digests()["test"] == bundle.manifest.data.get("test")
+    if bundle.tasks:
+        return prepare.answers_of(chosen, len(bundle.tasks)), pictures, same
     return np.array([s.label for s in chosen], np.int64), pictures, same
 
 

@@ -314,8 +314,8 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     batch : batch size of the engine, or ``dynamic``.
     augment : how training pictures are varied: ``none``, ``light``, ``default`` or ``strong``.
     imbalance : what training does about classes of unequal size: ``auto``, ``weights``, ``sampling`` or ``none``.
-    max_drop : accuracy budget in points of top-1; ``None`` takes the profile's, infinity lifts it. max_drops : own ones
-        of tasks, by name, in points or in a value's unit.
+    max_drop : accuracy budget in points of top-1; ``None`` takes the profile's, infinity lifts it. max_drops : those of
+        single tasks, by name: ``1%``, or a number in a value's own unit.
     max_latency : latency budget of the engine alone; ``None`` takes those of the profile.
     backend : ``None`` is the profile's; ``auto`` lets the fastest of those that run here win; or a name.
     time_budget : seconds that the ladder may take to keep the accuracy of INT8.
@@ -366,7 +366,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     imbalance: str = "auto"
     batch: str = "1"
     max_drop: float | None = None
-    max_drops: dict[str, float] = {}
+    max_drops: dict[str, str] = {}
     max_latency: LatencyBudget | None = None
     backend: str | None = None
     time_budget: float = 1800.0

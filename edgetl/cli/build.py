@@ -135,6 +135,7 @@ def build(
     from edgetl import asked, recipe, target
     from edgetl.types import BuildSpec
 
+    common_drop, own_drops = options.drop_budgets(max_drop)
     spec = BuildSpec(
         data=data,
         path_column=path_column,
@@ -165,7 +166,8 @@ def build(
         augment=augment,
         imbalance=imbalance,
         batch=batch,
-        max_drop=options.drop_budget(max_drop),
+        max_drop=common_drop,
+        max_drops=own_drops,
         max_latency=None if max_latency is None else asked.latency_budget(max_latency),
         backend=backend,
         time_budget=asked.time_budget(time_budget),

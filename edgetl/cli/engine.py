@@ -41,10 +41,11 @@ def predict(
     ] = 5,
     as_json: options.Json = False,
 ) -> None:
-    """Classify pictures with a bundle; needs neither torch nor onnx."""
+    """Classify pictures with a bundle, or answer its several tasks; needs neither torch nor onnx."""
     import msgspec
 
     from edgetl import runtime
+    from edgetl.cli import predicted
     from edgetl.data.layout import pictures_in
 
     files = [file for place in pictures for file in pictures_in(place)]
@@ -59,15 +60,7 @@ def predict(
     if len(refused) == len(files) == 1:
         raise refused[0][1]
     if as_json:
-        rows = [
-            {
-                "path": str(file),
-                "label": answer.label,
-                "probability": answer.probability,
-                "top_k": [{"label": label, "probability": p} for label, p in answer.top_k],
-            }
-            for file, answer in found
-        ]
+        rows = [{"path": str(file), **predicted.data(answer)} for file, answer in found]
         rows += [{"path": str(file), "error": error.problem} for file, error in refused]
         told = {"results": rows} | ({"operating_point": msgspec.to_builtins(point)} if point else {})
         print(json.dumps(told, ensure_ascii=False))
@@ -75,10 +68,7 @@ def predict(
     if point is not None:
         print(f"{point.positive} from {100 * point.threshold:.1f} % on ({point.objective})", file=sys.stderr)
     for file, answer in found:
-        others = ", ".join(f"{label} {100 * p:.1f} %" for label, p in answer.top_k if label != answer.label)
-        print(
-            f"{file}: {answer.label} {100 * answer.probability:.1f} %" + (f"   ({others})" if others else "")
-        )
+        print("\n".join(predicted.lines(str(file), answer)))
     if refused:
         raise InputError(
             f"{len(refused)} of {len(files)} pictures cannot be read, the first: {refused[0][1].problem}",
@@ -155,10 +145,12 @@ def verify(
 ) -> None:
     from edgetl import proving
 
+    common_drop, own_drops = options.drop_budgets(max_drop)
     found = proving.verify(
         bundle,
         data=data,
-        max_drop=options.drop_budget(max_drop),
+        max_drop=common_drop,
+        max_drops=own_drops,
         diagnose=diagnose,
         strict=strict,
         demo_folder=cache_folder() / "demo",

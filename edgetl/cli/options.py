@@ -46,7 +46,7 @@ __all__ = [
     "Weights",
     "Wheelhouse",
     "crop_fraction",
-    "drop_budget",
+    "drop_budgets",
     "height_and_width",
     "in_white",
     "settings",
@@ -195,11 +195,12 @@ CalibMethod = Annotated[
     ),
 ]
 MaxDrop = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--max-drop",
-        metavar="POINTS",
-        help="Accuracy budget: 1% is 1.0 point of top-1; none lifts it (default: the profile's or the bundle's).",
+        metavar="POINTS|TASK=AMOUNT",
+        help="Accuracy budget: 1% is 1.0 point of top-1, or 1 % of a value's spread; none lifts it (default: the "
+        "profile's or the bundle's). Of several tasks also TASK=0.5: points, or the value's own unit; repeatable.",
     ),
 ]
 MaxLatency = Annotated[
@@ -355,12 +356,12 @@ def crop_fraction(text: str | None) -> tuple[int, int] | None:
     return value.numerator, value.denominator
 
 
-def drop_budget(text: str | None) -> float | None:
-    """Points of top-1, ``None`` where none were given.
+def drop_budgets(texts: list[str] | None) -> tuple[float | None, dict[str, str]]:
+    """Points of all tasks together, ``None`` where none were given, and what single tasks were given.
 
-    >>> drop_budget("1%"), drop_budget("none"), drop_budget(None)
-    (1.0, inf, None)
+    >>> drop_budgets(["1%", "age=0.5"]), drop_budgets(None)
+    ((1.0, {'age': '0.5'}), (None, {}))
     """
     from edgetl import asked
 
-    return None if text is None else asked.drop_budget(text)
+    return asked.drop_budgets(texts or ())

@@ -215,22 +215,13 @@ def _labels(task: Task, number: int, answered: Answered, paths: list[str]) -> li
 
 
 def _measured(task: Task, number: int, samples: tuple[Sample, ...]) -> Task:
-    """A task with the scale that its values have on the pictures to train on.
-
-    Raises
-    ------
-    InputError : they are all the same.
-    """
+    """A task with the scale that its values have on the pictures to train on; 0 where those are all the same."""
     if task.kind == "classes":
         return task
     values = np.array([sample.answers[number] for sample in samples if sample.role == "train"])
     spread = float(np.abs(values - np.median(values)).mean()) if len(values) else 0.0
-    if not spread > 0:
-        raise InputError(
-            f"column {task.name!r} has one value only on the pictures to train on: there is nothing to predict",
-            hint="leave that --label-column out",
-        )
-    return msgspec.structs.replace(task, mean=float(values.mean()), std=float(values.std()), spread=spread)
+    mean, std = (float(values.mean()), float(values.std())) if len(values) else (0.0, 0.0)
+    return msgspec.structs.replace(task, mean=mean, std=std, spread=spread)
 
 
 def _rows(source: Path, reading: Reading) -> tuple[list[Row], str, table.Told]:

@@ -12,6 +12,7 @@ from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusiv
 from edgetl.ops.library import PLUGIN
 from edgetl.pipeline import Artifact
 from edgetl.report import rivals, training
+from edgetl.tasks import Tasks, of_record
 from edgetl.types import BuildSpec
 
 __all__ = ["REFERENCE_NOTE", "WAITING_NOTE", "Outcome", "assemble", "next_commands"]
@@ -65,10 +66,11 @@ def assemble(
     }
     sizes = {name: artifacts[f"compile:{name}"].record["size_bytes"] for name in candidates}
     shipped = chosen["shipped"]
+    asked = of_record(artifacts["check"].record.get("tasks"))
     is_fused = spec.fused_head and (pending is not None or shipped != "f32")
     data = {
         "device": profile.name,
-        "task": "classify",
+        "task": _task(asked),
         "model": spec.model,
         "method": spec.method,
         "training": training.facts(spec, artifacts),
@@ -81,7 +83,8 @@ def assemble(
         "accuracy": {**chosen["accuracy"], "reference_only": pending is not None},
         "operating_point": chosen["operating_point"],
         "worst_images": chosen["worst_images"],
-        "outputs": [
+        "outputs": [{"name": task.name, "kind": task.kind, "labels": list(task.labels)} for task in asked]
+        or [
             {
                 "name": "probabilities" if is_fused else "logits",
                 "kind": "classes",
@@ -112,6 +115,13 @@ def assemble(
         **({"pending": _left(artifacts, pending)} if pending else {}),
     }
     return Outcome(data, _judge(spec, chosen, data))
+
+
+def _task(asked: Tasks) -> str:
+    """What the network does, in the field's words."""
+    if not asked:
+        return "classify"
+    return "multi-task" if len(asked) > 1 else "regress"
 
 
 def _ladder(artifacts: Mapping[str, Artifact]) -> list[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgetl.candidate import spoken
-from edgetl.report import hosts, rivals, training
+from edgetl.report import hosts, rivals, tasks, training
 
 __all__ = ["accuracy_lines", "bytes_text", "lines", "table"]
 
@@ -27,21 +27,20 @@ def _ms(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.2f} ms"
 
 
-def _percent(value: float | None) -> str:
-    return "n/a" if value is None else f"{100 * value:.1f} %"
-
-
 def table(result: Mapping[str, Any]) -> list[str]:
     """One row a candidate: accuracy, latency, size, a remark; the shipped one is marked."""
     names = {name: spoken(name) for name in result["size_bytes"]}
     wide = max(12, *map(len, names.values()))
-    rows = [f"  {'':<{wide}} {'accuracy':>9} {'p50':>12} {'p90':>12} {'size':>10}"]
+    shown = [(f"{heading:>{max(9, len(heading))}}", of) for heading, of in tasks.columns(result)]
+    headings = " ".join(heading for heading, _ in shown)
+    rows = [f"  {'':<{wide}} {headings} {'p50':>12} {'p90':>12} {'size':>10}"]
     for name, said in names.items():
         latency = result["latency_ms"].get(name) or {}
         mark = "▸" if result["shipped"].get("candidate") == name else " "
         phrase, *below = result["remarks"].get(name) or [""]
+        figures = " ".join(f"{of[name]:>{len(heading)}}" for heading, of in shown)
         rows.append(
-            f"{mark} {said:<{wide}} {_percent(result['accuracy'].get('fp32' if name == 'f32' else name)):>9} "
+            f"{mark} {said:<{wide}} {figures} "
             f"{_ms(latency.get('p50')):>12} {_ms(latency.get('p90')):>12} "
             f"{bytes_text(result['size_bytes'][name]):>10}     {phrase}".rstrip()
         )
@@ -52,6 +51,8 @@ def table(result: Mapping[str, Any]) -> list[str]:
 def accuracy_lines(result: Mapping[str, Any]) -> list[str]:
     """The drop against its budget, the class that fares worst, how scores rank, and what a threshold does."""
     accuracy = result["accuracy"]
+    if accuracy.get("tasks"):
+        return tasks.lines(accuracy)
     out = [f"  {accuracy['sentence']}"]
     if accuracy.get("worst_class"):
         out.append(f"  {accuracy['worst_class']}")

@@ -7,7 +7,7 @@
 """
 
 from edgetl.runtime.bundle import Bundle, open_bundle
-from edgetl.runtime.prediction import Prediction
+from edgetl.runtime.prediction import Answers, Prediction, Value
 from edgetl.runtime.predictor import Predictor, load
 
-__all__ = ["Bundle", "Prediction", "Predictor", "load", "open_bundle"]
+__all__ = ["Answers", "Bundle", "Prediction", "Predictor", "Value", "load", "open_bundle"]

@@ -18,14 +18,17 @@ import numpy.typing as npt
 
 from edgetl import digest
 from edgetl.errors import BundleError, EnvironmentLacks
+from edgetl.tasks import Tasks
 from edgetl.types import USUAL, Engine, OperatingPoint, Preprocess, Reading, Record
 
 __all__ = ["ENGINE", "GOLDEN", "Adapted", "Bundle", "FileEntry", "Manifest", "Pending", "open_bundle", "seal"]
 
-SCHEMA = 1
+SCHEMA, SEVERAL = 1, 2
+"""Of one class label; and of several tasks, which older readers would take for classes of one."""
 MANIFEST = "manifest.json"
 ENGINE = "engine/engine.json"
 LABELS = "labels.json"
+TASKS = "tasks.json"
 PREPROCESS = "preprocess.json"
 RESULTS = "results.json"
 GOLDEN = "golden.npz"
@@ -109,6 +112,7 @@ class Bundle:
     Attributes
     ----------
     folder : where it is. manifest : what it is. labels : class names, in the order of the logits.
+    tasks : what its outputs answer, where that is not one class; ``labels`` then names each number of a row.
     preprocess : how a picture becomes its input.
     """
 
@@ -116,6 +120,7 @@ class Bundle:
         self.folder = folder
         self.manifest = manifest
         self.labels: tuple[str, ...] = self._read(LABELS, tuple[str, ...])
+        self.tasks: Tasks = self._read(TASKS, Tasks) if TASKS in manifest.files else ()
         self.preprocess: Preprocess = self._read(PREPROCESS, Preprocess)
 
     @property
@@ -270,9 +275,9 @@ def _manifest(folder: Path, called: Path) -> Manifest:
         body = json.loads(data)
         if not isinstance(body, dict) or not isinstance(body.get("schema"), int):
             raise broken
-        if body["schema"] > SCHEMA:
+        if body["schema"] > SEVERAL:
             raise BundleError(
-                f"the bundle has schema {body['schema']}, this edgetl reads up to {SCHEMA}",
+                f"the bundle has schema {body['schema']}, this edgetl reads up to {SEVERAL}",
                 hint="pip install --upgrade edgetl",
                 schema=body["schema"],
             )

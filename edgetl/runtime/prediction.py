@@ -14,8 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl.errors import GateFailed
+from edgetl.tasks import Task, slices
 
-__all__ = ["PROBABILITIES", "Decision", "Prediction", "as_logits", "chances", "normalised", "of_logits"]
+__all__ = [
+    "PROBABILITIES",
+    "Answers",
+    "Decision",
+    "Prediction",
+    "Value",
+    "as_logits",
+    "chances",
+    "normalised",
+    "of_logits",
+    "of_row",
+]
 
 Floats = npt.NDArray[np.float32]
 PROBABILITIES = "probabilities"
@@ -38,6 +50,16 @@ class Prediction(NamedTuple):
     probability: float
     top_k: tuple[tuple[str, float], ...]
     logits: Floats
+
+
+class Value(NamedTuple):
+    """What the engine says of one picture where it predicts a number, in that number's own unit."""
+
+    value: float
+
+
+Answers = dict[str, "Prediction | Value"]
+"""The answer to each task, by its name."""
 
 
 class Decision(NamedTuple):
@@ -84,6 +106,25 @@ def of_logits(
     if chance >= decision.threshold:
         return Prediction(labels[decision.positive], chance, shares, logits)
     return Prediction(labels[1 - decision.positive], 1 - chance, shares, logits)
+
+
+def of_row(row: Floats, tasks: Sequence[Task], top_k: int) -> Answers:
+    """The answer to each task, from the row (outputs,) that they share.
+
+    Raises
+    ------
+    GateFailed : a number is NaN or infinite; the task is named.
+    """
+    found: Answers = {}
+    for task, part in zip(tasks, slices(tasks)):
+        mine = row[part]
+        if not np.isfinite(mine).all():
+            raise GateFailed(
+                f"the engine answers NaN or infinity to {task.name}",
+                hint="edgetl verify BUNDLE says whether it is whole",
+            )
+        found[task.name] = of_logits(mine, task.labels, top_k) if task.labels else Value(float(mine[0]))
+    return found
 
 
 def as_logits(output: str, answered: Floats) -> Floats:

@@ -16,10 +16,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgetl.errors import BundleError, EdgetlError, GateFailed, InputError
-from edgetl.runtime import preprocess
+from edgetl.errors import BundleError, EdgetlError, InputError
+from edgetl.runtime import golden, preprocess
 from edgetl.runtime.bundle import Bundle, open_bundle
-from edgetl.runtime.prediction import PROBABILITIES, Decision, Prediction, as_logits, normalised, of_logits
+from edgetl.runtime.prediction import (
+    PROBABILITIES,
+    Decision,
+    Prediction,
+    as_logits,
+    normalised,
+    of_logits,
+    of_row,
+)
 from edgetl.types import Engine
 
 if TYPE_CHECKING:
@@ -30,24 +38,16 @@ __all__ = ["Predictor", "load"]
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Color = Literal["bgr", "rgb"]
-GOLDEN_TOLERANCE = 0.05
-"""Largest difference of a logit to the golden ones, as a share of the largest: another CPU rounds otherwise, and
-INT8 moves by a level here and there; a broken engine is off by its whole range."""
-AS_NEAR = 1.5
-"""Another vendor's INT8 kernels may move logits further than that, as two levels of optimization of one runtime do, but
-no further from f32 than by so many times what INT8 cost where it was verified."""
-POOR = 0.25
-"""INT8 that cost more than this share of how far logits lie from their mean, by root mean square, is nothing to measure
-another engine by."""
 
 
 class _Slot:
     """A request, the pictures that go into it and the logits that come out."""
 
-    def __init__(self, request: Request, engine: Engine) -> None:
+    def __init__(self, request: Request, engine: Engine, *, several: bool) -> None:
         self._request = request
         self._input = engine.inputs[0].name
-        self._output = engine.outputs[0].name
+        self._outputs = [output.name for output in engine.outputs]
+        self._several = several
         held = request.inputs.get(self._input)
         self._copied = held is None  # a dynamic batch has no buffer to write into: one picture at a time
         shape = [dim or 1 for dim in engine.inputs[0].shape]
@@ -60,8 +60,11 @@ class _Slot:
         self._request.start()
 
     def logits(self, count: int = 1) -> Floats:
-        """The first rows of the answer, float32 (count, classes), of the caller's own."""
-        return as_logits(self._output, np.array(self._request.wait()[self._output][:count], np.float32))
+        """The first rows of the answer, float32 (count, classes), of the caller's own; of several tasks all outputs."""
+        told, first = self._request.wait(), self._outputs[0]
+        if self._several:
+            return np.concatenate([told[name][:count] for name in self._outputs], axis=1, dtype=np.float32)
+        return as_logits(first, np.array(told[first][:count], np.float32))
 
 
 class Predictor:
@@ -82,6 +85,7 @@ class Predictor:
         from edgetl.backends import seam
 
         self.bundle = bundle
+        self._tasks = bundle.tasks
         self._engine = bundle.engine
         _check_fit(self._engine, bundle)
         self._decision = _decision(bundle)
@@ -92,14 +96,20 @@ class Predictor:
         self._opening = threading.Lock()  # no request is made of an engine that is being closed
         self._clean = weakref.finalize(self, shutil.rmtree, owned, True) if owned is not None else None
 
-    def predict(self, source: Image | Path | str, *, color: Color = "bgr", top_k: int = 5) -> Prediction:
-        """Classify one picture.
+    def predict(
+        self, source: Image | Path | str, *, color: Color = "bgr", top_k: int = 5
+    ) -> Prediction | Any:
+        """Classify one picture; of a bundle with several tasks, the answer to each.
 
         Parameters
         ----------
         source : uint8 (H, W, 3) of any size, or a file.
         color : channel order of an array; OpenCV gives ``bgr``.
         top_k : classes to list.
+
+        Returns
+        -------
+        A ``Prediction``; where ``bundle.tasks`` has some, ``Answers``: by their names ``Prediction`` or ``Value``.
 
         Raises
         ------
@@ -112,17 +122,22 @@ class Predictor:
         slot.start()
         logits = slot.logits()
         self._give_back(slot)
-        return of_logits(logits[0], self.bundle.labels, top_k, self._decision)
+        return self._answer(logits[0], top_k)
+
+    def _answer(self, row: Floats, top_k: int) -> Prediction | Any:
+        if self._tasks:
+            return of_row(row, self._tasks, top_k)
+        return of_logits(row, self.bundle.labels, top_k, self._decision)
 
     def predict_batch(
         self, sources: Sequence[Image | Path | str], *, color: Color = "bgr", top_k: int = 5
-    ) -> list[Prediction]:
+    ) -> list[Prediction | Any]:
         """Classify several pictures, preprocessing one while the engine works on another."""
         return list(self.stream(sources, color=color, top_k=top_k))
 
     def stream(
         self, sources: Iterable[Image | Path | str], *, color: Color = "bgr", top_k: int = 5, ahead: int = 2
-    ) -> Iterator[Prediction]:
+    ) -> Iterator[Prediction | Any]:
         """Predictions in the order of the frames; the next frames are prepared while the engine works.
 
         An engine with a fixed batch takes so many frames at once; the last batch may be partly filled.
@@ -138,9 +153,8 @@ class Predictor:
 
     def _stream(
         self, sources: Iterator[Image | Path | str], color: Color, top_k: int, ahead: int
-    ) -> Iterator[Prediction]:
+    ) -> Iterator[Prediction | Any]:
         flying: deque[tuple[_Slot, int]] = deque()
-        labels = self.bundle.labels
         try:
             while group := list(islice(sources, self._rows)):
                 answers = self._land(flying) if len(flying) == ahead else ()
@@ -149,9 +163,9 @@ class Predictor:
                     self._write(picture, source, color)
                 slot.start()
                 flying.append((slot, len(group)))
-                yield from (of_logits(logits, labels, top_k, self._decision) for logits in answers)
+                yield from (self._answer(logits, top_k) for logits in answers)
             while flying:
-                yield from (of_logits(logits, labels, top_k, self._decision) for logits in self._land(flying))
+                yield from (self._answer(logits, top_k) for logits in self._land(flying))
         finally:
             while flying:  # nobody wants the rest, but a request must not outlive its buffers
                 with contextlib.suppress(EdgetlError):
@@ -177,12 +191,11 @@ class Predictor:
 
         Raises
         ------
-        GateFailed : the difference is over ``GOLDEN_TOLERANCE`` and the answers are further from those of f32, by root
-            mean square, than ``AS_NEAR`` times those that were stored; or the engine answers NaN.
+        GateFailed : they differ by more than ``golden.check`` allows, or the engine answers NaN.
         BundleError : the bundle's golden vectors do not fit its engine.
         """
-        golden = self.bundle.golden()
-        inputs, expected = golden["inputs"], golden["logits"]
+        kept = self.bundle.golden()
+        inputs, expected = kept["inputs"], kept["logits"]
         wanted = (len(inputs), len(self.bundle.labels))
         if (
             not len(inputs)
@@ -193,44 +206,16 @@ class Predictor:
                 f"golden vectors are {inputs.shape} and {expected.shape}: not this engine's",
                 hint="build it again",
             )
-        exact = golden["logits_f32"]
+        exact = kept["logits_f32"]
         if self._engine.outputs[0].name == PROBABILITIES:
             expected, exact = normalised(expected), normalised(exact)
-        found, worst = self._held_against(inputs, expected)
-        if not (worst <= GOLDEN_TOLERANCE or _is_as_near(found, expected, exact)):  # so that NaN fails, too
-            raise self._blamed(inputs, expected, found, worst)
-        return worst
-
-    def _blamed(
-        self,
-        inputs: npt.NDArray[np.uint8],
-        expected: npt.NDArray[np.float32],
-        found: npt.NDArray[np.float32],
-        worst: float,
-    ) -> GateFailed:
-        """Why the engine's answers are not the stored ones, as far as they tell."""
-        swapped = self._held_against(np.ascontiguousarray(inputs[..., ::-1]), expected)[1]
-        if swapped <= GOLDEN_TOLERANCE:
-            return GateFailed(
-                f"red and blue are swapped in this engine: golden vectors differ by {worst:.1e} of the largest "
-                f"logit as they are, and by {swapped:.1e} with their channels in the other order",
-                hint="its network was exported for the other order: build it again on this host",
-                difference=worst,
-            )
-        flips = int((found.argmax(axis=1) != expected.argmax(axis=1)).sum())
-        return GateFailed(
-            f"golden vectors differ by {worst:.1e} of the largest logit ({flips} of {len(inputs)} classes changed); "
-            f"at most {GOLDEN_TOLERANCE:g} is allowed, or {AS_NEAR:g} times what lies between the stored ones and f32",
-            hint="this engine does not compute what was verified: build it again on this host",
-            difference=worst,
+        return golden.check(
+            self._tasks,
+            lambda taken: np.concatenate([self._raw(one) for one in taken]),
+            inputs,
+            expected,
+            exact,
         )
-
-    def _held_against(
-        self, inputs: npt.NDArray[np.uint8], expected: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.float32], float]:
-        """Logits for engine inputs, and their largest difference to others, as a share of the largest logit."""
-        found = np.concatenate([self._raw(picture) for picture in inputs])
-        return found, float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
 
     def close(self) -> None:
         """Give the engine back; a second call does nothing. What other threads have in flight still ends."""
@@ -254,7 +239,7 @@ class Predictor:
         with self._opening:
             if self._closed:
                 raise InputError("the predictor is closed", hint="edgetl.load opens the bundle again")
-            return _Slot(self.session.request(), self._engine)
+            return _Slot(self.session.request(), self._engine, several=bool(self._tasks))
 
     def _give_back(self, slot: _Slot) -> None:
         """Only after it answered: one that failed or was interrupted may still be running, and is dropped."""
@@ -299,9 +284,24 @@ def _check_fit(engine: Engine, bundle: Bundle) -> None:
             f"the engine takes {taken.dtype} {taken.shape}, the preprocessing gives uint8 {wanted}",
             hint="build the bundle again",
         )
-    if given.shape[-1] not in (None, len(bundle.labels)):
+    if bundle.tasks:
+        _check_outputs(engine, bundle)
+    elif given.shape[-1] not in (None, len(bundle.labels)):
         raise BundleError(
             f"the engine answers {given.shape[-1]} classes, the bundle names {len(bundle.labels)}",
+            hint="build the bundle again",
+        )
+
+
+def _check_outputs(engine: Engine, bundle: Bundle) -> None:
+    """Outputs are named and as wide as the tasks, in their order."""
+    given = [(output.name, output.shape[-1]) for output in engine.outputs]
+    wanted = [(task.name, task.width) for task in bundle.tasks]
+    if [name for name, _ in given] != [name for name, _ in wanted] or any(
+        found not in (None, width) for (_, found), (_, width) in zip(given, wanted)
+    ):
+        raise BundleError(
+            f"the engine has the outputs {given}, the bundle's tasks are {wanted}",
             hint="build the bundle again",
         )
 
@@ -345,14 +345,3 @@ def load(path: str | Path | Bundle) -> Predictor:
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-
-
-def _is_as_near(found: Floats, stored: Floats, exact: Floats) -> bool:
-    """Whether answers are about as near to those of f32 as the stored ones are."""
-    cost = _rms(stored - exact)
-    spread = _rms(exact - exact.mean(axis=1, keepdims=True))
-    return cost <= POOR * spread and _rms(found - exact) <= AS_NEAR * cost
-
-
-def _rms(values: Floats) -> float:
-    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))

@@ -127,6 +127,9 @@ def _fill(work: Path, artifacts: Mapping[str, Artifact], outcome: Outcome) -> No
     if executed:
         (work / explain.LAYERS).write_bytes(digest.canonical_json(executed))
     (work / bundle.LABELS).write_bytes(digest.canonical_json(artifacts["check"].record["classes"]))
+    asked = prepare.tasks_of(artifacts["prepare"])
+    if asked:
+        (work / bundle.TASKS).write_bytes(digest.canonical_json(asked))
     (work / bundle.PREPROCESS).write_bytes(digest.canonical_json(artifacts["prepare"].record["preprocess"]))
     (work / bundle.RESULTS).write_bytes(digest.canonical_json(outcome.data))
     waits = next(iter(fused), None) if "pending" in outcome.data else None
@@ -179,13 +182,13 @@ def _facts(
     checked = artifacts["check"].record
     tested = artifacts[judge.NAME].record["role_digests"] if judge.NAME in artifacts else {}
     return bundle.Manifest(
-        schema=bundle.SCHEMA,
+        schema=bundle.SEVERAL if "tasks" in checked else bundle.SCHEMA,
         name=name,
         created=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         device=profile.name,
         backend=outcome.data["shipped"]["backend"],
         precision=outcome.data["shipped"]["precision"],
-        task="classify",
+        task=outcome.data["task"],
         model=spec.model,
         method=spec.method,
         training=dict(outcome.data["training"]),

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgetl.errors import InputError, did_you_mean
+from edgetl.errors import InputError
 from edgetl.tasks import Task
 from edgetl.transfer.methods.known import METHODS, TAUGHT
 from edgetl.types import BuildSpec
 
-__all__ = ["check", "refuse"]
+__all__ = ["check", "refuse", "refuse_others"]
 
 
 def check(spec: BuildSpec, tasks: Sequence[Task]) -> None:
-    """Refuse methods and options that are about one class alone, and budgets of tasks that are not there.
+    """Refuse methods and options that are about one class label.
 
     Raises
     ------
     InputError : names the option, the tasks, and what fits.
     """
-    names = [task.name for task in tasks]
-    for name in spec.max_drops:
-        if name not in names:
-            told = (
-                f"the tasks are {', '.join(names)}" if names else "the data has one label column of classes"
-            )
-            raise InputError(
-                f"--max-drop {name}={spec.max_drops[name]:g} is of a task, and {told}.{did_you_mean(name, names)}",
-                hint="--max-drop TASK=AMOUNT for each of several tasks; --max-drop 1% for all",
-            )
     if not tasks:
         return
+    constant = next((task.name for task in tasks if not task.spread > 0), None)
+    if constant is not None:
+        raise InputError(
+            f"column {constant!r} has one value only on the pictures to train on: there is nothing to predict",
+            hint="leave that --label-column out",
+        )
     if spec.method in TAUGHT:
         fits = ", ".join(name for name in METHODS if name not in TAUGHT)
         raise InputError(
@@ -63,6 +59,20 @@ def refuse(tasks: Sequence[Task], command: str) -> None:
         raise InputError(
             f"{command} is of one class label, and {_asked(tasks)}", hint="one --label-column of classes"
         )
+
+
+def refuse_others(wanted: Sequence[Task], found: Sequence[Task], source: str) -> None:
+    """Refuse data whose labels are not a bundle's tasks.
+
+    Raises
+    ------
+    InputError : names both.
+    """
+    told = ", ".join(task.said() for task in found) or "one class label"
+    raise InputError(
+        f"{source} has {told}, the bundle {', '.join(task.said() for task in wanted)}",
+        hint="the columns and the classes in them must be those of the training data",
+    )
 
 
 def _asked(tasks: Sequence[Task]) -> str:

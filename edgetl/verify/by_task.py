@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from edgetl import asked
+from edgetl.errors import InputError, did_you_mean
 from edgetl.tasks import Task, scaled, slices
 from edgetl.types import Record
 from edgetl.verify import budget, metrics, values
@@ -50,15 +52,27 @@ class Budgets(Record, frozen=True, kw_only=True):
         return self.common if math.isfinite(self.common) else min(self.own.values(), default=math.inf)
 
 
-def budgets_of(tasks: Sequence[Task], common: float, own: Mapping[str, float]) -> Budgets:
+def budgets_of(tasks: Sequence[Task], common: float, own: Mapping[str, str]) -> Budgets:
     """Budgets in points.
 
     Parameters
     ----------
-    own : of a task of classes in points, of a value in its own unit.
+    own : of single tasks, as ``--max-drop TASK=`` has them (``asked.task_budget``).
+
+    Raises
+    ------
+    InputError : one is of no task.
     """
-    spreads = {task.name: task.spread for task in tasks if task.kind == "value"}
-    points = {name: 100 * of / spreads[name] if name in spreads else of for name, of in own.items()}
+    names = [task.name for task in tasks]
+    for name in own:
+        if name not in names:
+            told = f"the tasks are {', '.join(names)}" if names else "there is one label column of classes"
+            raise InputError(
+                f"--max-drop {name}={own[name]} is of a task, and {told}.{did_you_mean(name, names)}",
+                hint="--max-drop TASK=AMOUNT for each of several tasks; --max-drop 1% for all",
+            )
+    spreads = {task.name: task.spread if task.kind == "value" else None for task in tasks}
+    points = {name: asked.task_budget(name, amount, spreads[name]) for name, amount in own.items()}
     return Budgets(common=common, own=points)
 
 
