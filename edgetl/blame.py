@@ -21,6 +21,7 @@ from edgetl.report.bars import bars
 from edgetl.runtime.bundle import Bundle
 from edgetl.sources import pictures_of
 from edgetl.stages.sensitivity import LayerEffect, by_layer
+from edgetl.tasks import Tasks
 from edgetl.verify.accuracy import logits_of_model
 from edgetl.words import counted
 
@@ -66,7 +67,7 @@ def sensitivity(
         if MODEL not in bundle.manifest.files:
             raise InputError(f"{place} has no {MODEL}", hint="build it again")
         frames = _frames(bundle, data, samples, seed, cache)
-        effects = _measure(bundle.folder / MODEL, profile, frames, progress)
+        effects = _measure(bundle.folder / MODEL, profile, frames, progress, bundle.tasks)
         name = bundle.manifest.name
     shares = _shares(effects)
     lines = _table(effects, shares, len(frames), f"{name} for {profile.name}")
@@ -116,7 +117,9 @@ def _frames(bundle: Bundle, data: str | None, samples: int, seed: int, cache: Pa
     return np.stack(list(pictures_of(data, samples, seed, cache, bundle.preprocess, bundle.manifest.reading)))
 
 
-def _measure(model: Path, profile: DeviceProfile, frames: Array, progress: Progress) -> list[LayerEffect]:
+def _measure(
+    model: Path, profile: DeviceProfile, frames: Array, progress: Progress, tasks: Tasks
+) -> list[LayerEffect]:
     runs_on, _ = target.where_it_runs(profile)
     scheme = msgspec.structs.replace(schemes.find(profile.scheme), reduce_range=devices.saturates(profile))
     progress.started("calibrate")
@@ -137,6 +140,7 @@ def _measure(model: Path, profile: DeviceProfile, frames: Array, progress: Progr
         reference,
         lambda trial: logits_of_model(trial, quantized, frames),
         on_progress=lambda done, total: progress.advanced("layers", done, total),
+        tasks=tasks,
     )
 
 

@@ -106,6 +106,7 @@ def inspect(place: Path, *, precision: str | None, every_layer: bool) -> Answer:
         data: dict[str, Any] = {
             "manifest": msgspec.to_builtins(manifest),
             "labels": list(bundle.labels),
+            **({"tasks": msgspec.to_builtins(bundle.tasks)} if bundle.tasks else {}),
             "preprocess": msgspec.to_builtins(bundle.preprocess),
         }
         lines = contents.lines(bundle)

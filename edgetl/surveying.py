@@ -17,6 +17,7 @@ from edgetl.devices import DeviceProfile
 from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, InputError
 from edgetl.pipeline import Artifact, Context, Progress, Silent
 from edgetl.stages import backbone, check, features, prepare, score, trial
+from edgetl.stages.several import refuse
 from edgetl.types import BuildSpec, Reading
 from edgetl.words import counted
 
@@ -60,7 +61,9 @@ def survey(
     InputError : the data is not usable.
     """
     root = layout.source_root(source)
-    checking = check.stage(layout.scan(source, seed=seed, reading=reading), root)
+    dataset = layout.scan(source, seed=seed, reading=reading)
+    refuse(dataset.tasks or (), "edgetl advise")
+    checking = check.stage(dataset, root)
     checked = pipeline.run([checking], store, Context(seed=seed, progress=Silent()))["check"]
     found = Survey(tuple(checked.record["classes"]), checked.record["counts"]["train"])
     entered: dict[str, Mapping[str, Artifact]] = {}

@@ -19,14 +19,13 @@ SLOWEST = 10
 def lines(bundle: Bundle) -> list[str]:
     """Where it comes from, what it takes and names, and its files with their digests."""
     manifest, used = bundle.manifest, bundle.preprocess
-    names = ", ".join(bundle.labels[:SHOWN_LABELS]) + (" ..." if len(bundle.labels) > SHOWN_LABELS else "")
     tools = ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))
     return [
         f"  {manifest.name} · {manifest.model}, {manifest.method} method · "
         f"built {manifest.created} for {manifest.device}",
         f"  input      uint8 (N, {used.height}, {used.width}, 3) {used.color}, "
         f"mean {used.mean}, std {used.std} inside",
-        f"  classes    {len(bundle.labels)}: {names}",
+        *_answers(bundle),
         *_decision(bundle),
         f"  built with {tools}",
         "",
@@ -37,6 +36,23 @@ def lines(bundle: Bundle) -> list[str]:
         "",
         *_kernel_lines(bundle),
     ]
+
+
+def _answers(bundle: Bundle) -> list[str]:
+    """The classes, or a line for each task."""
+    if not bundle.tasks:
+        return [f"  classes    {len(bundle.labels)}: {_named(bundle.labels)}"]
+    wide = max(len(task.name) for task in bundle.tasks)
+    told = [
+        f"{task.name:<{wide}}  "
+        + (f"{len(task.labels)}: {_named(task.labels)}" if task.labels else "a value")
+        for task in bundle.tasks
+    ]
+    return [f"  {'' if place else 'outputs':<10} {line}" for place, line in enumerate(told)]
+
+
+def _named(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:SHOWN_LABELS]) + (" ..." if len(labels) > SHOWN_LABELS else "")
 
 
 def _decision(bundle: Bundle) -> list[str]:

@@ -13,6 +13,7 @@ import msgspec
 
 from edgetl import stats
 from edgetl.errors import BundleError
+from edgetl.report.task_facts import TaskFacts
 from edgetl.runtime.bundle import Bundle, Manifest
 from edgetl.types import LayerInfo, Mistake, Robustness
 
@@ -97,6 +98,7 @@ class Accuracy(msgspec.Struct, frozen=True):
     decision: tuple[str, ...] = ()
     confusion: tuple[tuple[int, int, int], ...] = ()
     reference_only: bool = False
+    tasks: tuple[TaskFacts, ...] = ()
 
 
 class Shipped(msgspec.Struct, frozen=True):
@@ -255,6 +257,10 @@ class Facts:
     thumbnails: tuple[Thumbnail, ...] = ()
     robustness: Robustness | None = None
 
+    def tasks(self) -> tuple[TaskFacts, ...]:
+        """Several, or one of values; none where the network answers one class."""
+        return self.results.accuracy.tasks
+
     def interval(self, accuracy: float) -> tuple[float, float] | None:
         """Wilson's interval of a share of the test images; ``None`` where their number is not known."""
         n = self.results.accuracy.n
@@ -321,7 +327,8 @@ def _check(results: Results, classes: int) -> None:
     named = [cell[:2] for cell in accuracy.confusion] + [
         (one.label, one.answer) for one in results.worst_images
     ]
-    if any(not 0 <= index < classes for pair in named for index in pair):
+    wrong = [pair for task in accuracy.tasks for *pair, _ in task.confusion if max(pair) >= len(task.labels)]
+    if wrong or any(not 0 <= index < classes for pair in named for index in pair):
         raise _broken("results.json", f"a class is not one of {classes}")
     if accuracy.n is not None and accuracy.n < 1:
         raise _broken("results.json", f"accuracy.n is {accuracy.n}")

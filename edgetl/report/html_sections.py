@@ -5,7 +5,14 @@ from __future__ import annotations
 import shlex
 
 from edgetl.candidate import spoken
-from edgetl.report import html_accuracy, html_adaptation, html_engine, html_robustness, html_training
+from edgetl.report import (
+    html_accuracy,
+    html_adaptation,
+    html_engine,
+    html_robustness,
+    html_tasks,
+    html_training,
+)
 from edgetl.report.html_facts import Facts, Use
 from edgetl.report.html_parts import Card, Section, Table, interval_text, ms
 from edgetl.report.summary import bytes_text
@@ -17,7 +24,7 @@ __all__ = ["cards", "sections"]
 def cards(facts: Facts) -> list[Card]:
     """Accuracy, latency and size of what ships."""
     accuracy, latency = facts.results.accuracy, facts.latency()
-    found = []
+    found = html_tasks.cards(facts)
     if accuracy.shipped is not None:
         interval = facts.interval(accuracy.shipped)
         detail = interval_text(interval, accuracy.n) if interval else ""
@@ -46,12 +53,15 @@ def cards(facts: Facts) -> list[Card]:
 def sections(facts: Facts, data_given: bool) -> list[Section]:
     """All of a bundle's sections, in the order in which they are read."""
     trained = html_training.section(facts)
-    return [
+    judged = [
         html_accuracy.of_all(facts),
         *html_adaptation.sections(facts),
         html_accuracy.by_class(facts),
         html_accuracy.worst(facts, data_given),
         html_robustness.section(facts.robustness),
+    ]
+    return [
+        *(html_tasks.sections(facts) if facts.tasks() else judged),
         *([trained] if trained is not None else []),
         html_engine.latency(facts),
         html_engine.tradeoff(facts),

@@ -171,7 +171,8 @@ def _judge_value(task: Task, result: PairedResult, limit: float) -> Verdict:
     """As ``budget.judge``, in the value's own unit, with the points beside it."""
     unit = task.spread / 100
     low, high = (end * unit for end in result.drop_ci95_pt)
-    rise = f"MAE rises by {result.drop_pt * unit:.3g} ({result.drop_pt:.2f} points)"
+    moved = "rises" if result.drop_pt > 0 else "falls"
+    rise = f"MAE {moved} by {abs(result.drop_pt) * unit:.3g} ({abs(result.drop_pt):.2f} points)"
     rise += f", 95 % interval [{low:+.3g}, {high:+.3g}]"
     if math.isinf(limit):
         return Verdict(verdict="within", sentence=f"{rise}, no budget; {result.n} images")
