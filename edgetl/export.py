@@ -130,12 +130,13 @@ def export_network(
     """
     if not tasks:
         return export_classifier(net, preprocess, out, batch=batch, cast_first=cast_first)
-    body, head = net.get_submodule("body"), net.get_submodule("head")
+    state = net.state_dict()
     with tempfile.TemporaryDirectory() as scratch:
         features = Path(scratch) / "features.onnx"
-        report = export_features(body, preprocess, features, batch=batch, cast_first=cast_first)
-        weight, bias = (value.detach().numpy() for value in (head.weight, head.bias))
-        opset = with_heads(features, weight, bias, tasks, out)
+        report = export_features(
+            net.get_submodule("body"), preprocess, features, batch=batch, cast_first=cast_first
+        )
+        opset = with_heads(features, state["head.weight"].numpy(), state["head.bias"].numpy(), tasks, out)
     return msgspec.structs.replace(report, opset=opset)
 
 

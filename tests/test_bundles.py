@@ -14,7 +14,8 @@ from edgetl.bundles import Answer
 from edgetl.errors import EnvironmentLacks, GateFailed, InputError
 from edgetl.pipeline import Silent
 from edgetl.quantize.normalisation import renormalise
-from edgetl.runtime import archive, bundle, predictor
+from edgetl.runtime import archive, bundle
+from edgetl.runtime import golden as golden_rule
 from tests import handmade
 
 
@@ -179,11 +180,11 @@ def test_golden_vectors_allow_for_another_cpu_and_no_more(copied: Path, share: f
     with np.load(copied / bundle.GOLDEN) as stored:
         golden = {name: stored[name] for name in stored.files}
     for name in ("logits", "logits_f32"):
-        golden[name][0, 0] += share * predictor.GOLDEN_TOLERANCE * np.abs(golden[name]).max()
+        golden[name][0, 0] += share * golden_rule.GOLDEN_TOLERANCE * np.abs(golden[name]).max()
     np.savez(copied / bundle.GOLDEN, **golden)
     handmade.reseal(copied)
     if passes:
-        assert verify(copied).data["golden"] == pytest.approx(share * predictor.GOLDEN_TOLERANCE, rel=0.05)
+        assert verify(copied).data["golden"] == pytest.approx(share * golden_rule.GOLDEN_TOLERANCE, rel=0.05)
     else:
         with pytest.raises(GateFailed, match="golden vectors differ"):
             verify(copied)
@@ -197,7 +198,7 @@ def test_kernels_that_round_otherwise_pass_where_they_are_as_near_to_f32(copied:
     golden["logits"] = exact + (0.2 * away).astype(np.float32)
     np.savez(copied / bundle.GOLDEN, **golden)
     handmade.reseal(copied)
-    assert verify(copied).data["golden"] > predictor.GOLDEN_TOLERANCE
+    assert verify(copied).data["golden"] > golden_rule.GOLDEN_TOLERANCE
 
 
 def test_a_budget_that_so_few_images_cannot_prove_is_inconclusive_where_strict(

@@ -13,7 +13,7 @@ from edgetl import tasks
 from edgetl.errors import InputError, did_you_mean
 from edgetl.tasks import Task
 
-__all__ = ["FEW", "KINDS", "Answered", "Column", "answers_of", "chosen", "kind_of"]
+__all__ = ["FEW", "KINDS", "Answered", "Column", "answers_of", "asked", "chosen", "kind_of"]
 
 Kind = Literal["classes", "value"]
 KINDS: tuple[Kind, ...] = ("classes", "value")

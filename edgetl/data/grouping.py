@@ -11,7 +11,7 @@ from edgetl import digest
 from edgetl.errors import InputError
 from edgetl.types import Role
 
-__all__ = ["EXAMPLE", "draw", "groups_of", "is_pattern"]
+__all__ = ["EXAMPLE", "Unit", "draw", "groups_of", "is_pattern", "units_of"]
 
 PREFIX = "regex:"
 EXAMPLE = r"regex:(patient\d+)_"
@@ -70,7 +70,7 @@ def _compiled(group_by: str) -> re.Pattern[str]:
 
 
 @dataclass(frozen=True)
-class _Unit:
+class Unit:
     """Pictures that share a role; ``counts`` of them by class, ``order`` to break ties by."""
 
     paths: tuple[str, ...]
@@ -100,7 +100,7 @@ def draw(
     ------
     InputError : a class has too few groups to be in every role.
     """
-    units = _units(pool, contents, groups, seed)
+    units = units_of(pool, contents, groups, seed)
     roles: list[Role] = ["train", *(role for role, _ in shares)]
     _check_enough(units, roles, classes)
     wanted = _targets(units, shares)
@@ -123,12 +123,12 @@ def draw(
     return drawn
 
 
-def _room(wanted: Mapping[int, float], given: Mapping[int, int], unit: _Unit, label: int) -> float:
+def _room(wanted: Mapping[int, float], given: Mapping[int, int], unit: Unit, label: int) -> float:
     """Share of a role's pictures of a class that would still be missing with a unit; below 0 it has too many."""
     return (wanted[label] - given[label] - unit.counts[label]) / wanted[label]
 
 
-def _targets(units: Sequence[_Unit], shares: Sequence[tuple[Role, float]]) -> dict[Role, dict[int, float]]:
+def _targets(units: Sequence[Unit], shares: Sequence[tuple[Role, float]]) -> dict[Role, dict[int, float]]:
     totals = {label: sum(unit.counts.get(label, 0) for unit in units) for label in _labels(units)}
     wanted: dict[Role, dict[int, float]] = {
         role: {label: max(1.0, round(share * total)) for label, total in totals.items()}
@@ -140,13 +140,13 @@ def _targets(units: Sequence[_Unit], shares: Sequence[tuple[Role, float]]) -> di
     return wanted
 
 
-def _labels(units: Sequence[_Unit]) -> set[int]:
+def _labels(units: Sequence[Unit]) -> set[int]:
     return {label for unit in units for label in unit.counts}
 
 
-def _units(
+def units_of(
     pool: Sequence[tuple[str, int]], contents: Mapping[str, str], groups: Mapping[str, str], seed: int
-) -> list[_Unit]:
+) -> list[Unit]:
     """Groups, joined where they hold a picture of equal content; in an order that the files' order does not change."""
     parent: dict[str, str] = {}
 
@@ -163,15 +163,15 @@ def _units(
     return sorted((_unit(rows, contents, seed) for rows in members.values()), key=lambda unit: unit.order)
 
 
-def _unit(rows: Sequence[tuple[str, int]], contents: Mapping[str, str], seed: int) -> _Unit:
+def _unit(rows: Sequence[tuple[str, int]], contents: Mapping[str, str], seed: int) -> Unit:
     counts: dict[int, int] = defaultdict(int)
     for _, label in rows:
         counts[label] += 1
     order = digest.of_json([seed, sorted(contents[path] for path, _ in rows)])
-    return _Unit(tuple(path for path, _ in rows), dict(counts), order)
+    return Unit(tuple(path for path, _ in rows), dict(counts), order)
 
 
-def _check_enough(units: Sequence[_Unit], roles: Sequence[Role], classes: Sequence[str]) -> None:
+def _check_enough(units: Sequence[Unit], roles: Sequence[Role], classes: Sequence[str]) -> None:
     for label in sorted(_labels(units)):
         count = sum(label in unit.counts for unit in units)
         if count < len(roles):

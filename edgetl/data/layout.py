@@ -181,7 +181,8 @@ def _several(
     names = list(dict.fromkeys(name for of in labels for name in of))
     index = {name: number for number, name in enumerate(names)}
     numbered = [(path, index[name], role) for of in labels for (path, _, role), name in zip(rows, of)]
-    roles = split.assign(numbered, contents, names, seed, groups or {path: path for path in paths})
+    needed = {index[name] for task, of in zip(answered.tasks, labels) if task.labels for name in of}
+    roles = split.assign(numbered, contents, names, seed, groups, needed)
     first = {name: number for number, name in enumerate(sorted(set(labels[0])))}
     samples = tuple(
         Sample(

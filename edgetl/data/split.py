@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from types import MappingProxyType
 
 from edgetl import digest
-from edgetl.data import grouping
+from edgetl.data import grouping, stratify
 from edgetl.errors import InputError
 from edgetl.types import Role
 
@@ -37,6 +37,7 @@ def assign(
     classes: Sequence[str],
     seed: int,
     groups: Mapping[str, str] = MappingProxyType({}),
+    needed: Set[int] | None = None,
 ) -> dict[str, Role]:
     """The role of each path.
 
@@ -46,6 +47,7 @@ def assign(
     contents : sha256 by path; pictures of equal content always share a role.
     classes : names, for errors.
     groups : by path; pictures of one group share the role that is drawn for them. Empty: there are none.
+    needed : pictures have several labels, a row for each, and these are needed in every role; ``None``: they have one.
 
     Raises
     ------
@@ -68,7 +70,10 @@ def assign(
         raise InputError(
             "every picture is in train: none is left to test on", hint="add a test (or val) folder or role"
         )
-    if groups:
+    if needed is not None:
+        units = groups or {path: path for path, _ in pool}
+        roles.update(stratify.draw(pool, shares, contents, units, classes, needed, seed))
+    elif groups:
         roles.update(grouping.draw(pool, shares, contents, groups, classes, seed))
     else:
         roles.update(_draw(pool, shares, contents, classes, seed))

@@ -311,7 +311,7 @@ def run_json(
 
 
 @dataclass(frozen=True)
-class Lesson:
+class _Lesson:
     """What pictures are to be called, and how much that counts.
 
     Attributes
@@ -327,17 +327,17 @@ class Lesson:
     odds: Sequence[float] = ()
 
 
-def _lesson(request: BuildSpec, facts: Checkpoint, samples: Sequence[Sample], prepared: Path) -> Lesson:
+def _lesson(request: BuildSpec, facts: Checkpoint, samples: Sequence[Sample], prepared: Path) -> _Lesson:
     """Classes, weighed as the request wants it; or the answers to several tasks."""
     if facts.tasks:
         answers = np.array([s.answers for s in samples])
         goal = Several(facts.tasks, of_answers(request.imbalance, facts.tasks, answers).weights())
         held = goal.targets(np.load(prepared / "select.answers.npy"))
-        return Lesson(goal, goal.targets(answers).tolist(), held)
+        return _Lesson(goal, goal.targets(answers).tolist(), held)
     labels = [s.label for s in samples]
     balance = decide(request.imbalance, np.bincount(labels).tolist())
     weights = torch.tensor(balance.weights) if balance.weights else None
-    return Lesson(
+    return _Lesson(
         OneClass(weights),
         labels,
         np.load(prepared / "select.labels.npy"),
@@ -352,7 +352,7 @@ def _lessons(
     samples: Sequence[Sample],
     root: Path,
     size: int,
-    lesson: Lesson,
+    lesson: _Lesson,
     teacher: Teacher | None,
     group: Group,
 ) -> Lessons:
