@@ -263,6 +263,17 @@ def annotate(frame: Frame, text: str) -> Frame:
     return drawn
 
 
+def told(answer: Any) -> str:
+    """A class with its probability, a value, or the answer to each of several tasks."""
+    if isinstance(answer, dict):
+        return ", ".join(f"{name} {told(one)}" for name, one in answer.items())
+    return (
+        f"{answer.value:.4g}"
+        if hasattr(answer, "value")
+        else f"{answer.label} {100 * answer.probability:.1f} %"
+    )
+
+
 def run(predictor: Any, source: Source, sinks: Sequence[Any]) -> list[float]:
     """Predict every frame until the source ends or the user stops; latencies in milliseconds, frame to label."""
     latencies: list[float] = []
@@ -271,7 +282,7 @@ def run(predictor: Any, source: Source, sinks: Sequence[Any]) -> list[float]:
             begun = time.perf_counter()
             answer = predictor.predict(frame, top_k=1)
             latencies.append((time.perf_counter() - begun) * 1e3)
-            said = f"{answer.label} {100 * answer.probability:.1f} %  {latencies[-1]:.1f} ms"
+            said = f"{told(answer)}  {latencies[-1]:.1f} ms"
             print(f"{name}  {said}")
             drawn = annotate(frame, said) if sinks else frame
             for sink in sinks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from edgetl.bench.clock import Clock
 from edgetl.bench.harness import Series, WarmUp
 from edgetl.bench.measurement import Measurement
 from edgetl.runtime import preprocess
-from edgetl.runtime.prediction import as_logits, of_logits
+from edgetl.runtime.prediction import as_logits, of_logits, of_row
+from edgetl.tasks import Tasks
 from edgetl.types import Preprocess
 
 __all__ = ["STAGES", "measure"]
@@ -33,6 +34,7 @@ def measure(
     rule: Preprocess,
     labels: Sequence[str],
     *,
+    tasks: Tasks = (),
     runs: int = 200,
     clock: Clock = clocks.system,
 ) -> dict[str, Measurement]:
@@ -42,6 +44,7 @@ def measure(
     ----------
     session : one input, uint8 (N, H, W, 3); its first output is the logits.
     frame : uint8 (H, W, 3), BGR. rule : of its preprocessing. labels : one a class.
+    tasks : that its outputs answer, where that is not one class.
     runs : frames timed; a fifth more before them warm up.
 
     Returns
@@ -54,15 +57,25 @@ def measure(
     picture = np.zeros([dim or 1 for dim in taken.shape], np.uint8) if held is None else held
     swap = rule.color != "bgr"
 
-    def compute() -> npt.NDArray[Any]:
+    def compute() -> Mapping[str, npt.NDArray[Any]]:
         request.start()
-        return request.wait()[given]
+        return request.wait()
+
+    def taken_out(answer: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        if tasks:
+            return np.concatenate([answer[task.name][:1] for task in tasks], axis=1, dtype=np.float32)
+        return np.array(answer[given][:1], np.float32)
+
+    def decoded(row: npt.NDArray[np.float32]) -> object:
+        if tasks:
+            return of_row(row[0], tasks, 5)
+        return of_logits(as_logits(given, row)[0], labels, 5)
 
     steps: list[tuple[str, Callable[[Any], Any]]] = [
         ("preprocess", lambda _: preprocess.apply(frame, rule, out=picture[0], swap=swap)),
         ("compute", lambda _: compute()),
-        ("transfer out", lambda answer: np.array(answer[:1], np.float32)),
-        ("decode", lambda logits: of_logits(as_logits(given, logits)[0], labels, 5)),
+        ("transfer out", taken_out),
+        ("decode", decoded),
     ]
     if held is None:
         steps.insert(1, ("transfer in", lambda _: request.fill({taken.name: picture})))

@@ -191,7 +191,9 @@ def times(subject: Subject, pace: Pace, progress: Progress, *, bound: LatencyBud
         if subject.predictor is not None:
             whole["frame"] = _timed(subject, series["frame"], pace, progress)
             bundle = subject.predictor.bundle
-            parts = stages.measure(subject.session, _frame(), bundle.preprocess, bundle.labels)
+            parts = stages.measure(
+                subject.session, _frame(), bundle.preprocess, bundle.labels, tasks=bundle.tasks
+            )
         power = energy.measure(harness.engine_call(subject.session, subject.feed()))
     except (EdgetlError, KeyboardInterrupt) as stop:
         stopped = interruption(stop)

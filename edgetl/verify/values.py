@@ -30,8 +30,8 @@ class Figure(Record, frozen=True, kw_only=True):
     def said(self) -> str:
         """With as many digits as tell something.
 
-        >>> Figure(value=3.2145, ci95=(2.9, 3.5123)).said()
-        '3.214 [2.9, 3.512]'
+        >>> Figure(value=3.2149, ci95=(2.9, 3.5123)).said()
+        '3.215 [2.9, 3.512]'
         """
         return f"{self.value:.4g} [{self.ci95[0]:.4g}, {self.ci95[1]:.4g}]"
 
