@@ -295,7 +295,9 @@ def wild_outputs(answer: object) -> list[str]:
     return [
         name
         for name, values in answer.items()
-        if np.issubdtype(np.asarray(values).dtype, np.floating) and not np.isfinite(values).all()
+        if isinstance(values, np.ndarray)
+        and np.issubdtype(values.dtype, np.floating)
+        and not np.isfinite(values).all()
     ]
 
 

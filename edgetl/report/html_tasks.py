@@ -39,7 +39,7 @@ def sections(facts: Facts) -> list[Section]:
         for task in facts.tasks()
     ]
     drawn = [
-        pictures_accuracy.drop(task.drop_pt, task.drop_ci95_pt, task.budget_pt, _title(task))
+        pictures_accuracy.drop(task.drop_pt, task.drop_ci95_pt, task.budget_pt, _title(task), _points(task))
         for task in facts.tasks()
     ]
     lines = [
@@ -65,6 +65,10 @@ def _title(task: TaskFacts) -> str:
         f"loses {lost:.2f} points" if lost > 0 else f"gains {-lost:.2f} points" if lost else "loses nothing"
     )
     return f"{task.name} {said}: {VERDICTS.get(task.verdict, task.verdict)}"
+
+
+def _points(task: TaskFacts) -> str:
+    return "points of the spread" if task.kind == "value" else "points of top-1"
 
 
 def _measure(task: TaskFacts) -> str:

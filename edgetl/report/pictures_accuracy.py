@@ -42,15 +42,21 @@ def shares(rows: Sequence[Share], title: str, label: str, note: str) -> Picture:
     return Picture(title, note, bottom + 40, drawn)
 
 
-def drop(points: float, interval: tuple[float, float], budget: float | None, title: str) -> Picture:
-    """What was lost against f32, with its interval, against the budget."""
+def drop(
+    points: float,
+    interval: tuple[float, float],
+    budget: float | None,
+    title: str,
+    of: str = "points of top-1",
+) -> Picture:
+    """What was lost against f32, with its interval, against the budget; ``of`` is what it is counted in."""
     ends = [0.0, points, *interval, *([] if budget is None else [budget])]
     axis = axis_over(ends, 30.0, WIDTH - 30.0, margin=0.1)
-    drawn = _upright(axis, 22, 66, "points of top-1 lost against f32")
+    drawn = _upright(axis, 22, 66, f"{of} lost against f32")
     if budget is not None:
         place = axis.at(budget)
         drawn += pictures.line(place, 16, place, 66, "limit", dash="5 3")
-        drawn += pictures.text(place, 12, f"budget {budget:g}", "bad", anchor="middle")
+        drawn += pictures.text(place, 12, f"budget {budget:.4g}", "bad", anchor="middle")
     drawn += pictures.line(axis.at(0.0), 22, axis.at(0.0), 66, "axis")
     drawn += pictures.line(axis.at(interval[0]), 44, axis.at(interval[1]), 44, "s0 thick")
     for end in interval:
