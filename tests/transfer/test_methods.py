@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from edgetl.errors import InputError
+from edgetl.tasks import Task
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.depth import blocks
+from edgetl.transfer.goals import Several
 from edgetl.transfer.methods.discriminative import DECAY, Discriminative
 from edgetl.transfer.methods.full import Full
 from edgetl.transfer.methods.lora import Lora, fits
@@ -20,7 +23,7 @@ from edgetl.transfer.methods.seam import Method
 from edgetl.transfer.probe import Probe
 from tests.transfer.networks import SIDE, batch, network, probe
 
-METHODS: dict[str, Callable[[Probe], Method]] = {
+METHODS: dict[str, Callable[[Probe], Full]] = {
     "full": lambda start: Full(None),
     "discriminative": lambda start: Discriminative(None, SIDE, start),
     "norm": lambda start: Norm(None, start),
@@ -60,6 +63,31 @@ def test_a_method_trains_something_and_gives_back_a_plain_network(name: str, mak
     plain = method.finish(net)
     assert list(plain.state_dict()) == names
     assert {n for n in moved(before, plain) if n.startswith("body.")}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_learns_a_class_and_a_value_at_once(name: str) -> None:
+    net = network("own")
+    labels = tuple(str(number) for number in range(net.head.out_features - 1))
+    tasks = (
+        Task(name="kind", kind="classes", labels=labels),
+        Task(name="age", kind="value", mean=40.0, std=9.0, spread=7.0),
+    )
+    goal, method = Several(tasks, {}), METHODS[name](probe(net))
+    method.goal = goal
+    pictures, classes = batch()
+    answers = np.stack([classes.numpy() % len(labels), 40 + 9 * pictures.mean(dim=(1, 2, 3)).numpy()], axis=1)
+    targets = torch.from_numpy(goal.targets(answers))
+    optimizer = torch.optim.AdamW(method.prepare(net))
+    losses = []
+    for _ in range(12):
+        method.start(net, 9)
+        loss = method.step(net, pictures, targets)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("name", ["discriminative", "norm", "lora"])
