@@ -106,3 +106,25 @@ def test_what_is_no_latency_budget_is_refused_with_the_form(text: str) -> None:
 def test_a_deviation_that_nothing_can_be_divided_by_is_refused(std: tuple[float, float, float]) -> None:
     with pytest.raises(InputError, match="each is above 0"):
         asked.deviation(std)
+
+
+def test_budgets_are_of_all_tasks_or_of_one() -> None:
+    assert asked.drop_budgets(["1%", "age=0.5", "kind=2%"]) == (1.0, {"age": "0.5", "kind": "2%"})
+    assert asked.drop_budgets(["none"]) == (math.inf, {})
+    spec = asked.spec_of(data="t.csv", label_column=["kind", "age:value"], max_drops={"age": "0.5"})
+    assert spec.reading().label_column == ("kind", "age:value")
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (["1%", "2%"], "comes after another"),
+        (["age=1", "age=2"], "comes after another"),
+        (["age=x"], "'x' is not a budget"),
+        (["age=-1%"], "not a budget"),
+    ],
+)
+def test_budgets_that_cannot_be_meant_are_refused(texts: list[str], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        asked.drop_budgets(texts)
+    assert words in caught.value.problem and caught.value.hint

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgetl import export, heads
 from edgetl.errors import GateFailed, InputError
+from edgetl.tasks import Task
 from edgetl.transfer import backbone
 from edgetl.types import BuildSpec, Preprocess
 from tests.data.pictures import scene
@@ -153,3 +154,51 @@ def test_one_of_each_family_takes_a_new_head_and_exports(tmp_path: Path, model: 
     model_proto = onnx.load(tmp_path / "m.onnx", load_external_data=False)
     assert model_proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value == 7
     assert export.check_parity(made.net, made.preprocess, tmp_path / "m.onnx", pictures(side, 2)) < 1e-4
+
+
+TASKS = (
+    Task(name="kind", kind="classes", labels=("cat", "dog", "emu")),
+    Task(name="relu", kind="value", mean=1000.0, std=90.0, spread=70.0),  # called as a tensor of the body is
+)
+
+
+class Parts(nn.Module):
+    """Pictures to features, and features to the row that the tasks share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = small()
+        self.body.head = nn.Linear(8, 8)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows (N, 4)."""
+        out: Tensor = self.head(self.body(x))
+        return out
+
+
+@pytest.mark.parametrize("batch", [1, 3, "dynamic"])
+def test_each_task_has_an_output_by_its_name(tmp_path: Path, batch: Any) -> None:
+    net = Parts().eval()
+    with torch.no_grad():
+        net.head.bias[3] = 1000.0
+    export.export_network(net, RULE, tmp_path / "m.onnx", TASKS, batch=batch)
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    assert [(v.name, v.type.tensor_type.shape.dim[1].dim_value) for v in graph.output] == [
+        ("kind", 3),
+        ("relu", 1),
+    ]
+    names = [name for node in graph.node for name in node.output]
+    assert len(set(names)) == len(names)
+    assert export.check_parity(net, RULE, tmp_path / "m.onnx", pictures(32, 6), TASKS) < 1e-4
+
+
+def test_a_task_that_is_exported_wrongly_is_not_drowned_by_a_value_of_large_numbers(tmp_path: Path) -> None:
+    net = Parts().eval()
+    with torch.no_grad():
+        net.head.bias[3] = 1000.0
+    export.export_network(net, RULE, tmp_path / "m.onnx", TASKS)
+    with torch.no_grad():
+        net.head.weight[0] += 0.05
+    with pytest.raises(GateFailed, match="differs from torch"):
+        export.check_parity(net, RULE, tmp_path / "m.onnx", pictures(32), TASKS)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetl.errors import GateFailed
-from edgetl.runtime.prediction import as_logits, normalised, of_logits
+from edgetl.runtime.prediction import Prediction, Value, as_logits, normalised, of_logits, of_row
+from edgetl.tasks import Task
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -67,3 +68,31 @@ def test_a_probability_of_zero_is_a_finite_logit_and_nan_stays() -> None:
     assert np.isfinite(found[0]).all()
     assert np.array_equal(found[0], normalised(np.array([[200, 0, 0]], np.float32))[0])
     assert np.isnan(found[1, 0])
+
+
+TASKS = (
+    Task(name="kind", kind="classes", labels=("cat", "dog")),
+    Task(name="age", kind="value", mean=40.0, std=9.0, spread=7.0),
+    Task(name="colour", kind="classes", labels=("grey", "red", "tan")),
+)
+
+
+def test_a_row_is_the_answer_to_each_task() -> None:
+    found = of_row(np.array([0.0, 2.0, 41.5, 9.0, 0.0, 1.0], np.float32), TASKS, 2)
+    assert list(found) == ["kind", "age", "colour"]
+    kind, age, colour = found.values()
+    assert (
+        isinstance(kind, Prediction)
+        and kind.label == "dog"
+        and kind.probability == pytest.approx(0.8808, abs=1e-4)
+    )
+    assert age == Value(41.5)
+    assert isinstance(colour, Prediction) and [label for label, _ in colour.top_k] == ["grey", "tan"]
+
+
+@pytest.mark.parametrize(("place", "task"), [(1, "kind"), (2, "age"), (4, "colour")])
+def test_a_task_that_answers_nonsense_is_named(place: int, task: str) -> None:
+    row = np.zeros(6, np.float32)
+    row[place] = np.nan
+    with pytest.raises(GateFailed, match=f"NaN or infinity to {task}"):
+        of_row(row, TASKS, 5)
