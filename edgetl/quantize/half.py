@@ -6,7 +6,7 @@ so and the graph stays as it is. What FP16 might not hold stays in float32, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ __all__ = ["FloatNode", "HalfReport", "write_half"]
 OPSET = 19
 """The first opset in which a pair may have an FP16 scale."""
 _ENDING = "_half"
+VALUE = "it predicts a value, which keeps its digits"
 
 
 class FloatNode(Record, frozen=True, kw_only=True):
@@ -59,7 +60,9 @@ class HalfReport(Record, frozen=True, kw_only=True):
         return f"{self.half} of {self.half + len(self.single)} nodes in FP16"
 
 
-def write_half(model: Path, ranges: Mapping[str, RangeStats], out: Path) -> HalfReport:
+def write_half(
+    model: Path, ranges: Mapping[str, RangeStats], out: Path, *, precise: Collection[str] = ()
+) -> HalfReport:
     """Write a model with FP16 types in its graph; ``out`` appears whole or not at all.
 
     What it takes and gives keeps its types: pixels stay uint8, logits float32.
@@ -68,6 +71,7 @@ def write_half(model: Path, ranges: Mapping[str, RangeStats], out: Path) -> Half
     ----------
     model : with Q/DQ pairs or without.
     ranges : of its float form's tensors, as ``observe`` gives them.
+    precise : names of nodes that predict values, whose digits FP16 has not: of 1000 it holds every whole number.
 
     Raises
     ------
@@ -77,6 +81,7 @@ def write_half(model: Path, ranges: Mapping[str, RangeStats], out: Path) -> Half
     _refuse_half(graph, model.name)
     coarse, vanished = settle_scales(graph)
     kept = reasons(graph, magnitudes(graph, ranges), coarse)
+    kept |= {node.name: VALUE for node in graph.model.graph.node if node.name in precise}
     writer = _Writer(graph, frozenset(kept), coarse)
     writer.write()
     graphs.save(graph.model, graph.path, out)

@@ -33,7 +33,9 @@ def stage(source: str, profile: DeviceProfile, host: Mapping[str, str]) -> Stage
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         ranges = statistics.load(inputs["calibrate"].path).ranges
-        report = half.write_half(inputs[source].path / "model.onnx", ranges, out / "model.onnx")
+        values = [f"head.{task.name}" for task in prepare.tasks_of(inputs["prepare"]) if task.kind == "value"]
+        model = inputs[source].path / "model.onnx"
+        report = half.write_half(model, ranges, out / "model.onnx", precise=values)
         few = slice(None, JUDGED)
         answers = logits_of_model(out / "model.onnx", asked, prepare.images(inputs["prepare"], "select")[few])
         reference = verify.logits(inputs["verify:f32"], "select")[few]

@@ -190,3 +190,12 @@ def test_branches_keep_reading_float32(tmp_path: Path) -> None:
     assert reasons(report)["If"] == "control flow"
     picture = next(graphs.pictures(1, seed=1))
     assert graphs.snr_db(graphs.run(source, picture), graphs.run(out, picture)) > 35.0
+
+
+def test_what_predicts_a_value_keeps_its_digits(tmp_path: Path) -> None:
+    model = graphs.write(next(iter(graphs.CASES)), tmp_path)
+    last = onnx.load(model).graph.node[-1]
+    seen, out = observe(model, graphs.pictures(8)), tmp_path / "half.onnx"
+    report = write_half(model, seen.ranges, out, precise=[last.name])
+    assert reasons(report) == {last.op_type: "it predicts a value, which keeps its digits"}
+    assert {node.name for node in onnx.load(out).graph.node} >= {last.name}
