@@ -70,9 +70,8 @@ def _wanted(units: Sequence[Unit], shares: Sequence[tuple[Role, float]]) -> Coun
     wanted: Counts = {
         role: {label: max(1.0, share * of) for label, of in totals.items()} for role, share in shares
     }
-    return {
-        "train": {label: of - sum(one[label] for one in wanted.values()) for label, of in totals.items()}
-    } | wanted
+    wanted["train"] = {label: of - sum(one[label] for one in wanted.values()) for label, of in totals.items()}
+    return wanted
 
 
 def _spread(units: Sequence[Unit], roles: Sequence[Role], wanted: Counts) -> dict[str, Role]:
