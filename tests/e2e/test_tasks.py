@@ -29,6 +29,16 @@ LABELS = tuple(part for name in COLUMNS for part in ("--label-column", name))
 SMALL = ("--model", "tiny", "--device", "intel-cpu", "--instances", "2", "--no-search")
 
 
+def rows_of(file: Path) -> list[dict[str, str]]:
+    """The lines of a table."""
+    return list(csv.DictReader(file.read_text().splitlines()))
+
+
+def write(file: Path, rows: list[dict[str, str]]) -> None:
+    """Lines as a table."""
+    file.write_text("\n".join(",".join(line) for line in [rows[0], *(row.values() for row in rows)]) + "\n")
+
+
 @pytest.fixture(scope="module")
 def insects(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ants and bees, with what can be measured of each photograph: whether it is green, and how bright it is."""
@@ -42,8 +52,7 @@ def insects(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 red, green, blue = read_image(file).mean(axis=(0, 1))
                 tone = "green" if green >= max(red, blue) else "warm"
                 rows.append((f"{kind}/{file.name}", kind, tone, f"{(red + green + blue) / 7.65:.2f}", given))
-    with (root / "labels.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([("path", *COLUMNS, "role"), *rows])
+    write(root / "labels.csv", [dict(zip(("path", *COLUMNS, "role"), row)) for row in rows])
     return root / "labels.csv"
 
 
@@ -77,7 +86,7 @@ def test_the_engine_on_its_own_gives_the_answers_that_were_measured(
     edgetl: Edgetl, tasked: Any, insects: Path, tmp_path: Path
 ) -> None:
     place = Path(tasked["bundle"])
-    rows = [row for row in csv.DictReader(insects.open()) if row["role"] == "test"]
+    rows = [row for row in rows_of(insects) if row["role"] == "test"]
     with runtime.load(place) as predictor:
         assert [output.name for output in open_bundle(place).engine.outputs] == list(COLUMNS)
         answers = predictor.predict_batch([insects.parent / row["path"] for row in rows])
@@ -98,14 +107,11 @@ def test_verify_holds_every_task_and_names_the_one_whose_labels_moved(
 ) -> None:
     again = edgetl("verify", tasked["bundle"], "--data", insects, "--json")
     assert again.code == 0 and again.data["accuracy"]["same_test_images"]
-    rows = list(csv.DictReader(insects.open()))
+    rows = rows_of(insects)
     for row in rows:
         row["tone"] = {"green": "warm", "warm": "green"}[row["tone"]]
     other = insects.with_name("other.csv")
-    with other.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write(other, rows)
     refused = edgetl("verify", tasked["bundle"], "--data", other, "--max-drop", "none", "--json")
     assert refused.code == 1
     failure = refused.data["failure"]
@@ -122,13 +128,13 @@ def test_an_engine_in_which_one_task_is_broken_is_refused_by_its_name(
     place = tmp_path / "broken"
     shutil.copytree(tasked["bundle"], place)
     whole = open_bundle(place)
+    profile = profile_of(whole, "f32")
     model = onnx.load(place / "model.fp32.onnx")
     (weight,) = (tensor for tensor in model.graph.initializer if tensor.name == f"head.{task}.weight")
     weight.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(weight), weight.name))
     onnx.save(model, tmp_path / "model.onnx")
     shutil.rmtree(place / "engine")
     (place / "engine").mkdir()
-    profile = profile_of(whole, "f32")
     engine = seam.find(profile.backend).compile(tmp_path / "model.onnx", profile, place / "engine")
     (place / bundles.ENGINE).write_bytes(digest.canonical_json(engine))
     facts = msgspec.structs.replace(whole.manifest, files={}, sha256="")
@@ -143,12 +149,9 @@ def test_an_engine_in_which_one_task_is_broken_is_refused_by_its_name(
 def test_a_method_that_starts_from_the_probe_trains_several_tasks(
     edgetl: Edgetl, insects: Path, method: str, tmp_path: Path
 ) -> None:
-    rows = list(csv.DictReader(insects.open()))
+    rows = rows_of(insects)
     few = insects.with_name("few.csv")
-    with few.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows[::3])
+    write(few, rows[::3])
     short = ("--method", method, "--epochs", "1", "--batch-size", "16", "--model", "tiny", "--imgsz", "32")
     ran = edgetl("train", "--data", few, *LABELS, *short, "--out", tmp_path / "net", "--json")
     assert ran.code == 0, ran.err
