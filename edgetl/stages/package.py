@@ -188,7 +188,7 @@ def _facts(
         device=profile.name,
         backend=outcome.data["shipped"]["backend"],
         precision=outcome.data["shipped"]["precision"],
-        task=outcome.data["task"],
+        task=outcome.data.get("task", "classify"),
         model=spec.model,
         method=spec.method,
         training=dict(outcome.data["training"]),

@@ -121,7 +121,7 @@ def tune(
     return done
 
 
-def _divergence(net: nn.Module, teacher: nn.Module, pixels: Tensor, tasks: Tasks) -> Tensor:
+def _divergence(net: nn.Module, teacher: nn.Module, pixels: Tensor, tasks: Tasks = ()) -> Tensor:
     """How far the network's distribution is from the teacher's; of several tasks the mean, values in their spread."""
     with torch.no_grad():
         wanted = teacher(pixels)

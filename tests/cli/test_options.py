@@ -15,13 +15,13 @@ from edgetl.errors import InputError
     [("1%", 1.0), ("1", 1.0), ("0.5pt", 0.5), ("0", 0.0), ("100", 100.0), ("none", math.inf), (None, None)],
 )
 def test_a_budget_is_in_points(text: str | None, points: float | None) -> None:
-    assert options.drop_budget(text) == points
+    assert options.drop_budgets(None if text is None else [text]) == (points, {})
 
 
 @pytest.mark.parametrize("text", ["", "-1", "101", "one", "nan", "1%%"])
 def test_what_is_no_budget_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="--max-drop"):
-        options.drop_budget(text)
+        options.drop_budgets([text])
 
 
 @pytest.mark.parametrize(
