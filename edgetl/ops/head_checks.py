@@ -64,7 +64,7 @@ def check_linear(weights: _Shaped, bias: _Shaped | None, *, top_k: int, scale: f
     _check_weights(weights, bias)
     classes = weights.shape[0]
     most = min(classes, MAX_TOP_K)
-    if not (isinstance(top_k, Integral) and 1 <= top_k <= most):
+    if not (_is_whole(top_k) and 1 <= top_k <= most):
         raise InputError(
             f"top_k {top_k!r} of {classes} classes: it is a whole number from 1 to {most}",
             hint=f"the kernel ranks at most {MAX_TOP_K}; the probabilities of all classes are there too",
@@ -73,6 +73,10 @@ def check_linear(weights: _Shaped, bias: _Shaped | None, *, top_k: int, scale: f
         raise InputError(
             f"scale {scale!r} is not a float32 above 0 and finite", hint="it is amax / 127 of the features"
         )
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, Integral)
 
 
 def _is_scale(scale: object) -> bool:
