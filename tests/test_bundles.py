@@ -11,10 +11,12 @@ import pytest
 
 from edgetl import bundles, digest, proving
 from edgetl.bundles import Answer
+from edgetl.data import frames
+from edgetl.data.layout import Dataset
 from edgetl.errors import EnvironmentLacks, GateFailed, InputError
 from edgetl.pipeline import Silent
 from edgetl.quantize.normalisation import renormalise
-from edgetl.runtime import archive, bundle, predictor
+from edgetl.runtime import archive, bundle, open_bundle, predictor
 from tests import handmade
 
 
@@ -262,3 +264,49 @@ def test_inspect_reads_an_archive(whole: Path, tmp_path: Path) -> None:
     packed = archive.pack(whole, tmp_path / "colours.tar")
     found = bundles.inspect(packed, precision=None, every_layer=False)
     assert found.data["labels"] == list(handmade.CENTRES)
+
+
+@pytest.fixture
+def fitted(copied: Path, data: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A bundle that says to be fitted to a city, half as accurate where its labels are from; and the city's frames."""
+    city = tmp_path / "city"
+    shutil.copytree(data / "train", city / "test")
+    shutil.copytree(data / "test/red", city / "camera")
+    stored = open_bundle(copied)
+    shown = frames.tested(frames.labelled(city, stored.labels, seed=0))
+    target = Dataset(classes=stored.labels, samples=shown, layout="")
+    results = {**stored.results, "adaptation": {"source": {"candidate_accuracy": 0.5}}}
+    (copied / "results.json").write_bytes(digest.canonical_json(results))
+    (copied / "manifest.json").unlink()
+    facts = msgspec.structs.replace(
+        stored.manifest,
+        adapted=bundle.Adapted(method="adabn", frames=20, digest="", n=len(shown)),
+        data={"source_test": stored.manifest.data["test"], "test": target.role_digests()["test"]},
+        files={},
+        sha256="",
+    )
+    bundle.seal(copied, facts)
+    return copied, city
+
+
+def test_an_adapted_bundle_is_judged_on_the_frames_that_told_its_gain(fitted: tuple[Path, Path]) -> None:
+    found = verify(*fitted).data["accuracy"]
+    assert found["same_test_images"] is True
+    assert found["n"] == 6 * len(handmade.CENTRES)
+    assert found["at_build"] == 1.0
+
+
+def test_an_adapted_bundle_is_judged_on_newer_frames_of_the_place(fitted: tuple[Path, Path]) -> None:
+    place, city = fitted
+    (city / "test/red/000.png").unlink()
+    found = verify(place, city).data["accuracy"]
+    assert found["same_test_images"] is False
+    assert found["n"] == 6 * len(handmade.CENTRES) - 1
+
+
+def test_an_adapted_bundle_is_held_to_what_it_came_to_on_the_labelled_data(
+    fitted: tuple[Path, Path], data: Path
+) -> None:
+    found = verify(fitted[0], data).data["accuracy"]
+    assert found["same_test_images"] is True
+    assert found["at_build"] == 0.5

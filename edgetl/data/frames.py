@@ -12,12 +12,23 @@ import numpy as np
 
 from edgetl import digest
 from edgetl.data.decode import WORKERS, read_header, read_image
-from edgetl.data.layout import Dataset, pictures_in
+from edgetl.data.layout import Dataset, Sample, pictures_in
 from edgetl.data.split import ROLE_NAMES
 from edgetl.errors import InputError, did_you_mean
 from edgetl.types import Record
 
-__all__ = ["FEW", "Frame", "Frames", "fitted", "middle", "scan", "shape_warning", "typical_shape"]
+__all__ = [
+    "FEW",
+    "Frame",
+    "Frames",
+    "fitted",
+    "labelled",
+    "middle",
+    "scan",
+    "shape_warning",
+    "tested",
+    "typical_shape",
+]
 
 FEW = 32
 """Frames below which the statistics of a layer are mostly noise."""
@@ -80,15 +91,7 @@ def scan(place: Path, source: Dataset, *, seed: int) -> Frames:
         raise InputError(
             f"{place} has no pictures to adapt to", hint="--adapt DIR with JPEG, PNG or WebP files"
         )
-    index = {name: number for number, name in enumerate(source.classes)}
-    frames = [
-        Frame(
-            path=file.relative_to(place).as_posix(),
-            sha256=digest.of_file(file),
-            label=index.get(file.parent.name) if file.parent != place else None,
-        )
-        for file in files
-    ]
+    frames = _frames(place, files, source.classes)
     measure = _measuring(frames, seed)
     held = {frame.sha256 for frame in measure}
     adapt = tuple(frame for frame in frames if frame.sha256 not in held)
@@ -98,6 +101,32 @@ def scan(place: Path, source: Dataset, *, seed: int) -> Frames:
             hint="more frames of the place that the engine is for; they need no labels",
         )
     return Frames(adapt=adapt, measure=measure, warnings=tuple(_warnings(place, frames, adapt, source)))
+
+
+def labelled(place: Path, classes: Sequence[str], *, seed: int) -> tuple[Frame, ...]:
+    """The frames of a folder that ``scan`` would let measure; none where no folder has the name of a class."""
+    return _measuring(_frames(place, pictures_in(place), classes), seed)
+
+
+def tested(frames: Sequence[Frame]) -> tuple[Sample, ...]:
+    """Labelled frames as the test images of a data set."""
+    return tuple(
+        Sample(path=frame.path, label=frame.label, role="test", sha256=frame.sha256)
+        for frame in frames
+        if frame.label is not None
+    )
+
+
+def _frames(place: Path, files: Sequence[Path], classes: Sequence[str]) -> list[Frame]:
+    index = {name: number for number, name in enumerate(classes)}
+    return [
+        Frame(
+            path=file.relative_to(place).as_posix(),
+            sha256=digest.of_file(file),
+            label=index.get(file.parent.name) if file.parent != place else None,
+        )
+        for file in files
+    ]
 
 
 def _measuring(frames: Sequence[Frame], seed: int) -> tuple[Frame, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -255,8 +256,10 @@ def next_commands(data: Mapping[str, Any]) -> list[str]:
     if "pending" in data:
         return list(data["pending"]["next"])
     bundle = data["latest"]
+    on_target = data.get("adaptation") is not None and data["adaptation"]["gain"] is not None
+    tested = shlex.quote(data["adapt"] if on_target else data["data"])
     return [
         f"edgetl predict {bundle} photo.jpg",
-        f"edgetl verify {bundle} --data {data['data']}",
+        f"edgetl verify {bundle} --data {tested}",
         f"edgetl bench {bundle}",
     ]

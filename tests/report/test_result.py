@@ -112,6 +112,16 @@ def test_a_good_build_says_what_ships_why_and_what_to_do_next() -> None:
     assert "edgetl predict runs/latest photo.jpg" in shown
 
 
+@pytest.mark.parametrize(
+    ("gain", "words"), [({"n": 400}, "--data './the city'"), (None, "--data 'shards-{00..09}.tar'")]
+)
+def test_the_next_command_judges_where_accuracy_was_measured_and_can_be_pasted(
+    gain: dict[str, Any] | None, words: str
+) -> None:
+    places = {"latest": "runs/latest", "data": "shards-{00..09}.tar", "adapt": "./the city"}
+    assert f"edgetl verify runs/latest {words}" in next_commands({**places, "adaptation": {"gain": gain}})
+
+
 def test_int8_that_does_not_ship_says_the_reason_the_layers_in_float_and_how_to_insist() -> None:
     shown = text(outcome(select={"shipped": "default", "reason": "int8 is 7 % slower"}))
     assert "▸ default" in shown
