@@ -177,11 +177,12 @@ def _remark(
         return [inside]
     floats = ", ".join(f"{count} {kind}" for kind, count in sorted(executed["float_layers"].items()))
     layers = f"{inside}; in float: {floats or 'nothing'}; {executed['reorders']} reorders"
-    times = sizes["default"] / sizes["int8"]
+    smaller = sizes["default"] / sizes["int8"]
+    size = f"{smaller:.1f} times smaller" if smaller > 1 else f"{1 / smaller:.1f} times larger"
     return [
         f"not shipped: {chosen['reason']}",
         f"{layers} (edgetl inspect --precision int8 shows them)",
-        f"--precision int8 ships it anyway ({times:.1f} times smaller)",
+        f"--precision int8 ships it anyway ({size})",
     ]
 
 
