@@ -131,6 +131,12 @@ def test_int8_that_does_not_ship_says_the_reason_the_layers_in_float_and_how_to_
     assert "--precision int8 ships it anyway (3.4 times smaller)" in shown
 
 
+def test_int8_that_is_larger_is_not_called_smaller() -> None:
+    sizes = {f"compile:{name}": {"size_bytes": 50_000 if name == "int8" else 25_000} for name in ALL}
+    shown = text(outcome(select={"shipped": "default", "reason": "int8 is 7 % slower"}, **sizes))
+    assert "--precision int8 ships it anyway (2.0 times larger)" in shown
+
+
 def test_over_the_accuracy_budget_the_answer_is_no() -> None:
     found = outcome(accuracy={"verdict": "over", "drop_pt": 2.0})
     assert isinstance(found.failure, GateFailed)
