@@ -22,7 +22,14 @@ MARKS = st.lists(
     ),
     max_size=12,
 )
-CROWD = "mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet18 resnet50 shufflenet_v2_x1_0".split()
+CROWD = [
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "resnet18",
+    "resnet50",
+    "shufflenet_v2_x1_0",
+]
 
 
 @given(MARKS)
