@@ -34,6 +34,8 @@ def _teacher(spec: BuildSpec, record: Mapping[str, Any]) -> dict[str, Any]:
 def lines(result: Mapping[str, Any]) -> list[str]:
     """What the summary says of it; nothing of a plain training."""
     told, out = result["training"], []
+    if "picked" in told:
+        out.append(f"  auto    took {told['picked']}: {told['why']}")
     if "teacher" in told:
         out.append(f"  teacher {told['teacher']['sentence']}")
     if "seeds" in told:
