@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -153,15 +152,21 @@ def _warnings(place: Path, frames: Sequence[Frame], adapt: Sequence[Frame], sour
         )
     if copies:
         yield f"{len(copies)} target frames are pictures of the labelled data, the first {copies[0]}"
-    folders = Counter(Path(frame.path).parent.name for frame in frames if frame.label is None)
-    folders.pop("", None)
-    near = {name: did_you_mean(name, source.classes) for name in folders}
-    if any(frame.label is not None for frame in frames) or any(near.values()):
-        strangers = [f"{name!r}{near[name].rstrip()}" for name in folders if name.lower() not in ROLE_NAMES]
-        if strangers:
-            yield f"frames in folders that name no class count as unlabelled: {', '.join(strangers[:5])}"
+    strangers = list(_strangers(frames, source.classes))
+    if strangers:
+        yield f"frames in folders that name no class count as unlabelled: {', '.join(strangers[:5])}"
     if len(adapt) < FEW:
         yield f"{len(adapt)} target frames are few: what is estimated from them is noisy below {FEW}"
+
+
+def _strangers(frames: Sequence[Frame], classes: Sequence[str]) -> Iterator[str]:
+    """Folders that may have been meant as a class: nearly named as one, or beside one. A camera's own is neither."""
+    beside = {PurePosixPath(frame.path).parent.parent for frame in frames if frame.label is not None}
+    folders = dict.fromkeys(PurePosixPath(frame.path).parent for frame in frames if frame.label is None)
+    for folder in folders:
+        near = did_you_mean(folder.name, classes).rstrip()
+        if folder.name and folder.name.lower() not in ROLE_NAMES and (near or folder.parent in beside):
+            yield f"{folder.name!r}{near}"
 
 
 def fitted(

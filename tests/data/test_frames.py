@@ -62,6 +62,16 @@ def test_a_test_folder_says_what_measures(source: tuple[Path, Dataset], tmp_path
     assert len(found.adapt) == 40
 
 
+def test_a_camera_s_folder_beside_that_of_the_labelled_frames_is_nothing_odd(
+    source: tuple[Path, Dataset], tmp_path: Path
+) -> None:
+    folders(tmp_path, {"camera": 40}, seed=9000)
+    folders(tmp_path / "test", {"ants": 3, "bees": 4}, seed=9500)
+    assert not scan(tmp_path, source).warnings
+    folders(tmp_path / "test", {"wasps": 3}, seed=9800)
+    assert any("'wasps'" in line for line in scan(tmp_path, source).warnings)
+
+
 def test_copies_of_a_frame_stay_on_one_side(source: tuple[Path, Dataset], tmp_path: Path) -> None:
     folders(tmp_path, {"ants": 20, "bees": 20}, seed=9000)
     for file in sorted((tmp_path / "ants").iterdir()):
