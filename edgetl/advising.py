@@ -88,7 +88,8 @@ def advise(question: Question, *, picture: Path | None, cache: Path, progress: P
     )
     if not found.entered:
         name, why = next(iter(found.skipped.items()))
-        raise EnvironmentLacks(
+        kind = InputError if isinstance(why, InputError) else EnvironmentLacks
+        raise kind(
             f"no backbone can be scored, {len(found.skipped)} skipped: {name}: {why.problem}",
             hint=why.hint or "--models NAME=FILE gives weights",
         )

@@ -174,9 +174,9 @@ def test_no_weights_at_all_and_random_ones_are_refused_with_the_file_to_bring(
     with pytest.raises(EnvironmentLacks, match="no backbone can be scored") as told:
         asked(cache, data=usual["data"], backbones=("resnet18",))
     assert "resnet18-" in told.value.problem
-    with pytest.raises(EnvironmentLacks, match="has random weights"):
+    with pytest.raises(InputError, match="has random weights"):
         asked(cache, data=usual["data"], backbones=(f"{SMALL}=none",))
-    with pytest.raises(EnvironmentLacks, match="has random weights"):
+    with pytest.raises(InputError, match="has random weights"):
         asked(cache, data=usual["data"], backbones=(SMALL,))
 
 
