@@ -277,11 +277,12 @@ def _place(bundle: Bundle, source: Path) -> Dataset | None:
     """Labelled frames of the place that a bundle was fitted to, where a folder is laid out as for ``--adapt``."""
     if bundle.manifest.adapted is None or not source.is_dir():
         return None
-    shown = frames.labelled(source, bundle.labels, seed=bundle.manifest.seed)
+    manifest = bundle.manifest
+    shown = frames.labelled(source, bundle.labels, seed=manifest.seed, grouped_by=manifest.reading.group_by)
     found = Dataset(classes=bundle.labels, samples=frames.tested(shown), layout="target frames")
     roles = {ROLE_NAMES.get(folder.name.lower()) for folder in source.iterdir() if folder.is_dir()}
     in_roles = "train" not in roles and not roles.isdisjoint(PLACE)
-    same = found.role_digests()["test"] == bundle.manifest.data.get("test")
+    same = found.role_digests()["test"] == manifest.data.get("test")
     return found if shown and (in_roles or same) else None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgetl import digest
+from edgetl.data import grouping
 from edgetl.data.decode import WORKERS, read_header, read_image
 from edgetl.data.layout import Dataset, Sample, pictures_in
 from edgetl.data.split import ROLE_NAMES
@@ -72,7 +73,8 @@ def scan(place: Path, source: Dataset, *, seed: int) -> Frames:
     ----------
     place : pictures at any depth. Those in a folder that has the name of a class are labelled. Labels measure and do
         nothing else: of ``test/<class>/`` (else ``val/<class>/``) all measure, and all others are adapted to;
-        without such folders half of the labelled frames measure, drawn blindly.
+        without such folders half of the labelled frames measure, drawn blindly; frames that the labelled data's
+        pattern of groups finds to be of one group stay on one side.
     source : the labelled data, whose classes are looked for.
 
     Raises
@@ -91,7 +93,7 @@ def scan(place: Path, source: Dataset, *, seed: int) -> Frames:
             f"{place} has no pictures to adapt to", hint="--adapt DIR with JPEG, PNG or WebP files"
         )
     frames = _frames(place, files, source.classes)
-    measure = _measuring(frames, seed)
+    measure = _measuring(frames, seed, source.grouped_by)
     held = {frame.sha256 for frame in measure}
     adapt = tuple(frame for frame in frames if frame.sha256 not in held)
     if len(adapt) < 2:
@@ -102,9 +104,11 @@ def scan(place: Path, source: Dataset, *, seed: int) -> Frames:
     return Frames(adapt=adapt, measure=measure, warnings=tuple(_warnings(place, frames, adapt, source)))
 
 
-def labelled(place: Path, classes: Sequence[str], *, seed: int) -> tuple[Frame, ...]:
+def labelled(
+    place: Path, classes: Sequence[str], *, seed: int, grouped_by: str | None = None
+) -> tuple[Frame, ...]:
     """The frames of a folder that ``scan`` would let measure; none where no folder has the name of a class."""
-    return _measuring(_frames(place, pictures_in(place), classes), seed)
+    return _measuring(_frames(place, pictures_in(place), classes), seed, grouped_by or "")
 
 
 def tested(frames: Sequence[Frame]) -> tuple[Sample, ...]:
@@ -128,18 +132,19 @@ def _frames(place: Path, files: Sequence[Path], classes: Sequence[str]) -> list[
     ]
 
 
-def _measuring(frames: Sequence[Frame], seed: int) -> tuple[Frame, ...]:
-    """The labelled frames that only measure."""
+def _measuring(frames: Sequence[Frame], seed: int, grouped_by: str) -> tuple[Frame, ...]:
+    """The labelled frames that only measure; what is drawn keeps the groups of a pattern whole."""
     labelled = [frame for frame in frames if frame.label is not None]
     roles = {frame.path: ROLE_NAMES.get(frame.path.partition("/")[0].lower()) for frame in labelled}
     for role in ("test", "select"):
         told = tuple(frame for frame in labelled if roles[frame.path] == role)
         if told:
             return told
-    contents = sorted({frame.sha256 for frame in labelled})  # copies of one frame stay on one side
-    drawn = np.random.default_rng(seed).permutation(len(contents))[: len(contents) // 2]
-    held = {contents[number] for number in drawn}
-    return tuple(frame for frame in labelled if frame.sha256 in held)
+    units = {frame.path: grouping.found_in(frame.path, grouped_by) or frame.sha256 for frame in labelled}
+    ordered = sorted(set(units.values()))  # copies of one frame stay on one side
+    drawn = np.random.default_rng(seed).permutation(len(ordered))[: len(ordered) // 2]
+    held = {ordered[number] for number in drawn}
+    return tuple(frame for frame in labelled if units[frame.path] in held)
 
 
 def _warnings(place: Path, frames: Sequence[Frame], adapt: Sequence[Frame], source: Dataset) -> Iterator[str]:
