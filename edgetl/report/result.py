@@ -192,12 +192,8 @@ def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[s
         notes.append(WAITING_NOTE)
     for name, why in ((_kernels(artifacts) or {}).get("lacks", {})).items():
         notes.append(f"{name} is not in the bundle: {why}")
-    notes += list(artifacts["backbone"].record.get("notes", ()))
-    notes += list(artifacts["check"].record["warnings"])
-    notes += list(artifacts["train"].record.get("notes", ()))
+    notes += training.notes(artifacts)
     notes += list(artifacts["select"].record["notes"])
-    if "domain" in artifacts:
-        notes += [*artifacts["domain"].record["warnings"], *artifacts["adapt"].record["notes"]]
     if "calibrate" in artifacts:
         notes += list(artifacts["calibrate"].record["warnings"])
     return notes

@@ -104,9 +104,17 @@ def flattened(tmp_path: Path) -> Callable[[Path], Path]:
 
 
 def test_a_checkpoint_is_adapted_by_train(edgetl: Edgetl, places: Path, tmp_path: Path) -> None:
-    asked = ("train", "--data", places / "home", *QUICK[:4], "--adapt", places / "city")
+    few = tmp_path / "few"
+    few.mkdir()
+    for file in sorted((places / "city").rglob("*.png"))[:9]:
+        (few / file.name).symlink_to(file)
+    (few / "torn.png").write_bytes(b"no picture")
+    asked = ("train", "--data", places / "home", *QUICK[:4], "--adapt", few)
     told = edgetl(*asked, "--json")
     assert told.code == 0, told.err
+    notes = " ".join(told.data["notes"])
+    assert "1 target frame left out, the first torn.png" in notes
+    assert "are few" in notes
     record = json.loads((tmp_path / "checkpoint/checkpoint.json").read_text())
     assert record["choices"]["adapted"] == "adabn"
     assert edgetl("export", "checkpoint").code == 0
