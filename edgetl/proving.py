@@ -275,15 +275,15 @@ def _scanned(bundle: Bundle, source: Path, asked: Reading) -> tuple[Dataset, Pat
 
 def _place(bundle: Bundle, source: Path) -> Dataset | None:
     """Labelled frames of the place that a bundle was fitted to, where a folder is laid out as for ``--adapt``."""
-    if bundle.manifest.adapted is None or not source.is_dir():
-        return None
     manifest = bundle.manifest
-    shown = frames.labelled(source, bundle.labels, seed=manifest.seed, grouped_by=manifest.reading.group_by)
-    found = Dataset(classes=bundle.labels, samples=frames.tested(shown), layout="target frames")
+    if manifest.adapted is None or not source.is_dir():
+        return None
+    found = frames.parted(source, bundle.labels, seed=manifest.seed, grouped_by=manifest.reading.group_by)
     roles = {ROLE_NAMES.get(folder.name.lower()) for folder in source.iterdir() if folder.is_dir()}
     in_roles = "train" not in roles and not roles.isdisjoint(PLACE)
-    same = found.role_digests()["test"] == manifest.data.get("test")
-    return found if shown and (in_roles or same) else None
+    if not found.measure or not (in_roles or found.digest == manifest.adapted.digest):
+        return None
+    return Dataset(classes=bundle.labels, samples=frames.tested(found.measure), layout="target frames")
 
 
 def _test_images(bundle: Bundle, dataset: Dataset, root: Path) -> _Tested:

@@ -266,26 +266,32 @@ def test_inspect_reads_an_archive(whole: Path, tmp_path: Path) -> None:
     assert found.data["labels"] == list(handmade.CENTRES)
 
 
-@pytest.fixture
-def fitted(copied: Path, data: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """A bundle that says to be fitted to a city, half as accurate where its labels are from; and the city's frames."""
-    city = tmp_path / "city"
-    shutil.copytree(data / "train", city / "test")
-    shutil.copytree(data / "test/red", city / "camera")
-    stored = open_bundle(copied)
-    shown = frames.tested(frames.labelled(city, stored.labels, seed=0))
-    target = Dataset(classes=stored.labels, samples=shown, layout="")
+def fit(folder: Path, city: Path) -> None:
+    """Let a bundle say that it is fitted to the frames of a city, and half as accurate where its labels are from."""
+    stored = open_bundle(folder)
+    parts = frames.parted(city, stored.labels, seed=0)
+    readable = [frame for frame in parts.measure if "torn" not in frame.path]
+    target = Dataset(classes=stored.labels, samples=frames.tested(readable), layout="")
     results = {**stored.results, "adaptation": {"source": {"candidate_accuracy": 0.5}}}
-    (copied / "results.json").write_bytes(digest.canonical_json(results))
-    (copied / "manifest.json").unlink()
+    (folder / "results.json").write_bytes(digest.canonical_json(results))
+    (folder / "manifest.json").unlink()
     facts = msgspec.structs.replace(
         stored.manifest,
-        adapted=bundle.Adapted(method="adabn", frames=20, digest="", n=len(shown)),
+        adapted=bundle.Adapted(method="adabn", frames=20, digest=parts.digest, n=len(readable)),
         data={"source_test": stored.manifest.data["test"], "test": target.role_digests()["test"]},
         files={},
         sha256="",
     )
-    bundle.seal(copied, facts)
+    bundle.seal(folder, facts)
+
+
+@pytest.fixture
+def fitted(copied: Path, data: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A bundle and the city that it is fitted to: a camera's frames, and labelled ones in ``test/``."""
+    city = tmp_path / "city"
+    shutil.copytree(data / "train", city / "test")
+    shutil.copytree(data / "test/red", city / "camera")
+    fit(copied, city)
     return copied, city
 
 
@@ -310,3 +316,16 @@ def test_an_adapted_bundle_is_held_to_what_it_came_to_on_the_labelled_data(
     found = verify(fitted[0], data).data["accuracy"]
     assert found["same_test_images"] is True
     assert found["at_build"] == 0.5
+
+
+def test_the_half_of_the_labelled_frames_that_told_the_gain_is_found_again(
+    copied: Path, data: Path, tmp_path: Path
+) -> None:
+    city = tmp_path / "city"
+    shutil.copytree(data / "train", city)
+    for number in range(4):
+        (city / f"red/torn{number}.png").write_bytes(bytes([number]))
+    fit(copied, city)
+    found = verify(copied, city).data["accuracy"]
+    assert found["same_test_images"] is True
+    assert found["n"] < 6 * len(handmade.CENTRES)

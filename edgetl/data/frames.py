@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from edgetl import digest
@@ -22,8 +23,8 @@ __all__ = [
     "Frame",
     "Frames",
     "fitted",
-    "labelled",
     "middle",
+    "parted",
     "scan",
     "shape_warning",
     "tested",
@@ -93,22 +94,24 @@ def scan(place: Path, source: Dataset, *, seed: int) -> Frames:
             f"{place} has no pictures to adapt to", hint="--adapt DIR with JPEG, PNG or WebP files"
         )
     frames = _frames(place, files, source.classes)
-    measure = _measuring(frames, seed, source.grouped_by)
-    held = {frame.sha256 for frame in measure}
-    adapt = tuple(frame for frame in frames if frame.sha256 not in held)
-    if len(adapt) < 2:
+    found = _parted(frames, seed, source.grouped_by)
+    if len(found.adapt) < 2:
         raise InputError(
-            f"{place} has {len(adapt)} frame(s) to adapt to: at least two are needed, hundreds are better",
+            f"{place} has {len(found.adapt)} frame(s) to adapt to: at least two are needed, hundreds are better",
             hint="more frames of the place that the engine is for; they need no labels",
         )
-    return Frames(adapt=adapt, measure=measure, warnings=tuple(_warnings(place, frames, adapt, source)))
+    return msgspec.structs.replace(found, warnings=tuple(_warnings(place, frames, found.adapt, source)))
 
 
-def labelled(
-    place: Path, classes: Sequence[str], *, seed: int, grouped_by: str | None = None
-) -> tuple[Frame, ...]:
-    """The frames of a folder that ``scan`` would let measure; none where no folder has the name of a class."""
-    return _measuring(_frames(place, pictures_in(place), classes), seed, grouped_by or "")
+def parted(place: Path, classes: Sequence[str], *, seed: int, grouped_by: str | None = None) -> Frames:
+    """The frames of a folder as ``scan`` parts them, whatever they are; nothing is refused."""
+    return _parted(_frames(place, pictures_in(place), classes), seed, grouped_by or "")
+
+
+def _parted(frames: Sequence[Frame], seed: int, grouped_by: str) -> Frames:
+    measure = _measuring(frames, seed, grouped_by)
+    held = {frame.sha256 for frame in measure}
+    return Frames(adapt=tuple(frame for frame in frames if frame.sha256 not in held), measure=measure)
 
 
 def tested(frames: Sequence[Frame]) -> tuple[Sample, ...]:
