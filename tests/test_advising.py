@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,15 @@ def test_a_build_finds_what_was_computed(
     )
     state = {row["stage"]: row["cached"] for row in recipe.show_plan(spec, cache=cache)}
     assert all(state[stage] for stage in ("check", "backbone", "prepare", "features"))
+
+
+def test_the_command_can_be_pasted_whatever_the_folder_is_called(
+    cache: Path, usual: dict[str, Any], tmp_path: Path
+) -> None:
+    place = tmp_path / "my pictures"
+    place.symlink_to(usual["data"])
+    told = asked(cache, device="jetson", **{**usual, "data": str(place)}).data["command"]
+    assert shlex.split(told)[5] == str(place)
 
 
 def test_a_limit_that_none_keeps_is_a_no_that_names_the_nearest(
