@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ def advise(question: Question, *, picture: Path | None, cache: Path, progress: P
     )
     if not found.entered:
         name, why = next(iter(found.skipped.items()))
-        raise EnvironmentLacks(
+        kind = InputError if isinstance(why, InputError) else EnvironmentLacks
+        raise kind(
             f"no backbone can be scored, {len(found.skipped)} skipped: {name}: {why.problem}",
             hint=why.hint or "--models NAME=FILE gives weights",
         )
@@ -193,11 +195,13 @@ def _data(
 ) -> dict[str, Any]:
     taken = None if choice is None else next(one for one in scored if one.name == choice.name)
     budget = "" if question.max_latency is None else f" --max-latency {question.max_latency.ms:g}ms"
-    devices_file = "" if question.devices_file is None else f" --devices {question.devices_file}"
+    devices_file = (
+        "" if question.devices_file is None else f" --devices {shlex.quote(str(question.devices_file))}"
+    )
     command = (
         None
         if taken is None
-        else f"edgetl build --device {profile.name}{devices_file} --data {question.data}"
+        else f"edgetl build --device {profile.name}{devices_file} --data {shlex.quote(question.data)}"
         f"{question.reading.as_options()} {taken.options}{budget}"
     )
     on_front = _front(scored)

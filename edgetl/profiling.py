@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 import time
 from collections.abc import Sequence
@@ -56,6 +57,8 @@ FEW = (
 )
 """One of each form, for a rough model."""
 SIZES = (160, 224)
+ROUGH = 0.3
+"""Median error of networks that were left out, from which a prediction is no ground for a choice."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def profile_device(
         )
         for one in made
     ]
-    return _fitted(measured, profile, devices.host_fingerprint(), out, cache)
+    return _fitted(measured, profile, devices.host_fingerprint(), devices_file, _places(profile, out, cache))
 
 
 def from_bundles(
@@ -135,7 +138,9 @@ def from_bundles(
             f"the bundles were timed on {len(hosts)} processors: {', '.join(hosts)}",
             hint="a latency model is of one machine: give the bundles of one",
         )
-    return _fitted([one for one, _ in found], profile, {"cpu": hosts[0]}, out, cache)
+    return _fitted(
+        [one for one, _ in found], profile, {"cpu": hosts[0]}, devices_file, _places(profile, out, cache)
+    )
 
 
 def _timed(place: Path, profile: DeviceProfile) -> tuple[Measured, str]:
@@ -163,17 +168,26 @@ def _timed(place: Path, profile: DeviceProfile) -> tuple[Measured, str]:
         return Measured(model=told.model, size=bundle.preprocess.width, p50_ms=p50, cost=counted), cpu
 
 
+def _places(profile: DeviceProfile, out: Path | None, cache: Path) -> list[Path]:
+    """Files that the model of a device is kept in."""
+    return [file for file in (model_file(profile.name, cache), out) if file is not None]
+
+
 def _fitted(
-    measured: Sequence[Measured], profile: DeviceProfile, host: dict[str, str], out: Path | None, cache: Path
+    measured: Sequence[Measured],
+    profile: DeviceProfile,
+    host: dict[str, str],
+    devices_file: Path | None,
+    places: Sequence[Path],
 ) -> Answer:
     """Fit, keep and tell."""
     found = latency_model.fit(measured, device=profile.name, backend=profile.backend, host=host)
-    places = [file for file in (model_file(profile.name, cache), out) if file is not None]
     for place in places:
         latency_model.write(found, place)
-    return Answer(
-        {**msgspec.to_builtins(found), "files": [str(file) for file in places]}, _lines(found, places)
-    )
+    told = "" if devices_file is None else f" --devices {shlex.quote(str(devices_file))}"
+    command = f"edgetl advise{told} --device {found.device} --latency-model {shlex.quote(str(places[-1]))} --data DIR"
+    lines = [*_lines(found), *(f"  written to {place}" for place in places), "", f"  next     {command}"]
+    return Answer({**msgspec.to_builtins(found), "files": [str(file) for file in places]}, lines)
 
 
 def _refuse(profile: DeviceProfile, networks: Sequence[str]) -> None:
@@ -225,7 +239,7 @@ def _make(
     return found
 
 
-def _lines(found: LatencyModel, places: Sequence[Path]) -> list[str]:
+def _lines(found: LatencyModel) -> list[str]:
     told = [
         f"  {found.device} · {len(found.measured)} engines of {len({one.model for one in found.measured})} networks",
         "",
@@ -236,11 +250,10 @@ def _lines(found: LatencyModel, places: Sequence[Path]) -> list[str]:
         told.append(
             f"  {one.model:<22} {one.size:>5} {one.p50_ms:>7.2f} ms {left_out:>7.2f} ms {off:>+5.0f} %"
         )
-    told += [
+    told.append(
         f"  each is predicted by a fit without it: {100 * found.error_median:.0f} % off at the median, "
-        f"{100 * found.error_worst:.0f} % at worst",
-        *(f"  written to {place}" for place in places),
-        "",
-        f"  next     edgetl advise --device {found.device} --latency-model {places[-1]} --data DIR",
-    ]
+        f"{100 * found.error_worst:.0f} % at worst"
+    )
+    if found.error_median > ROUGH:
+        told.append("  too far off to choose by: time all networks, at both sizes, while nothing else runs")
     return told

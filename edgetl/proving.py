@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -16,9 +17,10 @@ import numpy.typing as npt
 
 from edgetl.bundles import Answer, opened, profile_of
 from edgetl.candidate import fused_file
-from edgetl.data import check, demo, grouping, layout
+from edgetl.data import check, demo, frames, grouping, layout
 from edgetl.data.decode import load_images
 from edgetl.data.layout import Dataset
+from edgetl.data.split import ROLE_NAMES
 from edgetl.errors import EdgetlError, EnvironmentLacks, GateFailed, Inconclusive, InputError
 from edgetl.report import robustness_lines
 from edgetl.runtime import Bundle, Predictor, load
@@ -38,9 +40,19 @@ __all__ = ["verify"]
 
 Array = npt.NDArray[Any]
 OTHER_IMAGES = "note: these are not the test images of the build, so the accuracy need not be the same"
-_Tested = tuple[Array, Array, bool]
-"""Labels (N,), or answers to several tasks (N, tasks); engine inputs uint8 (N, H, W, 3); and whether they are the test
-images of the build."""
+PLACE = ("test", "select")
+"""Roles that folders of target frames have; where there is a ``train``, too, the folder is a data set."""
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """Pictures to answer: labels (N,), or answers to several tasks (N, tasks); engine inputs uint8 (N, H, W, 3); and
+    the digest of what they are.
+    """
+
+    labels: Array
+    pictures: Array
+    digest: str
 
 
 def verify(
@@ -132,7 +144,8 @@ def _several(
     on_note: Callable[[str], None],
 ) -> Answer:
     """The answer where the bundle has several tasks, or one of values."""
-    answers, pictures, same = tested
+    answers, pictures = tested.labels, tested.pictures
+    same = tested.digest == predictor.bundle.manifest.data.get("test")
     if not same:
         on_note(OTHER_IMAGES)
     reference = _f32_logits(predictor.bundle, pictures)
@@ -146,8 +159,9 @@ def _under_corruptions(answer: Answer, predictor: Predictor, tested: _Tested, or
     """The answer with what corruptions came to; whether it is a yes is decided on clean images."""
     from edgetl import robust
 
-    labels, pictures, _ = tested
-    found = robust.measure(predictor, labels, pictures, order, profile_of(predictor.bundle, "f32"))
+    found = robust.measure(
+        predictor, tested.labels, tested.pictures, order, profile_of(predictor.bundle, "f32")
+    )
     lines = [*answer.lines, *robustness_lines.lines(found)]
     lines += [f"  written    {place}" for place in (order.out, order.picture) if place is not None]
     return Answer({**answer.data, "corruptions": msgspec.to_builtins(found)}, lines, answer.failure)
@@ -190,10 +204,19 @@ def _accuracy(
     on_note: Callable[[str], None],
 ) -> Answer:
     bundle = predictor.bundle
-    labels, pictures, same = tested
-    if not same:
-        on_note(OTHER_IMAGES)
+    labels, pictures = tested.labels, tested.pictures
     before = bundle.results["accuracy"]
+    same = tested.digest == bundle.manifest.data.get("test")
+    at_build = {"shipped": before["shipped"], "fp32": before["fp32"]}
+    if tested.digest == bundle.manifest.data.get("source_test"):
+        of_source = bundle.results["adaptation"]["source"]["candidate_accuracy"]
+        same, at_build = True, {"shipped": of_source, "fp32": of_source}
+        on_note(
+            "note: these are test images of the labelled data, and the network is fitted to another place: "
+            "--data with the folder of --adapt judges it there"
+        )
+    elif not same:
+        on_note(OTHER_IMAGES)
     reference = _f32_logits(bundle, pictures)
     shipped = logits_of(predictor.session, pictures)
     result = paired(labels, reference, shipped)
@@ -208,20 +231,20 @@ def _accuracy(
         "drop_ci95_pt": list(result.drop_ci95_pt),
         "verdict": verdict.verdict,
         "same_test_images": same,
-        "at_build": before["shipped"],
+        "at_build": at_build["shipped"],
         "per_class_recall": recall.rows,
     }
     told = decision.measured(bundle, labels, reference, shipped, same)
     found["accuracy"] |= told.data
     lines += [
         f"  accuracy   {100 * result.candidate_accuracy:.1f} % on {result.n} images, "
-        f"f32 {100 * result.reference_accuracy:.1f} %, at the build {100 * before['shipped']:.1f} %",
+        f"f32 {100 * result.reference_accuracy:.1f} %, at the build {100 * at_build['shipped']:.1f} %",
         f"             {verdict.sentence}",
         f"             {recall.sentence}",
         *told.lines,
     ]
     failure = (
-        _verdict_failure(verdict, result.candidate_accuracy, before["shipped"], result.n, strict, same)
+        _verdict_failure(verdict, result.candidate_accuracy, at_build["shipped"], result.n, strict, same)
         or told.failure
     )
     if diagnose:
@@ -231,7 +254,7 @@ def _accuracy(
             labels,
             bundle.preprocess,
             classes=bundle.labels,
-            at_build=before["fp32"],
+            at_build=at_build["fp32"],
         )
         found["diagnosis"] = msgspec.to_builtins(named)
         lines += named.lines()
@@ -277,6 +300,9 @@ def _scanned(bundle: Bundle, source: Path, asked: Reading) -> tuple[Dataset, Pat
     ------
     InputError : the classes are not the bundle's.
     """
+    place = _place(bundle, source)
+    if place is not None:
+        return place, source
     told = {**msgspec.to_builtins(bundle.manifest.reading), **msgspec.to_builtins(asked)}
     if source.is_dir():  # its columns were of a table
         told = {
@@ -297,8 +323,21 @@ def _scanned(bundle: Bundle, source: Path, asked: Reading) -> tuple[Dataset, Pat
     return dataset, layout.source_root(source)
 
 
+def _place(bundle: Bundle, source: Path) -> Dataset | None:
+    """Labelled frames of the place that a bundle was fitted to, where a folder is laid out as for ``--adapt``."""
+    manifest = bundle.manifest
+    if manifest.adapted is None or not source.is_dir():
+        return None
+    found = frames.parted(source, bundle.labels, seed=manifest.seed, grouped_by=manifest.reading.group_by)
+    roles = {ROLE_NAMES.get(folder.name.lower()) for folder in source.iterdir() if folder.is_dir()}
+    in_roles = "train" not in roles and not roles.isdisjoint(PLACE)
+    if not found.measure or not (in_roles or found.digest == manifest.adapted.digest):
+        return None
+    return Dataset(classes=bundle.labels, samples=frames.tested(found.measure), layout="target frames")
+
+
 def _test_images(bundle: Bundle, dataset: Dataset, root: Path) -> _Tested:
-    """Labels and engine inputs of the test role, and whether they are the images of the build."""
+    """The test role, as the engine takes it."""
     usable = check.inspect(dataset, root, needs=("test",)).usable
     chosen = [s for s in usable.samples if s.role == "test"]
     pictures = np.stack(
@@ -310,10 +349,10 @@ def _test_images(bundle: Bundle, dataset: Dataset, root: Path) -> _Tested:
             )
         )
     )
-    same = usable.role_digests()["test"] == bundle.manifest.data.get("test")
+    labels: Array = np.array([s.label for s in chosen], np.int64)
     if bundle.tasks:
-        return prepare.answers_of(chosen, len(bundle.tasks)), pictures, same
-    return np.array([s.label for s in chosen], np.int64), pictures, same
+        labels = prepare.answers_of(chosen, len(bundle.tasks))
+    return _Tested(labels, pictures, usable.role_digests()["test"])
 
 
 def _f32_logits(bundle: Bundle, pictures: Array, normalisation: Preprocess | None = None) -> Array:

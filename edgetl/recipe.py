@@ -138,6 +138,8 @@ def build(
     bundle = package.write(spec, recipe.profile, artifacts, outcome, recipe.source)
     recipe.token.unlink(missing_ok=True)
     shown = {**outcome.data, "data": spec.data, "bundle": str(bundle.folder), "latest": str(bundle.latest)}
+    if spec.adapt is not None:
+        shown["adapt"] = spec.adapt
     shown["failure"] = None if outcome.failure is None else outcome.failure.as_data()
     if bundle.archive is not None:
         shown["archive"] = str(bundle.archive)

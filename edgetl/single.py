@@ -30,6 +30,7 @@ from edgetl.quantize import files, fused_reference, half, observe, place, scheme
 from edgetl.quantize import fused_head as fusing
 from edgetl.quantize import graph as graphs
 from edgetl.quantize.review import review
+from edgetl.report import training
 from edgetl.runtime import open_bundle
 from edgetl.sources import CalibrationSource
 from edgetl.stages import adapt
@@ -82,7 +83,8 @@ def train(
     upto = next(index for index, stage in enumerate(stages) if stage.name == last) + 1
     artifacts = pipeline.run(stages[:upto], store, Context(seed=spec.seed, progress=progress))
     copy_artifact(artifacts[last], out, also_ours=checkpoint.FILES)
-    return {key: value for key, value in artifacts[last].record.items() if key != "_run"}
+    found = {key: value for key, value in artifacts[last].record.items() if key != "_run"}
+    return {**found, "notes": training.notes(artifacts)}
 
 
 def export(source: Path, out: Path, *, batch: str, fused_head: bool = False) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,15 @@ def test_a_build_finds_what_was_computed(
     assert all(state[stage] for stage in ("check", "backbone", "prepare", "features"))
 
 
+def test_the_command_can_be_pasted_whatever_the_folder_is_called(
+    cache: Path, usual: dict[str, Any], tmp_path: Path
+) -> None:
+    place = tmp_path / "my pictures"
+    place.symlink_to(usual["data"])
+    told = asked(cache, device="jetson", **{**usual, "data": str(place)}).data["command"]
+    assert shlex.split(told)[5] == str(place)
+
+
 def test_a_limit_that_none_keeps_is_a_no_that_names_the_nearest(
     cache: Path, usual: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -174,9 +184,9 @@ def test_no_weights_at_all_and_random_ones_are_refused_with_the_file_to_bring(
     with pytest.raises(EnvironmentLacks, match="no backbone can be scored") as told:
         asked(cache, data=usual["data"], backbones=("resnet18",))
     assert "resnet18-" in told.value.problem
-    with pytest.raises(EnvironmentLacks, match="has random weights"):
+    with pytest.raises(InputError, match="has random weights"):
         asked(cache, data=usual["data"], backbones=(f"{SMALL}=none",))
-    with pytest.raises(EnvironmentLacks, match="has random weights"):
+    with pytest.raises(InputError, match="has random weights"):
         asked(cache, data=usual["data"], backbones=(SMALL,))
 
 

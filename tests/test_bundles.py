@@ -11,10 +11,12 @@ import pytest
 
 from edgetl import bundles, digest, proving
 from edgetl.bundles import Answer
+from edgetl.data import frames
+from edgetl.data.layout import Dataset
 from edgetl.errors import EnvironmentLacks, GateFailed, InputError
 from edgetl.pipeline import Silent
 from edgetl.quantize.normalisation import renormalise
-from edgetl.runtime import archive, bundle
+from edgetl.runtime import archive, bundle, open_bundle
 from edgetl.runtime import golden as golden_rule
 from tests import handmade
 
@@ -263,3 +265,68 @@ def test_inspect_reads_an_archive(whole: Path, tmp_path: Path) -> None:
     packed = archive.pack(whole, tmp_path / "colours.tar")
     found = bundles.inspect(packed, precision=None, every_layer=False)
     assert found.data["labels"] == list(handmade.CENTRES)
+
+
+def fit(folder: Path, city: Path) -> None:
+    """Let a bundle say that it is fitted to the frames of a city, and half as accurate where its labels are from."""
+    stored = open_bundle(folder)
+    parts = frames.parted(city, stored.labels, seed=0)
+    readable = [frame for frame in parts.measure if "torn" not in frame.path]
+    target = Dataset(classes=stored.labels, samples=frames.tested(readable), layout="")
+    results = {**stored.results, "adaptation": {"source": {"candidate_accuracy": 0.5}}}
+    (folder / "results.json").write_bytes(digest.canonical_json(results))
+    (folder / "manifest.json").unlink()
+    facts = msgspec.structs.replace(
+        stored.manifest,
+        adapted=bundle.Adapted(method="adabn", frames=20, digest=parts.digest, n=len(readable)),
+        data={"source_test": stored.manifest.data["test"], "test": target.role_digests()["test"]},
+        files={},
+        sha256="",
+    )
+    bundle.seal(folder, facts)
+
+
+@pytest.fixture
+def fitted(copied: Path, data: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A bundle and the city that it is fitted to: a camera's frames, and labelled ones in ``test/``."""
+    city = tmp_path / "city"
+    shutil.copytree(data / "train", city / "test")
+    shutil.copytree(data / "test/red", city / "camera")
+    fit(copied, city)
+    return copied, city
+
+
+def test_an_adapted_bundle_is_judged_on_the_frames_that_told_its_gain(fitted: tuple[Path, Path]) -> None:
+    found = verify(*fitted).data["accuracy"]
+    assert found["same_test_images"] is True
+    assert found["n"] == 6 * len(handmade.CENTRES)
+    assert found["at_build"] == 1.0
+
+
+def test_an_adapted_bundle_is_judged_on_newer_frames_of_the_place(fitted: tuple[Path, Path]) -> None:
+    place, city = fitted
+    (city / "test/red/000.png").unlink()
+    found = verify(place, city).data["accuracy"]
+    assert found["same_test_images"] is False
+    assert found["n"] == 6 * len(handmade.CENTRES) - 1
+
+
+def test_an_adapted_bundle_is_held_to_what_it_came_to_on_the_labelled_data(
+    fitted: tuple[Path, Path], data: Path
+) -> None:
+    found = verify(fitted[0], data).data["accuracy"]
+    assert found["same_test_images"] is True
+    assert found["at_build"] == 0.5
+
+
+def test_the_half_of_the_labelled_frames_that_told_the_gain_is_found_again(
+    copied: Path, data: Path, tmp_path: Path
+) -> None:
+    city = tmp_path / "city"
+    shutil.copytree(data / "train", city)
+    for number in range(4):
+        (city / f"red/torn{number}.png").write_bytes(bytes([number]))
+    fit(copied, city)
+    found = verify(copied, city).data["accuracy"]
+    assert found["same_test_images"] is True
+    assert found["n"] < 6 * len(handmade.CENTRES)

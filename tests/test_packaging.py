@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tarfile
 import venv
 import zipfile
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ import cv2
 import pytest
 from sklearn.datasets import load_digits
 
+from tests.archives import unpack
 from tests.e2e.conftest import BUILD, run_edgetl
 
 pytestmark = pytest.mark.slow
@@ -79,8 +79,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
     clone = place / "clone"
     made("git", "-c", "safe.directory=*", "clone", "--quiet", "--no-hardlinks", ROOT, clone, cwd=place)
     sdist = built_by("build_sdist", clone, place / "sdist")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(place / "unpacked", filter="data")
+    unpack(sdist, place / "unpacked")
     unpacked = next((place / "unpacked").iterdir())
     wheel_of_sdist = built_by("build_wheel", unpacked, place / "wheel-of-sdist")
     return Shipped(clone, built_by("build_wheel", clone, place / "wheel"), sdist, wheel_of_sdist)

@@ -59,7 +59,12 @@ def fitted(places: list[Path], folder: Path, device: str = "by-hand") -> Answer:
 
 def test_bundles_of_six_backbones_make_the_model_of_their_device(bundle: Path, tmp_path: Path) -> None:
     places = [timed(bundle, tmp_path / str(n), model=f"net{n}", p50=0.5 + n / 100) for n in range(6)]
-    fitted(places, tmp_path)
+    told = fitted(places, tmp_path)
+    asked = (
+        f"advise --devices {tmp_path / 'box.yaml'} --device by-hand --latency-model {tmp_path / 'box.json'}"
+    )
+    assert asked in told.lines[-1]
+    assert not any("too far off" in line for line in told.lines)
     kept = latency_model.read(tmp_path / "box.json")
     assert kept == latency_model.read(advising.model_file("by-hand", tmp_path / "cache"))
     assert [one.p50_ms for one in kept.measured] == [0.5 + n / 100 for n in range(6)]
@@ -83,6 +88,11 @@ def test_bundles_that_tell_nothing_of_the_device_are_refused_by_name(bundle: Pat
             fitted([right, place], tmp_path)
     with pytest.raises(InputError, match="is of by-hand, not of local"):
         fitted([right], tmp_path, device="local")
+
+
+def test_a_model_that_is_far_off_says_so(bundle: Path, tmp_path: Path) -> None:
+    places = [timed(bundle, tmp_path / str(n), model=f"net{n}", p50=0.1 * 3**n) for n in range(6)]
+    assert any("too far off to choose by" in line for line in fitted(places, tmp_path).lines)
 
 
 @pytest.mark.slow

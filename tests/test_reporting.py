@@ -352,3 +352,11 @@ def test_corruptions_of_another_bundle_are_refused(full: Path, tmp_path: Path) -
     with pytest.raises(InputError, match="was measured on another bundle"):
         report([full], out=tmp_path / "r.html", data=None, cache=tmp_path, corruptions=[file])
     assert not (tmp_path / "r.html").exists()
+
+
+def test_what_auto_took_and_why_is_on_the_page(full: Path, tmp_path: Path) -> None:
+    told = {"picked": "feature", "why": "9 labels of the rarest class are too few to fine-tune"}
+    place = reported.change(copy(full, tmp_path), "results.json", training=told)
+    report([place], out=tmp_path / "page.html", data=None, cache=tmp_path)
+    words = Page((tmp_path / "page.html").read_text()).words
+    assert "The method auto took feature: 9 labels of the rarest class are too few to fine-tune." in words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from edgetl import models
@@ -32,8 +33,12 @@ class Candidate(Record, frozen=True, kw_only=True):
 
     @property
     def options(self) -> str:
-        """What names it on the command line."""
-        weights = "" if self.weights == "DEFAULT" else f" --weights {self.weights}"
+        """What names it on the command line.
+
+        >>> Candidate(name="resnet18", weights="from the lab.pth").options
+        "--model resnet18 --weights 'from the lab.pth'"
+        """
+        weights = "" if self.weights == "DEFAULT" else f" --weights {shlex.quote(self.weights)}"
         return f"--model {self.name}{weights}"
 
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from edgetl import digest
+from edgetl.data import grouping
 from edgetl.data.decode import WORKERS, read_header, read_image
-from edgetl.data.layout import Dataset, pictures_in
+from edgetl.data.layout import Dataset, Sample, pictures_in
 from edgetl.data.split import ROLE_NAMES
 from edgetl.errors import InputError, did_you_mean
 from edgetl.types import Record
 
-__all__ = ["FEW", "Frame", "Frames", "fitted", "middle", "scan", "shape_warning", "typical_shape"]
+__all__ = [
+    "FEW",
+    "Frame",
+    "Frames",
+    "fitted",
+    "middle",
+    "parted",
+    "scan",
+    "shape_warning",
+    "tested",
+    "typical_shape",
+]
 
 FEW = 32
 """Frames below which the statistics of a layer are mostly noise."""
@@ -62,7 +74,8 @@ def scan(place: Path, source: Dataset, *, seed: int) -> Frames:
     ----------
     place : pictures at any depth. Those in a folder that has the name of a class are labelled. Labels measure and do
         nothing else: of ``test/<class>/`` (else ``val/<class>/``) all measure, and all others are adapted to;
-        without such folders half of the labelled frames measure, drawn blindly.
+        without such folders half of the labelled frames measure, drawn blindly; frames that the labelled data's
+        pattern of groups finds to be of one group stay on one side.
     source : the labelled data, whose classes are looked for.
 
     Raises
@@ -80,8 +93,39 @@ def scan(place: Path, source: Dataset, *, seed: int) -> Frames:
         raise InputError(
             f"{place} has no pictures to adapt to", hint="--adapt DIR with JPEG, PNG or WebP files"
         )
-    index = {name: number for number, name in enumerate(source.classes)}
-    frames = [
+    frames = _frames(place, files, source.classes)
+    found = _parted(frames, seed, source.grouped_by)
+    if len(found.adapt) < 2:
+        raise InputError(
+            f"{place} has {len(found.adapt)} frame(s) to adapt to: at least two are needed, hundreds are better",
+            hint="more frames of the place that the engine is for; they need no labels",
+        )
+    return msgspec.structs.replace(found, warnings=tuple(_warnings(place, frames, found.adapt, source)))
+
+
+def parted(place: Path, classes: Sequence[str], *, seed: int, grouped_by: str | None = None) -> Frames:
+    """The frames of a folder as ``scan`` parts them, whatever they are; nothing is refused."""
+    return _parted(_frames(place, pictures_in(place), classes), seed, grouped_by or "")
+
+
+def _parted(frames: Sequence[Frame], seed: int, grouped_by: str) -> Frames:
+    measure = _measuring(frames, seed, grouped_by)
+    held = {frame.sha256 for frame in measure}
+    return Frames(adapt=tuple(frame for frame in frames if frame.sha256 not in held), measure=measure)
+
+
+def tested(frames: Sequence[Frame]) -> tuple[Sample, ...]:
+    """Labelled frames as the test images of a data set."""
+    return tuple(
+        Sample(path=frame.path, label=frame.label, role="test", sha256=frame.sha256)
+        for frame in frames
+        if frame.label is not None
+    )
+
+
+def _frames(place: Path, files: Sequence[Path], classes: Sequence[str]) -> list[Frame]:
+    index = {name: number for number, name in enumerate(classes)}
+    return [
         Frame(
             path=file.relative_to(place).as_posix(),
             sha256=digest.of_file(file),
@@ -89,29 +133,21 @@ def scan(place: Path, source: Dataset, *, seed: int) -> Frames:
         )
         for file in files
     ]
-    measure = _measuring(frames, seed)
-    held = {frame.sha256 for frame in measure}
-    adapt = tuple(frame for frame in frames if frame.sha256 not in held)
-    if len(adapt) < 2:
-        raise InputError(
-            f"{place} has {len(adapt)} frame(s) to adapt to: at least two are needed, hundreds are better",
-            hint="more frames of the place that the engine is for; they need no labels",
-        )
-    return Frames(adapt=adapt, measure=measure, warnings=tuple(_warnings(place, frames, adapt, source)))
 
 
-def _measuring(frames: Sequence[Frame], seed: int) -> tuple[Frame, ...]:
-    """The labelled frames that only measure."""
+def _measuring(frames: Sequence[Frame], seed: int, grouped_by: str) -> tuple[Frame, ...]:
+    """The labelled frames that only measure; what is drawn keeps the groups of a pattern whole."""
     labelled = [frame for frame in frames if frame.label is not None]
     roles = {frame.path: ROLE_NAMES.get(frame.path.partition("/")[0].lower()) for frame in labelled}
     for role in ("test", "select"):
         told = tuple(frame for frame in labelled if roles[frame.path] == role)
         if told:
             return told
-    contents = sorted({frame.sha256 for frame in labelled})  # copies of one frame stay on one side
-    drawn = np.random.default_rng(seed).permutation(len(contents))[: len(contents) // 2]
-    held = {contents[number] for number in drawn}
-    return tuple(frame for frame in labelled if frame.sha256 in held)
+    units = {frame.path: grouping.found_in(frame.path, grouped_by) or frame.sha256 for frame in labelled}
+    ordered = sorted(set(units.values()))  # copies of one frame stay on one side
+    drawn = np.random.default_rng(seed).permutation(len(ordered))[: len(ordered) // 2]
+    held = {ordered[number] for number in drawn}
+    return tuple(frame for frame in labelled if units[frame.path] in held)
 
 
 def _warnings(place: Path, frames: Sequence[Frame], adapt: Sequence[Frame], source: Dataset) -> Iterator[str]:
@@ -124,15 +160,21 @@ def _warnings(place: Path, frames: Sequence[Frame], adapt: Sequence[Frame], sour
         )
     if copies:
         yield f"{len(copies)} target frames are pictures of the labelled data, the first {copies[0]}"
-    folders = Counter(Path(frame.path).parent.name for frame in frames if frame.label is None)
-    folders.pop("", None)
-    near = {name: did_you_mean(name, source.classes) for name in folders}
-    if any(frame.label is not None for frame in frames) or any(near.values()):
-        strangers = [f"{name!r}{near[name].rstrip()}" for name in folders if name.lower() not in ROLE_NAMES]
-        if strangers:
-            yield f"frames in folders that name no class count as unlabelled: {', '.join(strangers[:5])}"
+    strangers = list(_strangers(frames, source.classes))
+    if strangers:
+        yield f"frames in folders that name no class count as unlabelled: {', '.join(strangers[:5])}"
     if len(adapt) < FEW:
         yield f"{len(adapt)} target frames are few: what is estimated from them is noisy below {FEW}"
+
+
+def _strangers(frames: Sequence[Frame], classes: Sequence[str]) -> Iterator[str]:
+    """Folders that may have been meant as a class: nearly named as one, or beside one. A camera's own is neither."""
+    beside = {PurePosixPath(frame.path).parent.parent for frame in frames if frame.label is not None}
+    folders = dict.fromkeys(PurePosixPath(frame.path).parent for frame in frames if frame.label is None)
+    for folder in folders:
+        near = did_you_mean(folder.name, classes).rstrip()
+        if folder.name and folder.name.lower() not in ROLE_NAMES and (near or folder.parent in beside):
+            yield f"{folder.name!r}{near}"
 
 
 def fitted(

@@ -11,7 +11,7 @@ from edgetl import digest
 from edgetl.errors import InputError
 from edgetl.types import Role
 
-__all__ = ["EXAMPLE", "Unit", "draw", "groups_of", "is_pattern", "units_of"]
+__all__ = ["EXAMPLE", "Unit", "draw", "found_in", "groups_of", "is_pattern", "units_of"]
 
 PREFIX = "regex:"
 EXAMPLE = r"regex:(patient\d+)_"
@@ -51,6 +51,12 @@ def groups_of(paths: Sequence[str], group_by: str | None, column: Mapping[str, s
             pictures=bare[:20],
         )
     return found
+
+
+def found_in(path: str, group_by: str) -> str:
+    """The group that a pattern finds in a path; empty where it finds none, or where it is a column's name."""
+    hit = _compiled(group_by).search(path) if is_pattern(group_by) else None
+    return (hit[1] or "") if hit else ""
 
 
 def _compiled(group_by: str) -> re.Pattern[str]:

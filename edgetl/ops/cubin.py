@@ -51,8 +51,8 @@ def key_of(tile: int, weight_dtype: int) -> str:
 def entries_of(names: Iterable[str]) -> dict[str, str]:
     """Mangled names of the kernels of ``fused_head.cu``, by ``key_of``.
 
-    >>> entries_of(["_ZN6edgetl4head12_GLOBAL__N__10fused_headILi1ENS0_4HalfEEEv16edgetl_head_argsNS0_4PlanE"])
-    {'1 float16': '_ZN6edgetl4head12_GLOBAL__N__10fused_headILi1ENS0_4HalfEEEv16edgetl_head_argsNS0_4PlanE'}
+    >>> entries_of(["_ZN6edgetl4head7on_cuda10fused_headILi1ENS0_4HalfEEEv16edgetl_head_argsNS0_4PlanE"])
+    {'1 float16': '_ZN6edgetl4head7on_cuda10fused_headILi1ENS0_4HalfEEEv16edgetl_head_argsNS0_4PlanE'}
     """
     found = {}
     for name in names:

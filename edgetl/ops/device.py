@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ import numpy.typing as npt
 
 from edgetl.errors import InputError
 
-__all__ = ["Device", "DeviceArray", "Memory", "OnDevice", "check_end", "read"]
+__all__ = ["Device", "DeviceArray", "Memory", "OnDevice", "check_array", "check_end", "read"]
 
 Array = npt.NDArray[Any]
 
 MAX_INT64 = (1 << 63) - 1
+INTERFACE = "pass a plain, dense GPU array: __cuda_array_interface__ has data, typestr and shape"
 
 
 class Memory(Protocol):
@@ -74,6 +76,7 @@ class OnDevice:
             raise InputError(f"an array of shape {values.shape} is empty", hint="every size is from 1 on")
         self._device = device
         self._values = np.array(values, order="C")
+        self._is_open = True
         with device.current():
             self._memory = device.zeros(self._values.nbytes)
         self.fill(values)
@@ -81,6 +84,7 @@ class OnDevice:
     @property
     def __cuda_array_interface__(self) -> Mapping[str, Any]:
         """Where it is and what it holds, as GPU libraries tell one another."""
+        self._check_open()
         return {
             "version": 3,
             "shape": self._values.shape,
@@ -90,21 +94,30 @@ class OnDevice:
 
     def fill(self, values: Array) -> None:
         """Other values, of the same shape."""
+        self._check_open()
         self._values[...] = values
         with self._device.current():
             self._device.copy_in(self._memory, self._values)
 
     def numpy(self, stream: int = 0) -> Array:
         """What is there when the stream's work is done, as an array of its own."""
+        self._check_open()
         found = np.empty_like(self._values)
         with self._device.current():
             self._device.copy_out(found, self._memory, stream)
         return found
 
     def close(self) -> None:
-        """Give the memory back; a second call does nothing."""
+        """Give the memory back; a second call does nothing, any other is an ``InputError`` from then on."""
+        self._is_open = False
         with self._device.current():
             self._memory.close()
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise InputError(
+                "the array is closed: its memory may be another's now", hint="put it there again"
+            )
 
 
 @dataclass(frozen=True)
@@ -139,10 +152,20 @@ def read(
     InputError : it is on the host or on another GPU, null, misaligned, strided backwards, or not as asked for.
     """
     interface = _interface(name, array)
-    address, is_read_only = interface["data"]
-    dtype = np.dtype(interface["typestr"])
-    shape = tuple(map(int, interface["shape"]))
-    steps = interface.get("strides") or _dense(shape, dtype.itemsize)
+    try:
+        address, is_read_only = interface["data"]
+        dtype = np.dtype(interface["typestr"])
+        shape = tuple(map(operator.index, interface["shape"]))
+        steps = tuple(map(operator.index, interface.get("strides") or _dense(shape, dtype.itemsize)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} does not tell where it is: {type(error).__name__}, {error}", hint=INTERFACE
+        ) from error
+    if len(steps) != len(shape) or not dtype.itemsize:
+        raise InputError(
+            f"{name} has strides of {steps} bytes for shape {shape}, and elements of {dtype.itemsize}",
+            hint=INTERFACE,
+        )
     if interface.get("mask") is not None:
         raise InputError(f"{name} is a masked array", hint="kernels read plain ones")
     if not address or 0 in shape:
@@ -151,7 +174,7 @@ def read(
         )
     if any(step < 0 or step % dtype.itemsize for step in steps):
         raise InputError(
-            f"{name} has strides of {tuple(steps)} bytes for elements of {dtype.itemsize}: a kernel walks "
+            f"{name} has strides of {steps} bytes for elements of {dtype.itemsize}: a kernel walks "
             "forward, in whole elements",
             hint="pass a contiguous copy",
         )
@@ -162,7 +185,7 @@ def read(
         )
     if dense and any(a != b for a, b, n in zip(steps, _dense(shape, dtype.itemsize), shape) if n > 1):
         raise InputError(
-            f"{name} is not contiguous: strides of {tuple(steps)} bytes for {shape}", hint="pass a copy"
+            f"{name} is not contiguous: strides of {steps} bytes for {shape}", hint="pass a copy"
         )
     if writes and is_read_only:
         raise InputError(f"{name} is read-only, and is written to", hint="pass an array of your own")
@@ -171,6 +194,19 @@ def read(
     if lacks:
         raise InputError(f"{name} {lacks}", hint="copy it to the GPU that runs the kernel")
     return DeviceArray(address, dtype, shape, tuple(step // dtype.itemsize for step in steps))
+
+
+def check_array(name: str, array: object) -> None:
+    """Refuse what is no array, of a host or of a GPU.
+
+    Raises
+    ------
+    InputError : it has no dtype or no shape.
+    """
+    if not (hasattr(array, "dtype") and hasattr(array, "shape")):
+        raise InputError(
+            f"{name} is a {type(array).__name__}, not an array", hint="numpy.asarray makes one of numbers"
+        )
 
 
 def check_end(device: Device, name: str, array: DeviceArray) -> None:
@@ -201,6 +237,10 @@ def _interface(name: str, array: object) -> Mapping[str, Any]:
         ) from error
     except RuntimeError as error:  # torch's, of a tensor that records gradients
         raise InputError(f"{name} does not tell where it is: {error}", hint="detach() it") from error
+    except (KeyError, TypeError, ValueError) as error:  # of a kind that the interface has no word for
+        raise InputError(
+            f"{name} does not tell where it is: {type(error).__name__}, {error}", hint=INTERFACE
+        ) from error
     return found
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl.errors import InputError, did_you_mean
+from edgetl.ops.device import check_array
 
-__all__ = ["MATRICES", "RANGES", "Frame", "Nv12", "Pixels", "Surface", "check", "to_rgb"]
+__all__ = ["MATRICES", "RANGES", "Frame", "Nv12", "Pixels", "Surface", "check", "check_kind", "to_rgb"]
 
 Image = npt.NDArray[np.uint8]
 Matrix = Literal["bt601", "bt709"]
@@ -115,10 +116,26 @@ def check(frame: Frame) -> tuple[int, int]:
     ------
     InputError : a dtype, a shape, or an odd side of NV12, with what is taken instead.
     """
+    check_kind(frame)
     return _check_nv12(frame) if isinstance(frame, Nv12) else _check_pixels(frame)
 
 
+def check_kind(frame: object) -> None:
+    """Refuse what does not say how its bytes lie.
+
+    Raises
+    ------
+    InputError : it is no ``Pixels`` and no ``Nv12``.
+    """
+    if not isinstance(frame, (Pixels, Nv12)):
+        raise InputError(
+            f"the frame is a {type(frame).__name__}, expected Pixels or Nv12",
+            hint='Pixels(array, "bgr"), or Nv12(luma, chroma, matrix, range), of edgetl.ops.frames',
+        )
+
+
 def _check_pixels(frame: Pixels) -> tuple[int, int]:
+    check_array("the frame", frame.array)
     shape = frame.array.shape
     if frame.array.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3:
         raise InputError(
@@ -129,6 +146,8 @@ def _check_pixels(frame: Pixels) -> tuple[int, int]:
 
 
 def _check_nv12(frame: Nv12) -> tuple[int, int]:
+    check_array("luma", frame.luma)
+    check_array("chroma", frame.chroma)
     shape = frame.luma.shape
     if frame.luma.dtype != np.uint8 or len(shape) != 2:
         raise InputError(
@@ -199,9 +218,9 @@ def _colours(matrix: Matrix, range_: Range) -> tuple[int, ...]:
     return 0 if range_ == "full" else 16, *(round(factor * (1 << COLOUR_BITS)) for factor in factors)
 
 
-def _choose(name: str, value: str, known: Collection[str]) -> None:
-    if value not in known:
+def _choose(name: str, value: object, known: Collection[str]) -> None:
+    if value not in list(known):  # a list may be asked about what has no hash
         raise InputError(
-            f"{name} {value!r} is not one of {', '.join(known)}.{did_you_mean(value, known)}",
+            f"{name} {value!r} is not one of {', '.join(known)}.{did_you_mean(str(value), known)}",
             hint="as the camera or the decoder tells it",
         )

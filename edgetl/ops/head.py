@@ -6,28 +6,22 @@
 from __future__ import annotations
 
 import ctypes
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from edgetl.errors import BackendError, EdgetlError, InputError
 from edgetl.ops.device import Device, DeviceArray, Memory, check_end, read
+from edgetl.ops.head_checks import FEATURES, WEIGHTS, check
 
-__all__ = ["Answer", "FusedHead", "HeadArgs", "HeadFunctions", "Launch", "check", "reference"]
+__all__ = ["Answer", "FusedHead", "HeadArgs", "HeadFunctions", "Launch", "reference"]
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
 
-MAX_TOP_K, MAX_BATCH, MAX_PIXELS = 32, 65535, 1 << 24
-"""EDGETL_HEAD_MAX_* of edgetl_head.h."""
-MAX_INT32 = (1 << 31) - 1
-FEATURES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1, np.dtype(np.int8): 2}
-"""``edgetl_dtype`` by numpy's."""
-WEIGHTS = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}
 OK, NAN = 0, 10
 SMALL_WORKSPACE, LAUNCH_FAILED = 8, 9
 """Of ``edgetl_status``."""
@@ -87,15 +81,20 @@ class Answer(Generic[T]):
 
 
 class Launch:
-    """A head bound to its arrays; calling it puts one launch on the stream, and neither checks nor allocates.
+    """A head bound to its arrays; calling it puts one launch on the stream, and neither looks at them nor allocates.
 
     It keeps the arrays, and the head its workspace: launches of one head are in order, on one stream.
+
+    Raises
+    ------
+    InputError : the head is closed, and the workspace with it. BackendError : CUDA refused the launch.
     """
 
     def __init__(
-        self, device: Device, functions: HeadFunctions, args: HeadArgs, stream: int, kept: object
+        self, head: FusedHead, functions: HeadFunctions, args: HeadArgs, stream: int, kept: object
     ) -> None:
-        self._device = device
+        self._head = head
+        self._device = head.device
         self._functions = functions
         self._args = ctypes.byref(args)
         self._stream = ctypes.c_void_p(stream)
@@ -103,6 +102,7 @@ class Launch:
 
     def __call__(self) -> None:
         """Return at once; the answer is there when the stream is."""
+        self._head.check_open()
         with self._device.current():
             code = self._functions.launch(self._args, self._stream)
         if code:
@@ -114,7 +114,7 @@ class FusedHead:
 
     Parameters
     ----------
-    functions : of a library for this GPU. device : where it runs.
+    functions : of a library for this GPU. device : where it runs, also an attribute.
     weights : (classes, C) float32 or float16 on the GPU, channels contiguous.
     bias : (classes,) float32 on the GPU, contiguous.
     top_k : 1 to 32, at most the classes. scale : feature value per integer step, with INT8 features and no others.
@@ -137,7 +137,8 @@ class FusedHead:
         stream: int = 0,
     ) -> None:
         self._functions = functions
-        self._device = device
+        self.device = device
+        self._is_open = True
         self._weights = read(device, "weights", weights)
         if self._weights.shape[1:] > (1,) and self._weights.strides[1] != 1:
             raise InputError(
@@ -162,21 +163,34 @@ class FusedHead:
 
         Raises
         ------
-        InputError : of each array that does not fit, in one line. EnvironmentLacks : the GPU has no memory left.
+        InputError : of each array that does not fit, in one line; or the head is closed.
+        EnvironmentLacks : the GPU has no memory left.
         """
-        given = read(self._device, "features", features)
+        self.check_open()
+        given = read(self.device, "features", features)
         check(given, self._weights, self._bias, top_k=self._top_k, scale=self._scale)
         for name, array in (("features", given), ("weights", self._weights), ("bias", self._bias)):
             if array is not None:
-                check_end(self._device, name, array)
+                check_end(self.device, name, array)
         args = self._arguments(given)
         self._bind_answer(args, answer)
         args.workspace, args.workspace_bytes = self._workspace(args)
-        return Launch(self._device, self._functions, args, self._stream, (self, features, answer))
+        return Launch(self, self._functions, args, self._stream, (features, answer))
+
+    def check_open(self) -> None:
+        """Refuse a head that gave its workspaces back: another allocation may have them now.
+
+        Raises
+        ------
+        InputError : it is closed.
+        """
+        if not self._is_open:
+            raise InputError("the head is closed", hint="make it again")
 
     def close(self) -> None:
-        """Give the workspaces back; launches that were bound must not be called any more."""
-        with self._device.current():
+        """Give the workspaces back, once; launches that were bound are refused from then on."""
+        self._is_open = False
+        with self.device.current():
             for memory, _ in self._workspaces.values():
                 memory.close()
         self._workspaces.clear()
@@ -199,7 +213,7 @@ class FusedHead:
             feature_dtype=FEATURES[features.dtype],
             weight_dtype=WEIGHTS[self._weights.dtype],
             layout=int(strides[1] < strides[3]),
-            multiprocessors=self._device.multiprocessors,
+            multiprocessors=self.device.multiprocessors,
             feature_scale=1.0 if self._scale is None else self._scale,
         )
 
@@ -214,13 +228,13 @@ class FusedHead:
             array = getattr(answer, name)
             if array is None and name == "probabilities":
                 continue
-            found = read(self._device, name, array, dense=True, writes=True)
+            found = read(self.device, name, array, dense=True, writes=True)
             if (found.dtype, found.shape) != (dtype, shape):
                 raise InputError(
                     f"{name} is {found.dtype} {found.shape}; the head writes {dtype} {shape}",
                     hint="allocate it for this batch",
                 )
-            check_end(self._device, name, found)
+            check_end(self.device, name, found)
             setattr(args, name, found.address)
 
     def _workspace(self, args: HeadArgs) -> tuple[int, int]:
@@ -229,8 +243,8 @@ class FusedHead:
             code = self._functions.workspace(ctypes.byref(args), ctypes.byref(size))
             if code:
                 raise _refusal(self._functions, code)
-            with self._device.current():
-                self._workspaces[args.batch] = self._device.zeros(size.value), size.value
+            with self.device.current():
+                self._workspaces[args.batch] = self.device.zeros(size.value), size.value
         memory, size_bytes = self._workspaces[args.batch]
         return memory.pointer, size_bytes
 
@@ -272,85 +286,6 @@ def reference(
         status=np.where(sound[:, 0], OK, NAN).astype(np.int32),
         probabilities=probabilities.astype(np.float32),
     )
-
-
-class _Shaped(Protocol):
-    """An array of numpy or of a GPU, as far as checks look at it."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def strides(self) -> tuple[int, ...]: ...
-
-
-def check(
-    features: _Shaped, weights: _Shaped, bias: _Shaped | None, *, top_k: int, scale: float | None
-) -> None:
-    """Refuse what no head can be made of.
-
-    Raises
-    ------
-    InputError : a dtype, a size, ``top_k`` or ``scale``, with what is taken instead.
-    """
-    _check_features(features)
-    _check_weights(weights, bias, features.shape[1])
-    classes = weights.shape[0]
-    if not 1 <= top_k <= min(classes, MAX_TOP_K):
-        raise InputError(
-            f"top_k {top_k} of {classes} classes: it is from 1 to {min(classes, MAX_TOP_K)}",
-            hint=f"the kernel ranks at most {MAX_TOP_K}; the probabilities of all classes are there too",
-        )
-    if (features.dtype == np.int8) != (scale is not None):
-        raise InputError(
-            f"features are {features.dtype} and scale is {scale}: a scale belongs to int8 features, and to them alone",
-            hint="scale is the feature value of one integer step",
-        )
-    if scale is not None and not (scale > 0 and math.isfinite(np.float32(scale)) and np.float32(scale) > 0):
-        raise InputError(
-            f"scale {scale} is not a float32 above 0 and finite", hint="it is amax / 127 of the features"
-        )
-
-
-def _check_features(features: _Shaped) -> None:
-    if features.dtype not in FEATURES or len(features.shape) != 4:
-        raise InputError(
-            f"features are {features.dtype} {features.shape}; the head reads float32, float16 or int8 (N, C, H, W)",
-            hint="the feature map before the pool; NHWC memory is (N, C, H, W) with other strides",
-        )
-    batch, channels, height, width = features.shape
-    if min(features.shape) < 1 or channels > MAX_INT32:
-        raise InputError(
-            f"features are {features.shape}: every size is from 1 to {MAX_INT32}", hint="N, C, H, W"
-        )
-    if batch > MAX_BATCH or height * width > MAX_PIXELS:
-        raise InputError(
-            f"features are {features.shape}: a batch is at most {MAX_BATCH}, a plane {MAX_PIXELS} pixels",
-            hint="split the batch, or shrink the map before",
-        )
-
-
-def _check_weights(weights: _Shaped, bias: _Shaped | None, channels: int) -> None:
-    if weights.dtype not in WEIGHTS or len(weights.shape) != 2:
-        raise InputError(
-            f"weights are {weights.dtype} {weights.shape}; the head reads float32 or float16 (classes, C)",
-            hint="as a linear layer keeps them",
-        )
-    classes = weights.shape[0]
-    if not 1 <= classes <= MAX_INT32:
-        raise InputError(
-            f"weights are of {classes} classes: it takes from 1 to {MAX_INT32}", hint="(classes, C)"
-        )
-    if weights.shape[1] != channels:
-        raise InputError(
-            f"weights are for {weights.shape[1]} channels, and features have {channels}",
-            hint="(classes, C), (N, C, H, W)",
-        )
-    if bias is not None and (bias.dtype != np.float32 or bias.shape != (classes,)):
-        raise InputError(
-            f"bias is {bias.dtype} {bias.shape}; the head reads float32 ({classes},)", hint="one a class"
-        )
 
 
 def _refusal(functions: HeadFunctions, code: int) -> EdgetlError:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from edgetl.errors import BackendError, EnvironmentLacks
 from edgetl.ops import head
-from edgetl.ops.device import Device, OnDevice
+from edgetl.ops.device import Device, OnDevice, check_array
 from edgetl.ops.head import Answer, FusedHead
+from edgetl.ops.head_checks import check_linear
 from edgetl.ops.shipped import Kernels
 
 __all__ = ["GpuHead", "Head", "NumpyHead", "open_head"]
@@ -82,7 +83,14 @@ class GpuHead:
         self.facts: Mapping[str, str] = {"head": f"fused: {library.origin}"}
 
     def run(self, features: Array) -> Answer[Array]:
-        """Copied in, launched once, copied out; memory is taken only when the shape is another."""
+        """Copied in, launched once, copied out; memory is taken only when the shape is another.
+
+        Raises
+        ------
+        InputError : the features do not fit, or the head is closed.
+        """
+        self._fused.check_open()
+        check_array("features", features)
         if self._shape != (features.dtype, features.shape):
             self._make_room(features)
         assert self._answer is not None and self._launch is not None
@@ -139,8 +147,10 @@ def open_head(
 
     Raises
     ------
+    InputError : weights, bias, ``top_k`` or ``scale`` that no head can be made of.
     BackendError : CUDA or its compiler refused, which is no lack. BundleError : a byte of a bundle's kernels differs.
     """
+    check_linear(weights, bias, top_k=top_k, scale=scale)
     try:
         gpu = device()
         with gpu.current():

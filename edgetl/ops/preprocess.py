@@ -120,6 +120,7 @@ class FusedPreprocess:
 
     def _find(self, frame: Frame) -> Frame:
         """The frame with its arrays looked up."""
+        frames.check_kind(frame)
         if isinstance(frame, Pixels):
             return replace(frame, array=read(self._device, "the frame", frame.array))
         return replace(

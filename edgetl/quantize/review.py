@@ -58,8 +58,13 @@ class Review(Record, frozen=True, kw_only=True):
         )
 
 
-def review(stats: Statistics) -> Review:
-    """Look through statistics that were just taken."""
+def review(stats: Statistics, available: int | None = None) -> Review:
+    """Look through statistics that were just taken.
+
+    Parameters
+    ----------
+    available : samples that there were to draw from, where that is known: none can be added to all of them.
+    """
     samples = max((one.samples for one in stats.ranges.values()), default=0)
     told = {name: share for name, share in stats.moves.items() if share is not None}
     shares = np.array(list(told.values()))
@@ -75,12 +80,17 @@ def review(stats: Statistics) -> Review:
         worst=tuple(Moving(tensor=name, share=share) for name, share in worst),
         constant=constant,
         beyond_half=beyond,
-        warnings=tuple(_warnings(samples, stats.distinct, moves, constant, beyond)),
+        warnings=tuple(_warnings(samples, stats.distinct, moves, constant, beyond, available)),
     )
 
 
 def _warnings(
-    samples: int, distinct: int, moves: float | None, constant: tuple[str, ...], beyond: tuple[str, ...]
+    samples: int,
+    distinct: int,
+    moves: float | None,
+    constant: tuple[str, ...],
+    beyond: tuple[str, ...],
+    available: int | None,
 ) -> list[str]:
     lines = []
     seen, one_value, large = (
@@ -96,7 +106,9 @@ def _warnings(
             f"too few to tell how stable ranges are, {seen}: more pictures, or a larger --calib-samples"
         )
     elif moves > TOO_MUCH:
-        lines.append(f"ranges still move by {100 * moves:.0f} %: --calib-samples {2 * samples}")
+        more = 2 * samples if available is None else min(2 * samples, available)
+        mend = f"--calib-samples {more}" if more > samples else f"more pictures, all {samples} were taken"
+        lines.append(f"ranges still move by {100 * moves:.0f} %: {mend}")
     if constant:
         lines.append(
             f"{one_value} of one value throughout, the first {constant[0]!r}: "

@@ -168,8 +168,10 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class Training(msgspec.Struct, frozen=True):
-    """``None`` where it was not asked for."""
+    """``None`` where it was not asked for; ``picked`` and ``why`` are of ``--method auto``."""
 
+    picked: str | None = None
+    why: str = ""
     teacher: Teacher | None = None
     seeds: Spread | None = None
     compare: Comparison | None = None

@@ -9,9 +9,11 @@ __all__ = ["section"]
 
 
 def section(facts: Facts) -> Section | None:
-    """``None`` where the network was trained once, without a teacher and without a comparison."""
+    """``None`` where the network was trained once, by the method asked for, without teacher and comparison."""
     told = facts.results.training
     lines, tables = [], []
+    if told.picked is not None:
+        lines.append(f"The method auto took {told.picked}: {told.why}.")
     if told.teacher is not None:
         lines.append(f"Teacher: {told.teacher.sentence}.")
     if told.seeds is not None:

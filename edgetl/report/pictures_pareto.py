@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgetl.report import pictures
+from edgetl.report import pictures, pictures_names
 from edgetl.report.pictures import SERIES, WIDTH, Picture
 from edgetl.report.pictures_axes import Plot, axis_over
+from edgetl.report.pictures_names import Box, Named, width_of
 
 __all__ = ["Point", "front", "tradeoff"]
 
 LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDTH - 16.0, 14.0, 230.0
 WIDE_SPAN = 8.0
 """From this ratio of the slowest to the fastest on, the axis of latency is logarithmic."""
-_CHARACTER, _LINE = 6.8, 13.0
-_Box = tuple[float, float, float]
-"""Left end, ground line and right end of a name."""
+INSIDE = Box(LEFT + 2, TOP - 12, WIDTH - 2, BOTTOM - 2)
+"""Where names may stand."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,10 @@ def tradeoff(
     kept = front(points)
     if comparable:
         drawn += pictures.path(_stairs(plot, kept), "front")
-    taken: list[_Box] = []
     is_one = len(names) < 2
     drawn += "".join(_mark(plot, point) for point in points)
-    for point in sorted(points, key=lambda point: (not point.shipped, point.p50_ms)):
-        if is_one or point.shipped:
-            drawn += _label(plot, point, taken)
+    named = [_named(plot, point) for point in points if is_one or point.shipped]
+    drawn += pictures_names.drawn(named, INSIDE, [] if limit_ms is None else [_limit_box(plot, limit_ms)])
     height = 0.0
     if not is_one:
         drawn_names, height = pictures.legend(list(zip(names, range(len(names)))), BOTTOM + 58, "mark")
@@ -101,9 +99,19 @@ def _stairs(plot: Plot, kept: Sequence[Point]) -> list[tuple[float, float]]:
 
 def _limit(plot: Plot, ms: float) -> str:
     """The line that what is as fast as asked for stands left of."""
-    place = plot.x.at(ms)
-    told = pictures.text(place - 5, TOP + 8, f"limit {ms:g} ms", "bad halo", anchor="end")
+    place, box = plot.x.at(ms), _limit_box(plot, ms)
+    told = pictures.text(box.right, box.bottom - 4, _limit_name(ms), "bad halo", anchor="end")
     return pictures.line(place, TOP, place, BOTTOM, "limit", dash="6 3") + told
+
+
+def _limit_box(plot: Plot, ms: float) -> Box:
+    """Of its name, at the foot of the line: what is recommended stands at the top."""
+    right = plot.x.at(ms) - 5
+    return Box(right - width_of(_limit_name(ms)), BOTTOM - 18, right, BOTTOM - 4)
+
+
+def _limit_name(ms: float) -> str:
+    return f"limit {ms:g} ms"
 
 
 def _mark(plot: Plot, point: Point) -> str:
@@ -115,24 +123,10 @@ def _mark(plot: Plot, point: Point) -> str:
     return drawn + pictures.marker(series, x, y, size=5, hollow=not point.shipped, told=told)
 
 
-def _label(plot: Plot, point: Point, taken: list[_Box]) -> str:
-    """The name beside the mark, where it has room; that of what ships is moved down until it has."""
+def _named(plot: Plot, point: Point) -> Named:
     x, y = plot.x.at(point.p50_ms), plot.y.at(100 * point.accuracy)
-    on_left = x + 14 + _CHARACTER * len(point.name) > RIGHT
-    start = x - 9 - _CHARACTER * len(point.name) if on_left else x + 9
-    box = (start, y - 6, start + _CHARACTER * len(point.name))
-    if not point.shipped and any(_overlap(box, other) for other in taken):
-        return ""  # a pointer still shows its name
-    while any(_overlap(box, other) for other in taken):
-        box = (box[0], box[1] + _LINE, box[2])
-    taken.append(box)
-    kind = "bold halo" if point.shipped else "halo"
-    anchor = "end" if on_left else "start"
-    return pictures.text(x + (-9 if on_left else 9), box[1], point.name, kind, anchor=anchor)
-
-
-def _overlap(box: _Box, other: _Box) -> bool:
-    return abs(box[1] - other[1]) < _LINE and box[0] < other[2] and other[0] < box[2]
+    low, high = (plot.y.at(100 * end) for end in point.interval)
+    return Named(point.name, x, y, low, high, bold=point.shipped)
 
 
 def _title(points: Sequence[Point], kept: Sequence[Point]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -186,11 +187,12 @@ def _remark(
         return [inside]
     floats = ", ".join(f"{count} {kind}" for kind, count in sorted(executed["float_layers"].items()))
     layers = f"{inside}; in float: {floats or 'nothing'}; {executed['reorders']} reorders"
-    times = sizes["default"] / sizes["int8"]
+    smaller = sizes["default"] / sizes["int8"]
+    size = f"{smaller:.1f} times smaller" if smaller > 1 else f"{1 / smaller:.1f} times larger"
     return [
         f"not shipped: {chosen['reason']}",
         f"{layers} (edgetl inspect --precision int8 shows them)",
-        f"--precision int8 ships it anyway ({times:.1f} times smaller)",
+        f"--precision int8 ships it anyway ({size})",
     ]
 
 
@@ -200,12 +202,8 @@ def _notes(artifacts: Mapping[str, Artifact], host_note: str, pending: Mapping[s
         notes.append(WAITING_NOTE)
     for name, why in ((_kernels(artifacts) or {}).get("lacks", {})).items():
         notes.append(f"{name} is not in the bundle: {why}")
-    notes += list(artifacts["backbone"].record.get("notes", ()))
-    notes += list(artifacts["check"].record["warnings"])
-    notes += list(artifacts["train"].record.get("notes", ()))
+    notes += training.notes(artifacts)
     notes += list(artifacts["select"].record["notes"])
-    if "domain" in artifacts:
-        notes += [*artifacts["domain"].record["warnings"], *artifacts["adapt"].record["notes"]]
     if "calibrate" in artifacts:
         notes += list(artifacts["calibrate"].record["warnings"])
     return notes
@@ -265,8 +263,10 @@ def next_commands(data: Mapping[str, Any]) -> list[str]:
     if "pending" in data:
         return list(data["pending"]["next"])
     bundle = data["latest"]
+    on_target = data.get("adaptation") is not None and data["adaptation"]["gain"] is not None
+    tested = shlex.quote(data["adapt"] if on_target else data["data"])
     return [
         f"edgetl predict {bundle} photo.jpg",
-        f"edgetl verify {bundle} --data {data['data']}",
+        f"edgetl verify {bundle} --data {tested}",
         f"edgetl bench {bundle}",
     ]

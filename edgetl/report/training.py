@@ -9,7 +9,7 @@ from typing import Any
 from edgetl.pipeline import Artifact
 from edgetl.types import BuildSpec
 
-__all__ = ["facts", "lines"]
+__all__ = ["facts", "lines", "notes"]
 
 
 def facts(spec: BuildSpec, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
@@ -31,9 +31,23 @@ def _teacher(spec: BuildSpec, record: Mapping[str, Any]) -> dict[str, Any]:
     return {"given": given, "select_accuracy": record["select_accuracy"], "sentence": sentence}
 
 
+def notes(artifacts: Mapping[str, Artifact]) -> list[str]:
+    """What a user should know of the pictures, the backbone, the training, and the frames that it was adapted to."""
+    told = [
+        *artifacts["backbone"].record.get("notes", ()),
+        *artifacts["check"].record["warnings"],
+        *artifacts["train"].record.get("notes", ()),
+    ]
+    if "domain" in artifacts:
+        told += [*artifacts["domain"].record["warnings"], *artifacts["adapt"].record["notes"]]
+    return told
+
+
 def lines(result: Mapping[str, Any]) -> list[str]:
     """What the summary says of it; nothing of a plain training."""
     told, out = result["training"], []
+    if "picked" in told:
+        out.append(f"  auto    took {told['picked']}: {told['why']}")
     if "teacher" in told:
         out.append(f"  teacher {told['teacher']['sentence']}")
     if "seeds" in told:

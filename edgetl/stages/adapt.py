@@ -15,7 +15,7 @@ from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, domain, together, train
 from edgetl.stages.check import DATASET
 from edgetl.types import BuildSpec
-from edgetl.words import ADAPTATIONS
+from edgetl.words import ADAPTATIONS, counted
 
 __all__ = ["NAME", "TRAINED", "check", "method_of", "stage"]
 
@@ -100,4 +100,4 @@ def _told(history: list[dict[str, Any]]) -> str:
         return ""
     if "entropy" in history[0]:
         return f" · entropy {history[0]['entropy']:.2f} to {history[-1]['entropy']:.2f} nats"
-    return f", {len(history)} epochs of all weights with the labelled pictures"
+    return f", {counted(len(history), 'epoch')} of all weights with the labelled pictures"

@@ -54,7 +54,7 @@ def stage(
             model, inputs["prepare"].record["preprocess"], inputs["prepare"].digest, drawn.tolist(), method
         )
         statistics.save(stats, identity, out)
-        found = review(stats)
+        found = review(stats, len(pictures))
         shown = inputs["prepare"].record.get("train_is", "train split")
         return {
             "summary": f"{counted(len(drawn), 'image')}, {shown} · {found.summary()}",
@@ -65,7 +65,7 @@ def stage(
 
     options = {"samples": samples, "method": method, "seed": seed, "select": select}
     reads = ("export", "prepare", *(("features",) if ready else ()))
-    return Stage("calibrate", 10, reads, options, observe.tools(), run)
+    return Stage("calibrate", 11, reads, options, observe.tools(), run)
 
 
 def _singly(pictures: npt.NDArray[Any], drawn: Iterable[int]) -> Iterator[npt.NDArray[Any]]:

@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from edgetl import digest
 from edgetl.backends import seam
-from edgetl.data.layout import Dataset, Sample
+from edgetl.data import frames as target
+from edgetl.data.layout import Dataset
 from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import check, domain, prepare
@@ -86,7 +87,4 @@ def _reported(inputs: Mapping[str, Artifact]) -> tuple[Artifact, Dataset]:
     if not frames:
         kept = tuple(sample for sample in source.samples if sample.role == "test")
         return inputs["prepare"], msgspec.structs.replace(source, samples=kept)
-    shown = tuple(
-        Sample(path=frame.path, label=frame.label or 0, role="test", sha256=frame.sha256) for frame in frames
-    )
-    return inputs[domain.NAME], msgspec.structs.replace(source, samples=shown, grouped_by="")
+    return inputs[domain.NAME], msgspec.structs.replace(source, samples=target.tested(frames), grouped_by="")

@@ -180,7 +180,6 @@ def _facts(
     card = models.find(spec.model)
     pending = outcome.data.get("pending")
     checked = artifacts["check"].record
-    tested = artifacts[judge.NAME].record["role_digests"] if judge.NAME in artifacts else {}
     return bundle.Manifest(
         schema=bundle.SEVERAL if "tasks" in checked else bundle.SCHEMA,
         name=name,
@@ -192,8 +191,8 @@ def _facts(
         model=spec.model,
         method=spec.method,
         training=dict(outcome.data["training"]),
-        seed=outcome.data["training"].get("seeds", {}).get("chosen", spec.seed),
-        data={"all": checked["data_digest"], **checked["role_digests"], **tested},
+        seed=spec.seed,
+        data={"all": checked["data_digest"], **checked["role_digests"], **_tested_elsewhere(artifacts)},
         reading=spec.reading(),
         versions=_versions(),
         caller_commit=_commit(),
@@ -203,6 +202,14 @@ def _facts(
         adapted=_adapted(outcome.data.get("adaptation")),
         files={},
     )
+
+
+def _tested_elsewhere(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
+    """Digests of what accuracy was reported on, and of the labelled data's test images, where these are others."""
+    if judge.NAME not in artifacts:
+        return {}
+    own, reported = artifacts["check"].record["role_digests"], artifacts[judge.NAME].record["role_digests"]
+    return {**reported, **({"source_test": own["test"]} if reported["test"] != own["test"] else {})}
 
 
 def _operating_point(outcome: Outcome) -> OperatingPoint | None:

@@ -38,6 +38,12 @@ def check(spec: BuildSpec) -> None:
         )
     if spec.optimize is not None:
         asked.objective(spec.optimize)
+        if spec.adapt is not None:
+            raise InputError(
+                f"--optimize {spec.optimize} chooses a threshold on labelled select images, and --adapt has none of "
+                "the place that the engine is for: one chosen elsewhere would not hold there",
+                hint="without --optimize the likelier class is answered; or --data with labelled pictures of there",
+            )
     elif spec.positive is not None:
         raise InputError(
             f"--positive {spec.positive} names the class that --optimize is about, which is not given",

@@ -24,6 +24,7 @@ from edgetl.stages.together import MALLOC
 from edgetl.transfer.methods.known import METHODS
 from edgetl.transfer.policy import policy_of
 from edgetl.types import BuildSpec, Preprocess
+from edgetl.words import counted
 
 __all__ = [
     "TRAINED_FROM",
@@ -165,7 +166,7 @@ def trained_stage(spec: BuildSpec, setting: Setting, why: str = "") -> Stage:
         told = train_in_child(spec, inputs, out, state, setting, ctx)
         best, balance = told["best"], balance_of(spec, inputs)
         return {
-            "summary": f"{spec.model}, {method.spoken}, {told['epochs']} epochs, best {best['epoch']} · "
+            "summary": f"{spec.model}, {method.spoken}, {counted(told['epochs'], 'epoch')}, best {best['epoch']} · "
             f"augment {spec.augment}{balance.said()} · {selected(inputs, best['accuracy'])}"
             + "".join(f" · {word}" for word in (told["together"], why) if word),
             "select_accuracy": best["accuracy"],

@@ -4,7 +4,9 @@
 #include "edgetl_head_block.h"
 
 namespace edgetl::head {
-namespace {
+// Not a namespace without a name: nvcc would put a number that follows from the folder into the kernels' names, and
+// two hosts would compile two cubins.
+namespace [[gnu::visibility("hidden")]] on_cuda {
 
 struct CudaBlock {
   __device__ int thread() const { return static_cast<int>(threadIdx.x); }
@@ -58,7 +60,7 @@ struct CudaLaunch {
   }
 };
 
-}  // namespace
+}  // namespace on_cuda
 }  // namespace edgetl::head
 
 extern "C" edgetl_status edgetl_head_workspace(const edgetl_head_args *args, std::uint64_t *bytes) {
@@ -70,7 +72,7 @@ extern "C" edgetl_status edgetl_head_launch(const edgetl_head_args *args, void *
   const edgetl_status status = edgetl::head::make_plan(args, plan);
   if (status != EDGETL_OK) return status;
   return edgetl::head::choose(
-      *args, plan, edgetl::head::CudaLaunch{*args, plan, static_cast<cudaStream_t>(stream)});
+      *args, plan, edgetl::head::on_cuda::CudaLaunch{*args, plan, static_cast<cudaStream_t>(stream)});
 }
 
 extern "C" const char *edgetl_status_text(edgetl_status status) { return edgetl::describe(status); }

@@ -4,7 +4,9 @@
 #include "edgetl_preprocess_block.h"
 
 namespace edgetl::preprocess {
-namespace {
+// Not a namespace without a name: nvcc would put a number that follows from the folder into the kernels' names, and
+// two hosts would compile two cubins.
+namespace [[gnu::visibility("hidden")]] on_cuda {
 
 struct CudaBlock {
   __device__ int thread() const { return static_cast<int>(threadIdx.x); }
@@ -38,7 +40,7 @@ struct CudaLaunch {
   }
 };
 
-}  // namespace
+}  // namespace on_cuda
 }  // namespace edgetl::preprocess
 
 extern "C" edgetl_status edgetl_preprocess_launch(const edgetl_preprocess_args *args, void *stream) {
@@ -46,5 +48,5 @@ extern "C" edgetl_status edgetl_preprocess_launch(const edgetl_preprocess_args *
   const edgetl_status status = edgetl::preprocess::make_plan(args, plan);
   if (status != EDGETL_OK) return status;
   return edgetl::preprocess::choose(
-      *args, plan, edgetl::preprocess::CudaLaunch{*args, plan, static_cast<cudaStream_t>(stream)});
+      *args, plan, edgetl::preprocess::on_cuda::CudaLaunch{*args, plan, static_cast<cudaStream_t>(stream)});
 }

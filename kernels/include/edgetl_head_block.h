@@ -29,7 +29,8 @@ EDGETL_DEVICE Range part(int number, int size, int total) {
   return {first, total - first < size ? total - first : size};
 }
 
-// One lane's share of the products of rows of weights with every image's pooled channels.
+// One lane's share of the products of every kWarps-th row of weights with every image's pooled channels. What is taken
+// times the stride is the number of a row that is there: more may be beyond 64 bits.
 template <int kCount, int kImages, class Weight>
 EDGETL_DEVICE void multiply_lane(const Weight *rows, std::int64_t stride, const float (*pooled)[kChunk], int count,
                                  int lane, bool is_packed, float (&dots)[kCount][kImages]) {
@@ -38,7 +39,7 @@ EDGETL_DEVICE void multiply_lane(const Weight *rows, std::int64_t stride, const 
   EDGETL_UNROLL_BY(kRows / kCount)  // kRows loads on the way in any case: more take more registers than there are
   for (int pack = lane; pack < packs; pack += kLanes) {
     Pack<Weight, kPack> weights[kCount];
-    for (int row = 0; row < kCount; ++row) weights[row] = load<kPack>(rows + row * stride + pack * kPack);
+    for (int row = 0; row < kCount; ++row) weights[row] = load<kPack>(rows + row * kWarps * stride + pack * kPack);
     for (int image = 0; image < kImages; ++image) {
       for (int quad = 0; quad < kPack; quad += 4) {  // 16 bytes, the widest load of shared memory
         const Pack<float, 4> means = load<4>(pooled[image] + pack * kPack + quad);
@@ -50,7 +51,7 @@ EDGETL_DEVICE void multiply_lane(const Weight *rows, std::int64_t stride, const 
   }
   for (int channel = packs * kPack + lane; channel < count; channel += kLanes) {
     for (int row = 0; row < kCount; ++row) {
-      const float weight = as_float(rows[row * stride + channel]);
+      const float weight = as_float(rows[row * kWarps * stride + channel]);
       for (int image = 0; image < kImages; ++image) dots[row][image] += weight * pooled[image][channel];
     }
   }
@@ -64,7 +65,7 @@ EDGETL_DEVICE void add_classes(const edgetl_head_args &args, const Plan &plan, R
   const std::int64_t number = classes.first + at;
   const Weight *rows = static_cast<const Weight *>(args.weights) + number * args.weight_stride + chunk.first;
   float dots[kCount][kImages] = {};
-  multiply_lane<kCount, kImages>(rows, kWarps * args.weight_stride, shared.pooled, chunk.count, lane,
+  multiply_lane<kCount, kImages>(rows, args.weight_stride, shared.pooled, chunk.count, lane,
                                  plan.packed_weights, dots);
   for (int row = 0; row < kCount; ++row) {
     const int place = at + row * kWarps;
@@ -92,18 +93,19 @@ EDGETL_DEVICE void add_chunk(const edgetl_head_args &args, const Plan &plan, Ran
 template <int kImages, class Weight, class Block>
 EDGETL_DEVICE void make_logits(const edgetl_head_args &args, const Plan &plan, Range classes, Range images,
                                Block &block, Shared<kImages> &shared) {
-  for (int first = 0; first < args.channels; first += kChunk) {
-    const int count = args.channels - first < kChunk ? args.channels - first : kChunk;
+  const int chunks = (args.channels - 1) / kChunk + 1;  // counted, for the end of the last may be beyond 32 bits
+  for (int number = 0; number < chunks; ++number) {
+    const Range chunk = part(number, kChunk, args.channels);
     EDGETL_KEEP_LOOP  // six ways to pool are large enough once
     for (int image = 0; image < kImages; ++image) {
       if (image < images.count) {
-        pool(args, plan, images.first + image, first, count, block, shared.pooled[image]);
+        pool(args, plan, images.first + image, chunk.first, chunk.count, block, shared.pooled[image]);
       } else {  // the last tile may be short of images; its spare rows are multiplied all the same
-        for (int i = block.thread(); i < count; i += kThreads) shared.pooled[image][i] = 0.0F;
+        for (int i = block.thread(); i < chunk.count; i += kThreads) shared.pooled[image][i] = 0.0F;
       }
     }
     block.sync();
-    add_chunk<kImages, Weight>(args, plan, classes, Range{first, count}, block, shared);
+    add_chunk<kImages, Weight>(args, plan, classes, chunk, block, shared);
     block.sync();
   }
 }

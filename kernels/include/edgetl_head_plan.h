@@ -134,7 +134,9 @@ inline void place(const edgetl_head_args &args, Plan &plan) {
 }
 
 inline void choose_walk(const edgetl_head_args &args, Plan &plan) {
-  const bool gapless = args.height == 1 || args.row_stride == args.column_stride * args.width;
+  // Divided, for of a stride only what is taken times less than the width is known to fit 64 bits.
+  const bool gapless = args.height == 1 || (args.row_stride % args.width == 0 &&
+                                            args.row_stride / args.width == args.column_stride);
   plan.height = gapless ? 1 : args.height;
   plan.width = gapless ? args.height * args.width : args.width;
   const double scale = args.feature_dtype == EDGETL_INT8 ? double{args.feature_scale} : 1.0;

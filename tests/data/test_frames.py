@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgetl.data import frames, layout
@@ -60,6 +61,30 @@ def test_a_test_folder_says_what_measures(source: tuple[Path, Dataset], tmp_path
         f"test/bees/{n}.png" for n in range(4)
     }
     assert len(found.adapt) == 40
+
+
+def test_a_camera_s_folder_beside_that_of_the_labelled_frames_is_nothing_odd(
+    source: tuple[Path, Dataset], tmp_path: Path
+) -> None:
+    folders(tmp_path, {"camera": 40}, seed=9000)
+    folders(tmp_path / "test", {"ants": 3, "bees": 4}, seed=9500)
+    assert not scan(tmp_path, source).warnings
+    folders(tmp_path / "test", {"wasps": 3}, seed=9800)
+    assert any("'wasps'" in line for line in scan(tmp_path, source).warnings)
+
+
+def test_frames_of_one_drive_stay_on_one_side(source: tuple[Path, Dataset], tmp_path: Path) -> None:
+    folders(tmp_path, {"ants": 40, "bees": 40}, seed=9000)
+    for file in sorted(tmp_path.rglob("*.png")):
+        file.rename(file.with_name(f"drive{int(file.stem) % 10}_{file.name}"))
+    root, labelled = source
+    grouped = msgspec.structs.replace(labelled, grouped_by=r"regex:(drive\d)_")
+    found = scan(tmp_path, (root, grouped))
+    adapted, measured = ({Path(f.path).name[:6] for f in part} for part in (found.adapt, found.measure))
+    assert len(measured) == 5
+    assert not adapted & measured
+    again = frames.parted(tmp_path, labelled.classes, seed=0, grouped_by=grouped.grouped_by)
+    assert again.digest == found.digest
 
 
 def test_copies_of_a_frame_stay_on_one_side(source: tuple[Path, Dataset], tmp_path: Path) -> None:

@@ -62,8 +62,16 @@ def test_each_way_comes_to_a_verified_engine_that_is_better_where_it_goes(
     adapted = json.loads((bundle / "manifest.json").read_text())["adapted"]
     assert adapted["method"] == way
     assert adapted["gain_pt"] == pytest.approx(found["gain_pt"])
-    verified = edgetl("verify", bundle, "--data", places / "home", "--max-drop", "none", "--json")
-    assert verified.code == 0, verified.err
+    assert told.data["next"][1] == f"edgetl verify runs/latest --data {places / 'city'}"
+    for place, held_to in (
+        ("city", told.data["accuracy"]["shipped"]),
+        ("home", found["source"]["candidate_accuracy"]),
+    ):
+        verified = edgetl("verify", bundle, "--data", places / place, "--max-drop", "none", "--json")
+        assert verified.code == 0, verified.err
+        assert verified.data["accuracy"]["same_test_images"] is True
+        assert verified.data["accuracy"]["at_build"] == held_to
+        assert verified.data["accuracy"]["shipped"] == pytest.approx(held_to, abs=0.02)
     page = edgetl("report", bundle, "--out", "page.html")
     assert page.code == 0, page.err
     assert "On the target" in (tmp_path / "page.html").read_text()
@@ -96,9 +104,17 @@ def flattened(tmp_path: Path) -> Callable[[Path], Path]:
 
 
 def test_a_checkpoint_is_adapted_by_train(edgetl: Edgetl, places: Path, tmp_path: Path) -> None:
-    asked = ("train", "--data", places / "home", *QUICK[:4], "--adapt", places / "city")
+    few = tmp_path / "few"
+    few.mkdir()
+    for file in sorted((places / "city").rglob("*.png"))[:9]:
+        (few / file.name).symlink_to(file)
+    (few / "torn.png").write_bytes(b"no picture")
+    asked = ("train", "--data", places / "home", *QUICK[:4], "--adapt", few)
     told = edgetl(*asked, "--json")
     assert told.code == 0, told.err
+    notes = " ".join(told.data["notes"])
+    assert "1 target frame left out, the first torn.png" in notes
+    assert "are few" in notes
     record = json.loads((tmp_path / "checkpoint/checkpoint.json").read_text())
     assert record["choices"]["adapted"] == "adabn"
     assert edgetl("export", "checkpoint").code == 0

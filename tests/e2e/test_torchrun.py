@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from edgetl.runtime import open_bundle
 from edgetl.transfer.trainer import STATE
 from tests.data.pictures import folders
 from tests.e2e.conftest import run_edgetl
@@ -147,3 +148,12 @@ def test_a_method_without_steps_is_run_by_one_process_which_says_so(home: Home) 
     said = home.run(*TRAIN, "--method", "feature")
     assert "one of the 2 processes does it all" in said
     assert said.count("written to") == 1
+
+
+def test_a_build_trains_together_and_one_process_makes_the_bundle(home: Home) -> None:
+    small = ("--imgsz", "32", "--epochs", "1", "--no-search", "--instances", "2", "--max-drop", "none")
+    network = ("--model", "plain:make", "--weights", "none", "--method", "full", "--batch-size", "16")
+    said = home.run("build", "--data", "../pictures", *network, *small)
+    assert "2 processes" in said
+    assert said.count("  bundle  ") == 1
+    assert open_bundle(home.place / "runs/latest").manifest.model == "plain:make"

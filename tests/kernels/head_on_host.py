@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgetl.ops.head import FEATURES as DTYPES
 from edgetl.ops.head import HeadArgs
+from edgetl.ops.head_checks import FEATURES as DTYPES
 from tests.kernels.on_host import compiled
 
 __all__ = [

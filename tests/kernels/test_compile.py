@@ -142,6 +142,17 @@ def test_the_heads_kernels_are_told_apart_by_the_names_that_ptxas_gives_them(com
     assert all(name.encode() in compiled.cubin.read_bytes() for name in found.values())
 
 
+@pytest.mark.parametrize(
+    "compiled", [pytest.param("fused_head", marks=pytest.mark.slow), "preprocess"], indirect=True
+)
+def test_device_code_is_the_same_wherever_its_sources_lie(
+    compiled: Compiled, compiler: Compiler, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(KERNELS, tmp_path / "elsewhere")
+    nvcc.compile_cubin(compiler, copy, compiled.cubin.stem, ORIN, tmp_path / "copied.cubin")
+    assert (tmp_path / "copied.cubin").read_bytes() == compiled.cubin.read_bytes()
+
+
 @pytest.mark.parametrize("compiled", ["fused_head"], indirect=True)
 def test_the_heads_sass(sass: Counter[str]) -> None:
     kernels = VARIANTS["fused_head"]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgetl.ops.cubin import Plan
 from tests.kernels.head_on_host import Case, HeadArgs, Library, arguments, random_case, run
 from tests.kernels.on_host import KERNELS
 
@@ -71,6 +72,32 @@ def test_a_pointer_between_elements_is_refused(library: Library, field: str) -> 
         setattr(args, field, getattr(args, field) + 1)
 
     assert run(library, small(), spoil=spoil)[0] == STATUSES["MISALIGNED"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("weight_stride", 2**60), ("batch_stride", 2**62), ("row_stride", 2**62), ("column_stride", 2**62)],
+)
+def test_a_stride_of_an_axis_of_one_may_be_any(library: Library, field: str, value: int) -> None:
+    """Nothing is multiplied by it: the sanitizer would stop at what 64 bits do not hold."""
+    case = random_case(np.random.default_rng(0), (1, 8, 1, 1), 1)
+
+    def spoil(args: HeadArgs) -> None:
+        setattr(args, field, value)
+
+    code, answer = run(library, case, spoil=spoil)
+    assert code == STATUSES["OK"]
+    assert answer.scores.tolist() == [[1.0]]
+
+
+def test_a_plan_multiplies_no_stride_beyond_what_is_addressed(library: Library) -> None:
+    args = arguments(random_case(np.random.default_rng(0), (1, 1, 2, 2), 1, dtype="int8"))
+    args.column_stride, args.row_stride = 2**62, 1
+    args.indices = args.scores = args.status = args.workspace = 0x1000
+    args.workspace_bytes = 1 << 40
+    plan = Plan()
+    assert library.test_plan(ctypes.byref(args), ctypes.byref(plan)) == STATUSES["OK"]
+    assert (plan.height, plan.width) == (2, 2)
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])

@@ -15,8 +15,8 @@ import pytest
 PROGRAMS = Path(__file__).parents[2] / "benchmarks"
 SAID = """
 ptxas info    : 0 bytes gmem
-ptxas info    : Compiling entry function '_ZN6edgetl4head46_GLOBAL__N__d22729e0_13_fused_head_cu_638aeda210fused_headILi4ENS0_4HalfEEEv16edgetl_head_argsNS0_4PlanE' for 'sm_87'
-ptxas info    : Function properties for _ZN6edgetl4head46_GLOBAL__N__d22729e0_13_fused_head_cu_638aeda210fused_headILi4ENS0_4HalfEEEv16edgetl_head_argsNS0_4PlanE
+ptxas info    : Compiling entry function '_ZN6edgetl4head7on_cuda10fused_headILi4ENS0_4HalfEEEv16edgetl_head_argsNS0_4PlanE' for 'sm_87'
+ptxas info    : Function properties for _ZN6edgetl4head7on_cuda10fused_headILi4ENS0_4HalfEEEv16edgetl_head_argsNS0_4PlanE
     8 bytes stack frame, 12 bytes spill stores, 16 bytes spill loads
 ptxas info    : Used 124 registers, used 1 barriers, 36912 bytes smem, 568 bytes cmem[0]
 ptxas info    : Compiling entry function '_Z4tinyPi' for 'sm_110'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,12 @@ LIES: dict[str, tuple[dict[str, Any], dict[str, bool], str]] = {
         r"not contiguous: strides of \(24, 4\)",
     ),
     "in another order": ({"strides": (4, 16)}, {"dense": True}, "not contiguous"),
+    "without an address": ({"data": None}, {}, "does not tell where it is: TypeError"),
+    "of no type of numpy's": ({"typestr": "zz9"}, {}, "data type 'zz9' not understood"),
+    "of a size that is no number": ({"shape": (4, "6")}, {}, "does not tell where it is: TypeError"),
+    "of strides that are none": ({"strides": (24.0, 4.0)}, {}, "does not tell where it is: TypeError"),
+    "of fewer strides than sizes": ({"strides": (4,)}, {}, r"strides of \(4,\) bytes for shape \(4, 6\)"),
+    "of nothing": ({"typestr": "|V0"}, {}, "elements of 0"),
     "of elsewhere": ({"data": (4096, False)}, {}, "x is at 0x1000, which is not here"),
 }
 
@@ -82,6 +89,32 @@ def test_an_array_that_cannot_be_lent_says_why(device: HostDevice) -> None:
 
     with pytest.raises(InputError, match="it records gradients"):
         read(device, "x", Recording())
+
+
+def test_an_interface_that_has_no_word_for_an_array_is_refused(device: HostDevice) -> None:
+    class Float8:
+        @property
+        def __cuda_array_interface__(self) -> None:
+            raise KeyError("torch.float8_e4m3fn")
+
+    with pytest.raises(InputError, match=r"does not tell where it is: KeyError, 'torch\.float8_e4m3fn'"):
+        read(device, "x", Float8())
+
+
+USES: dict[str, Callable[[OnDevice], object]] = {
+    "lent": lambda array: array.__cuda_array_interface__,
+    "filled": lambda array: array.fill(np.zeros((4, 6), np.float32)),
+    "read": lambda array: array.numpy(),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_closed_array_is_no_array(device: HostDevice, use: str) -> None:
+    """Its memory may be another's by then."""
+    array = OnDevice(device, whole())
+    array.close()
+    with pytest.raises(InputError, match="the array is closed"):
+        USES[use](array)
 
 
 def test_values_go_there_and_come_back(device: HostDevice) -> None:

@@ -117,6 +117,8 @@ def test_what_is_no_frame_is_refused(frame: Any, told: str) -> None:
         lambda: Pixels(zeros(2, 2, 3), "gbr"),  # type: ignore[arg-type]
         lambda: Nv12(zeros(2, 2), zeros(1, 1, 2), "bt2020", "full"),  # type: ignore[arg-type]
         lambda: Nv12(zeros(2, 2), zeros(1, 1, 2), "bt709", "tv"),  # type: ignore[arg-type]
+        lambda: Nv12(zeros(2, 2), zeros(1, 1, 2), None, "full"),  # type: ignore[arg-type]
+        lambda: Nv12(zeros(2, 2), zeros(1, 1, 2), "bt709", ["full"]),  # type: ignore[arg-type]
     ],
 )
 def test_a_word_that_is_not_known_is_refused_with_those_that_are(make: Any) -> None:

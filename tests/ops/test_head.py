@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from edgetl.errors import BackendError, EdgetlError, InputError
-from edgetl.ops import head
+from edgetl.ops import head_checks
 from edgetl.ops.device import OnDevice
 from edgetl.ops.head import Answer, FusedHead, HeadFunctions, reference
 from tests.kernels.head_on_host import Case, Library, expected, random_case
@@ -127,6 +127,20 @@ def test_batches_take_turns_without_a_byte_of_memory_taken(device: HostDevice, l
     assert device.taken == taken
 
 
+def test_a_closed_head_is_not_launched(device: HostDevice, library: Library) -> None:
+    """The workspace may be another's by then."""
+    case = random_case(np.random.default_rng(3), (2, 8, 3, 3), 40)
+    made = fused(device, library, case)
+    answer = room(device, 2, 5, 40)
+    launch = made.bind(Lent(device, case.features), answer)
+    made.close()
+    with pytest.raises(InputError, match="the head is closed"):
+        launch()
+    with pytest.raises(InputError, match="the head is closed"):
+        made.bind(Lent(device, case.features), answer)
+    assert np.all(answer.status.numpy() == -77)
+
+
 def test_closing_gives_the_workspaces_back(device: HostDevice, library: Library) -> None:
     case = random_case(np.random.default_rng(3), (2, 8, 3, 3), 40)
     made = fused(device, library, case)
@@ -208,6 +222,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"features": features(2, 8, 3, 3, dtype=np.int8), "scale": 1e-60},
         "above 0 and finite",
     ),
+    "a scale that is infinite as float32": (
+        {"features": features(2, 8, 3, 3, dtype=np.int8), "scale": 1e39},
+        "above 0 and finite",
+    ),
+    "a scale that is no number": (
+        {"features": features(2, 8, 3, 3, dtype=np.int8), "scale": "0.5"},
+        "scale '0.5' is not a float32",
+    ),
+    "half a class": ({"top_k": 2.5}, "a whole number from 1 to 32"),
+    "a top-k that is no number": ({"top_k": "5"}, "top_k '5' of 40 classes"),
     "weights of another dtype": ({"weights": np.zeros((40, 8), np.int8)}, "weights are int8"),
     "zero classes": ({"weights": np.zeros((0, 8), np.float32), "bias": None}, "classes|empty"),
     "bias of another length": ({"bias": np.zeros(39, np.float32)}, r"bias is float32 \(39,\)"),
@@ -227,7 +251,7 @@ def bound(
     """All the way to a launch."""
     lent = {name: None if array is None else Lent(device, array) for name, array in arrays.items()}
     made = FusedHead(functions(library), device, lent["weights"], lent["bias"], top_k=top_k, scale=scale)
-    made.bind(lent["features"], room(device, 2, max(1, top_k), 40))
+    made.bind(lent["features"], room(device, 2, 5, 40))
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -362,7 +386,7 @@ def test_a_status_of_the_kernel_is_an_error(
 
 def test_the_limits_are_those_of_the_header() -> None:
     text = (KERNELS / "include" / "edgetl_head.h").read_text()
-    assert f"EDGETL_HEAD_MAX_TOP_K = {head.MAX_TOP_K}," in text
-    assert f"EDGETL_HEAD_MAX_BATCH = {head.MAX_BATCH}," in text
+    assert f"EDGETL_HEAD_MAX_TOP_K = {head_checks.MAX_TOP_K}," in text
+    assert f"EDGETL_HEAD_MAX_BATCH = {head_checks.MAX_BATCH}," in text
     assert "EDGETL_HEAD_MAX_PIXELS = 1 << 24" in text
-    assert head.MAX_PIXELS == 1 << 24
+    assert head_checks.MAX_PIXELS == 1 << 24

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks, InputError
+from edgetl.errors import BackendError, EnvironmentLacks, InputError
 from edgetl.ops.head import reference
 from edgetl.ops.library import Library
 from edgetl.ops.opening import open_head
@@ -19,7 +19,7 @@ from tests.kernels.head_on_host import random_case
 from tests.ops.host_device import HostDevice, functions
 
 
-def raising(error: EdgetlError) -> Any:
+def raising(error: Exception) -> Any:
     def call(*_: object) -> Any:
         raise error
 
@@ -80,14 +80,44 @@ def test_what_is_lacking_is_told_and_numpy_answers(device: HostDevice, what: str
 def test_a_compiler_that_refuses_is_not_passed_over(device: HostDevice) -> None:
     with pytest.raises(BackendError, match="spilled"):
         open_head(
-            np.zeros((3, 4), np.float32), device=lambda: device, library=raising(BackendError("spilled"))
+            np.zeros((3, 4), np.float32),
+            top_k=1,
+            device=lambda: device,
+            library=raising(BackendError("spilled")),
         )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"weights": np.zeros((3, 4))}, "weights are float64"),
+        ({"bias": np.zeros(2, np.float32)}, "bias is float32"),
+        ({"top_k": 4}, "a whole number from 1 to 3"),
+        ({"scale": -1.0}, "above 0 and finite"),
+    ],
+)
+def test_what_no_head_can_be_made_of_is_refused_before_a_gpu_is_asked_for(
+    wrong: dict[str, Any], words: str
+) -> None:
+    ways = {"device": raising(AssertionError()), "library": raising(AssertionError())}
+    with pytest.raises(InputError, match=words):
+        open_head(**{"weights": np.zeros((3, 4), np.float32), "top_k": 1, **wrong, **ways})
+
+
+def test_a_closed_head_says_so(device: HostDevice, library: HostKernels) -> None:
+    case = random_case(np.random.default_rng(2), (2, 24, 3, 3), 50)
+    head = open_head(case.weights, case.bias, device=lambda: device, library=lambda _: on_host(library))
+    head.run(case.features)
+    head.close()
+    with pytest.raises(InputError, match="the head is closed"):
+        head.run(case.features)
+    assert not device.open
 
 
 def test_features_that_do_not_fit_leave_it_as_it_was(device: HostDevice, library: HostKernels) -> None:
     case = random_case(np.random.default_rng(2), (2, 24, 3, 3), 50)
     head = open_head(case.weights, case.bias, device=lambda: device, library=lambda _: on_host(library))
-    for wrong in (case.features[:, :5], case.features.astype(np.float64), case.features[:0]):
+    for wrong in (case.features[:, :5], case.features.astype(np.float64), case.features[:0], [1.0]):
         with pytest.raises(InputError):
             head.run(wrong)
     assert head.run(case.features).status.tolist() == [0, 0]

@@ -132,6 +132,22 @@ def test_odd_frames_of_nv12_are_refused(device: HostDevice) -> None:
         bound(device, nv12(device, np.zeros((8, 7), np.uint8), np.zeros((4, 4, 2), np.uint8)))
 
 
+@pytest.mark.parametrize("frame", [None, np.zeros((4, 4, 3), np.uint8)])
+def test_a_frame_says_how_its_bytes_lie(device: HostDevice, frame: Any) -> None:
+    words = f"the frame is a {type(frame).__name__}, expected Pixels or Nv12"
+    with pytest.raises(InputError, match=words):
+        bound(device, frame)
+    with pytest.raises(InputError, match=words):
+        reference(frame, wanted(), apply_numpy)
+
+
+def test_what_is_no_array_is_refused_by_the_twin() -> None:
+    with pytest.raises(InputError, match="the frame is a list, not an array"):
+        reference(Pixels([1], "rgb"), wanted(), apply_numpy)
+    with pytest.raises(InputError, match="luma is a list, not an array"):
+        reference(Nv12([1], [1], "bt601", "full"), wanted(), apply_numpy)
+
+
 def test_a_null_pointer_is_refused(device: HostDevice) -> None:
     with pytest.raises(InputError, match="address 0x0"):
         bound(device, Pixels(Surface(0, (8, 8, 3)), "bgr"))

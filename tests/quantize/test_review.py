@@ -39,6 +39,15 @@ def test_ranges_that_move_are_said_with_the_tensors_and_what_mends_it(model: Pat
     assert f"{100 * found.moves:.1f} %" in found.summary()
 
 
+@pytest.mark.parametrize(
+    ("available", "words"),
+    [(16, "more pictures, all 16 were taken"), (20, "--calib-samples 20"), (99, "--calib-samples 32")],
+)
+def test_no_more_samples_are_asked_for_than_there_are(model: Path, available: int, words: str) -> None:
+    stats = observe(model, faint(16), method="minmax")
+    assert any(words in line for line in review(stats, available).warnings)
+
+
 def test_more_pictures_settle_the_ranges(model: Path) -> None:
     few, many = (of(model, faint(count), "average").moves for count in (16, 256))
     assert few is not None and many is not None and many < few / 2

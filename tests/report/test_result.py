@@ -112,6 +112,16 @@ def test_a_good_build_says_what_ships_why_and_what_to_do_next() -> None:
     assert "edgetl predict runs/latest photo.jpg" in shown
 
 
+@pytest.mark.parametrize(
+    ("gain", "words"), [({"n": 400}, "--data './the city'"), (None, "--data 'shards-{00..09}.tar'")]
+)
+def test_the_next_command_judges_where_accuracy_was_measured_and_can_be_pasted(
+    gain: dict[str, Any] | None, words: str
+) -> None:
+    places = {"latest": "runs/latest", "data": "shards-{00..09}.tar", "adapt": "./the city"}
+    assert f"edgetl verify runs/latest {words}" in next_commands({**places, "adaptation": {"gain": gain}})
+
+
 def test_int8_that_does_not_ship_says_the_reason_the_layers_in_float_and_how_to_insist() -> None:
     shown = text(outcome(select={"shipped": "default", "reason": "int8 is 7 % slower"}))
     assert "▸ default" in shown
@@ -119,6 +129,19 @@ def test_int8_that_does_not_ship_says_the_reason_the_layers_in_float_and_how_to_
     assert "1 Pooling" in shown
     assert "3 reorders" in shown
     assert "--precision int8 ships it anyway (3.4 times smaller)" in shown
+
+
+def test_what_auto_took_and_why_is_in_the_last_block() -> None:
+    why = "fine-tuning brings nothing: 91.7 % against 94.4 % of the linear probe on 36 select images"
+    assert f"auto    took feature: {why}" in text(
+        outcome(train={"training": {"picked": "feature", "why": why}})
+    )
+
+
+def test_int8_that_is_larger_is_not_called_smaller() -> None:
+    sizes = {f"compile:{name}": {"size_bytes": 50_000 if name == "int8" else 25_000} for name in ALL}
+    shown = text(outcome(select={"shipped": "default", "reason": "int8 is 7 % slower"}, **sizes))
+    assert "--precision int8 ships it anyway (2.0 times larger)" in shown
 
 
 def test_over_the_accuracy_budget_the_answer_is_no() -> None:

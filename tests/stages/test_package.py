@@ -57,10 +57,12 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
 
 @pytest.fixture
 def write(artifacts: dict[str, Artifact], tmp_path: Path) -> Write:
-    def call(pending: dict[str, Any] | None = None, **options: Any) -> package.Written:
+    def call(
+        pending: dict[str, Any] | None = None, training: dict[str, Any] | None = None, **options: Any
+    ) -> package.Written:
         spec = BuildSpec(data="colours", model="tiny", out=str(tmp_path / "runs"), **options)
         shipped = {"candidate": "f32", "precision": "f32", "backend": "fake"}
-        data: dict[str, Any] = {"shipped": shipped, "accuracy": {"shipped": 1.0}, "training": {}}
+        data: dict[str, Any] = {"shipped": shipped, "accuracy": {"shipped": 1.0}, "training": training or {}}
         outcome = Outcome({**data, **({"pending": pending} if pending else {})}, None)
         return package.write(spec, PROFILE, artifacts, outcome, Path("some/where/colours"))
 
@@ -80,6 +82,26 @@ def test_what_was_written_opens_and_answers_its_golden_vectors(write: Write) -> 
     manifest = open_bundle(written.folder).manifest
     assert manifest.data == {"all": "d", "test": "t"}
     assert (manifest.name, manifest.device, manifest.precision) == ("colours", "box", "f32")
+
+
+def test_the_seed_is_that_of_the_splits_whichever_training_ships(write: Write) -> None:
+    """With another, verify would draw other test images, and take those that were trained on."""
+    written = write(seed=3, seeds=4, training={"seeds": {"chosen": 5}})
+    manifest = open_bundle(written.folder).manifest
+    assert manifest.seed == 3
+    assert manifest.training["seeds"]["chosen"] == 5
+
+
+def test_where_accuracy_is_of_another_place_the_labelled_data_s_own_test_images_are_kept_apart(
+    write: Write, artifacts: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tested, kept in (
+        ("frames", {"all": "d", "test": "frames", "source_test": "t"}),
+        ("t", {"all": "d", "test": "t"}),
+    ):
+        there = Artifact(artifacts["prepare"].path, {"role_digests": {"test": tested}}, "0" * 64)
+        monkeypatch.setitem(artifacts, "judge", there)
+        assert open_bundle(write().folder).manifest.data == kept
 
 
 def test_latest_is_a_relative_link_to_the_newest_and_the_tree_may_move(write: Write, tmp_path: Path) -> None:

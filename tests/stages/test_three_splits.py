@@ -183,6 +183,7 @@ def test_the_full_method_reads_no_test_image(way: str, tmp_path: Path) -> None:
         ({"positive": "a"}, ["a", "b"], "names the class that --optimize is about"),
         ({"augment": "storng", "method": "full"}, ["a", "b"], "Did you mean 'strong'?"),
         ({"augment": "strong"}, ["a", "b"], "--method feature reads each picture once"),
+        ({"optimize": "f1", "adapt": "city"}, ["a", "b"], "--adapt has none of the place"),
         ({"imbalance": "weight"}, ["a", "b"], "Did you mean 'weights'?"),
         ({"imbalance": "sampling"}, ["a", "b"], "--method feature takes no steps"),
     ],

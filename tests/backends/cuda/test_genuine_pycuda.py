@@ -10,7 +10,6 @@ import json
 import re
 import shutil
 import subprocess
-import tarfile
 import venv
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.archives import unpack
 
 pytestmark = pytest.mark.slow
 
@@ -100,8 +101,7 @@ def installed(outside: Mapping[str, str], tmp_path_factory: pytest.TempPathFacto
     fetched = run(*pip, "download", "--no-deps", "--no-binary", "pycuda", PYCUDA, env=outside, cwd=place)
     if fetched.returncode != 0:
         pytest.skip("pip reaches no package index")
-    with tarfile.open(next(place.glob("pycuda-*.tar.gz"))) as archive:
-        archive.extractall(place, filter="data")
+    unpack(next(place.glob("pycuda-*.tar.gz")), place)
     source = next(folder for folder in place.glob("pycuda-*") if folder.is_dir())
     must(python, "configure.py", f"--cuda-root={cuda}", "--no-cuda-enable-curand", env=outside, cwd=source)
     linking = place / "linking"
