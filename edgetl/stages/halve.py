@@ -33,15 +33,19 @@ def stage(source: str, profile: DeviceProfile, host: Mapping[str, str]) -> Stage
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         ranges = statistics.load(inputs["calibrate"].path).ranges
-        values = [f"head.{task.name}" for task in prepare.tasks_of(inputs["prepare"]) if task.kind == "value"]
+        tasks = prepare.tasks_of(inputs["prepare"])
+        values = [f"head.{task.name}" for task in tasks if task.kind == "value"]
         model = inputs[source].path / "model.onnx"
         report = half.write_half(model, ranges, out / "model.onnx", precise=values)
         few = slice(None, JUDGED)
         answers = logits_of_model(out / "model.onnx", asked, prepare.images(inputs["prepare"], "select")[few])
         reference = verify.logits(inputs["verify:f32"], "select")[few]
         found = held.against(inputs["prepare"], "select", reference, answers)
+        alike = f"{100 * found.agreement:.0f} % of {found.n} select images as f32"
+        if tasks and all(task.kind == "value" for task in tasks):
+            alike = f"{found.drop_pt:.2f} points lost on {found.n} select images"
         return {
-            "summary": f"{report.summary()}, {100 * found.agreement:.0f} % of {found.n} select images as f32",
+            "summary": f"{report.summary()}, {alike}",
             **msgspec.to_builtins(report),
             "agreement": found.agreement,
             "snr_db": found.snr_db,
