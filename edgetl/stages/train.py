@@ -135,7 +135,10 @@ def fast_path_stage(spec: BuildSpec, setting: Setting) -> Stage:
         seconds = ", ".join(
             f"{name.removesuffix(' on cpu')} {value:.2f} s" for name, value in told["seconds"].items()
         )
-        return {"summary": f"{told['said']} (a step: {seconds})", "choice": told["choice"]}
+        return {
+            "summary": f"{told['said']} (a step of {told['pictures']}: {seconds})",
+            "choice": told["choice"],
+        }
 
     options = {
         "model": spec.model,
@@ -143,7 +146,7 @@ def fast_path_stage(spec: BuildSpec, setting: Setting) -> Stage:
         "threads": setting.threads,
         "host": dict(setting.host),
     }
-    return Stage("fastpath", 2, ("backbone",), options, backbone.versions(spec), run)
+    return Stage("fastpath", 3, ("backbone",), options, backbone.versions(spec), run)
 
 
 def trained_stage(spec: BuildSpec, setting: Setting, why: str = "") -> Stage:

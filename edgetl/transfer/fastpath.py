@@ -1,4 +1,4 @@
-"""Which arithmetic and memory layout trains this network fastest on this processor: one step of each is timed.
+"""Which arithmetic and memory layout trains this network fastest on this processor: a step of each is timed.
 
 bf16 makes dense convolutions up to six times faster and depthwise ones slower, so no rule serves all networks.
 """
@@ -26,6 +26,10 @@ __all__ = ["FastPath", "candidates", "choose_json", "pick"]
 ADVANTAGE = 0.9
 """The plain way is left only for one that takes at most so much of its time: a near tie must not flip bits."""
 STEPS = 2
+TIMED_PIXELS = 8 * 224 * 224
+LEAST_TIMED = 8
+"""A processor is timed on so many pixels and pictures at least: more say the same, and a step of 32 large pictures
+times each way at the cost of two epochs of a small data set."""
 HOPELESS = 3.0
 """A way whose first step, which is not counted, takes so many times the best one's is not timed further."""
 
@@ -66,13 +70,16 @@ def candidates() -> list[FastPath]:
 
 
 def choose_json(spec: dict[str, Any], classes: int, threads: int) -> dict[str, Any]:
-    """Time one training step of each candidate, in a process of its own; the choice and the seconds."""
+    """Time a training step of each candidate, in a process of its own: the choice, and seconds of how many pictures."""
     torch.set_num_threads(threads)
     request = msgspec.convert(spec, BuildSpec)
     made = backbone.create(request, classes)
     size = made.preprocess.height
-    pictures = torch.rand(request.batch_size, 3, size, size)
-    targets = torch.arange(request.batch_size) % classes
+    count = request.batch_size
+    if not torch.cuda.is_available():  # a small batch leaves a GPU waiting, and a processor not
+        count = min(count, max(LEAST_TIMED, TIMED_PIXELS // size**2))
+    pictures = torch.rand(count, 3, size, size)
+    targets = torch.arange(count) % classes
     seconds: dict[str, float] = {}
     paths = candidates()
     for number, path in enumerate(paths):
@@ -80,7 +87,7 @@ def choose_json(spec: dict[str, Any], classes: int, threads: int) -> dict[str, A
         seconds[str(path)] = _seconds(copy.deepcopy(made.net), path, pictures, targets, HOPELESS * best)
         isolate.tick(number + 1, len(paths))
     chosen = pick(paths, seconds)
-    return {"choice": msgspec.to_builtins(chosen), "said": str(chosen), "seconds": seconds}
+    return {"choice": msgspec.to_builtins(chosen), "said": str(chosen), "seconds": seconds, "pictures": count}
 
 
 def pick(paths: Sequence[FastPath], seconds: Mapping[str, float]) -> FastPath:
