@@ -27,8 +27,6 @@ def fit(
     ----------
     record : ``transfer.checkpoint.Checkpoint`` of it. pictures : that travel with it, uint8 (N, H, W, 3).
     """
-    import torch
-
     from edgetl.transfer import checkpoint
     from edgetl.transfer.backbone import create
     from edgetl.transfer.goals import Several, unfolded
@@ -47,9 +45,7 @@ def fit(
     goal, score = Several(tasks, weights), None
     if len(held):
         scaled_weight, scaled_bias = unfolded(weight, bias, tasks)
-        outputs = torch.from_numpy(held @ scaled_weight.T + scaled_bias)
-        wanted = goal.targets(prepare.answers(inputs["prepare"], "select"))
-        score, _ = goal.judge(goal.sums(outputs, torch.from_numpy(wanted)))
+        score = goal.score(held @ scaled_weight.T + scaled_bias, prepare.answers(inputs["prepare"], "select"))
     net = create(spec, len(bias)).net
     checkpoint.set_head(net, weight, bias)
     found = msgspec.structs.replace(

@@ -123,6 +123,11 @@ class Several:
         scores = [right / total for right, total in zip(told[::2], told[1::2])]
         return sum(scores) / len(scores), loss / count
 
+    def score(self, outputs: Floats, answers: npt.NDArray[np.float64]) -> float:
+        """``judge``'s score of scaled outputs (N, outputs) against answers (N, tasks), N at least 1."""
+        found, wanted = torch.from_numpy(outputs), torch.from_numpy(self.targets(answers))
+        return self.judge(self.sums(found, wanted))[0]
+
 
 def fold(head: nn.Linear, tasks: Sequence[Task]) -> None:
     """Let a head that was trained on scaled values answer in the user's units."""
