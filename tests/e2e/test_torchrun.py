@@ -112,8 +112,9 @@ def test_two_processes_come_to_what_one_comes_to(alone: dict[str, Any], together
 
 def test_they_speak_with_one_voice(together: dict[str, Any]) -> None:
     lines = [line.split()[0] for line in together["said"].splitlines() if line.startswith("  ")]
-    assert lines == ["check", "backbone", "prepare", "fastpath", "train", "written", "next"]
-    assert "2 processes" in together["said"]
+    said = [word for word in lines if word != "note"]
+    assert said == ["check", "backbone", "prepare", "fastpath", "train", "written", "next"]
+    assert together["said"].count("2 processes") == 1
 
 
 def worker(launched: subprocess.Popen[str], rank: int) -> int:
