@@ -89,7 +89,7 @@ def test_the_engine_on_its_own_gives_the_answers_that_were_measured(
     rows = [row for row in rows_of(insects) if row["role"] == "test"]
     with runtime.load(place) as predictor:
         assert [output.name for output in open_bundle(place).engine.outputs] == list(COLUMNS)
-        answers = predictor.predict_batch([insects.parent / row["path"] for row in rows])
+        answers: list[Any] = predictor.predict_batch([insects.parent / row["path"] for row in rows])
     for task in tasked["accuracy"]["tasks"][:2]:
         right = np.mean([a[task["name"]].label == row[task["name"]] for a, row in zip(answers, rows)])
         assert right == pytest.approx(task["shipped"], abs=0.02)

@@ -24,4 +24,4 @@ def test_what_is_no_array_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("number", [np.int64(5), 5])
 def test_a_whole_number_is_one_of_numpys_too(number: Any) -> None:
-    check_linear(np.zeros((40, 8), np.float16), None, top_k=number, scale=np.float64(0.5))  # type: ignore[arg-type]
+    check_linear(np.zeros((40, 8), np.float16), None, top_k=number, scale=np.float64(0.5))

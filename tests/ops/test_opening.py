@@ -117,7 +117,8 @@ def test_a_closed_head_says_so(device: HostDevice, library: HostKernels) -> None
 def test_features_that_do_not_fit_leave_it_as_it_was(device: HostDevice, library: HostKernels) -> None:
     case = random_case(np.random.default_rng(2), (2, 24, 3, 3), 50)
     head = open_head(case.weights, case.bias, device=lambda: device, library=lambda _: on_host(library))
-    for wrong in (case.features[:, :5], case.features.astype(np.float64), case.features[:0], [1.0]):
+    wrongs: list[Any] = [case.features[:, :5], case.features.astype(np.float64), case.features[:0], [1.0]]
+    for wrong in wrongs:
         with pytest.raises(InputError):
             head.run(wrong)
     assert head.run(case.features).status.tolist() == [0, 0]

@@ -139,7 +139,9 @@ def test_what_auto_took_and_why_is_in_the_last_block() -> None:
 
 
 def test_int8_that_is_larger_is_not_called_smaller() -> None:
-    sizes = {f"compile:{name}": {"size_bytes": 50_000 if name == "int8" else 25_000} for name in ALL}
+    sizes: dict[str, Any] = {
+        f"compile:{name}": {"size_bytes": 50_000 if name == "int8" else 25_000} for name in ALL
+    }
     shown = text(outcome(select={"shipped": "default", "reason": "int8 is 7 % slower"}, **sizes))
     assert "--precision int8 ships it anyway (2.0 times larger)" in shown
 

@@ -46,7 +46,8 @@ def test_points_do_not_hang_on_the_unit(unit: float, shift: float, seed: int) ->
     truth, before = noisy(seed)
     after = before + np.random.default_rng(seed + 50).normal(0, 0.5, len(truth))
     first = values.paired(truth, before, after, 8.0)
-    other = values.paired(*(unit * of + shift for of in (truth, before, after)), 8.0 * unit)
+    scaled = [unit * of + shift for of in (truth, before, after)]
+    other = values.paired(scaled[0], scaled[1], scaled[2], 8.0 * unit)
     assert other.drop_pt == pytest.approx(first.drop_pt, abs=1e-6)
     assert other.drop_ci95_pt == pytest.approx(first.drop_ci95_pt, abs=1e-6)
 
