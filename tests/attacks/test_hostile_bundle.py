@@ -117,8 +117,8 @@ def test_a_file_that_cannot_be_read_is_named(copied: Sealed, monkeypatch: pytest
 
 def test_a_newer_schema_says_to_upgrade(copied: Sealed) -> None:
     folder = copied()
-    rewrite(folder, lambda body: body.update(schema=2))
-    assert "upgrade" in assert_refused(folder, "schema 2", "up to 1").hint
+    rewrite(folder, lambda body: body.update(schema=3))
+    assert "upgrade" in assert_refused(folder, "schema 3", "up to 2").hint
 
 
 @pytest.mark.parametrize("schema", [0, -1, True, 1.0, "1", None])
