@@ -20,7 +20,14 @@ Floats = npt.NDArray[np.float32]
 
 
 class Goal(Protocol):
-    """What rows of outputs are held against."""
+    """What rows of outputs are held against.
+
+    Attributes
+    ----------
+    nothing : the ``sums`` of no pictures, which is what a process has whose part of them is empty.
+    """
+
+    nothing: tuple[float, ...]
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
         """Mean loss of a batch to train on; ``smoothing`` is that of labels."""
@@ -39,6 +46,8 @@ class OneClass:
     ----------
     weights : float32 (classes,), what a picture of each counts; ``None``: all alike.
     """
+
+    nothing: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def __init__(self, weights: Tensor | None) -> None:
         self._weights = weights
@@ -74,6 +83,7 @@ class Several:
 
     def __init__(self, tasks: Sequence[Task], weights: Mapping[str, Sequence[float]]) -> None:
         self._tasks = list(zip(tasks, slices(tasks)))
+        self.nothing = (0.0,) * (2 * len(tasks) + 2)
         self._weights = {
             name: torch.tensor(list(of), dtype=torch.float32) for name, of in weights.items() if of
         }

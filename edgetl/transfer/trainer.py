@@ -185,13 +185,13 @@ class Trainer:
         self._net.eval()
         self._group.settle(self._net)
         pictures, labels = self._held
-        found = []
+        sums = np.array(self._goal.nothing)
         for start in self._group.part(range(0, len(labels), 32)):
             part = torch.from_numpy(np.array(pictures[start : start + 32])).permute(0, 3, 1, 2)
             targets = torch.from_numpy(labels[start : start + 32]).to(self._path.device)
             outputs = self._net(self._path.place(normalise(part, self._preprocess)))
-            found.append(self._goal.sums(outputs, targets))
-        score, loss = self._goal.judge(self._group.total(*(sum(each) for each in zip(*found))))
+            sums += self._goal.sums(outputs, targets)
+        score, loss = self._goal.judge(self._group.total(*sums.tolist()))
         if not math.isfinite(loss):
             raise GateFailed(f"the loss on the select images is {loss}: training diverged", hint=DIVERGED)
         return score, loss

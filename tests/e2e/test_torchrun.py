@@ -20,7 +20,7 @@ from edgetl.transfer.trainer import STATE
 from tests.data.pictures import folders
 from tests.e2e.conftest import run_edgetl
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torchrun")]  # one set of fixtures
 
 NETWORK = """
 from torch import nn
@@ -64,15 +64,24 @@ class Home:
 
     def run(self, *arguments: str) -> str:
         """What they said, all of it."""
-        with self.start(*arguments) as launched:
-            said = launched.communicate(timeout=300)[0]
-        assert launched.returncode == 0, said
-        return said
+        return finished(self.start(*arguments))
 
     def forget(self) -> None:
         """Let the training go, and keep the stages before it: which arithmetic is fastest here is settled."""
         for file in list((self.place / "cache").rglob("checkpoint.json")):
             shutil.rmtree(file.parent)
+
+
+def finished(launched: subprocess.Popen[str]) -> str:
+    """What processes said that came to their end; those that wait for each other are ended."""
+    try:
+        said = launched.communicate(timeout=240)[0]
+    except subprocess.TimeoutExpired:
+        launched.terminate()  # torchrun ends its workers
+        said = launched.communicate()[0]
+        pytest.fail(f"they did not end:\n{said}")
+    assert launched.returncode == 0, said
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +146,7 @@ def test_a_killed_worker_is_started_again_and_the_training_goes_on(
         kept = list((home.place / "cache/training").glob(f"*/{STATE}"))
         time.sleep(0.02)
     os.kill(worker(launched, rank), signal.SIGKILL)
-    said = launched.communicate(timeout=300)[0]
-    assert launched.returncode == 0, said
+    said = finished(launched)
     assert said.count("fastpath") == 2, "nothing was started again"
     found = home.checkpoint()
     assert (found["weights"], found["history"]) == (together["weights"], together["history"])

@@ -48,6 +48,16 @@ def test_a_folded_head_answers_in_the_users_units(mean: float, std: float, seed:
     assert np.allclose(again, before, atol=2e-4 * (1 + abs(mean) / std))
 
 
+@pytest.mark.parametrize("goal", [Several(TASKS, {}), Several((KIND,), {}), OneClass(None)])
+def test_no_pictures_have_as_many_sums_as_some(goal: Several | OneClass) -> None:
+    outputs, targets = (
+        (exact(), torch.from_numpy(goal.targets(ANSWERS)))
+        if isinstance(goal, Several)
+        else (torch.eye(3), torch.arange(3))
+    )
+    assert len(goal.nothing) == len(goal.sums(outputs, targets))
+
+
 def test_a_right_answer_scores_1_and_costs_next_to_nothing() -> None:
     goal = Several(TASKS, {})
     targets = torch.from_numpy(goal.targets(ANSWERS))

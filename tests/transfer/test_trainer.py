@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from torch import Tensor
 
 from edgetl.errors import GateFailed
 from edgetl.transfer.backbone import Net
+from edgetl.transfer.distributed import Group
 from edgetl.transfer.fastpath import FastPath
 from edgetl.transfer.methods.full import Full
 from edgetl.transfer.trainer import Trainer
 from edgetl.types import Preprocess
 from tests.transfer.networks import CLASSES, SIDE, network
 
+T = TypeVar("T")
 RULE = Preprocess(height=SIDE, width=SIDE, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 PICTURES = np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE, 3), dtype=np.uint8)
 LABELS = np.arange(6) % CLASSES
@@ -53,7 +56,7 @@ class Breaking(Full):
         return loss * torch.nan if self._epoch >= self._at else loss
 
 
-def trainer(method: Full, state: Path) -> Trainer:
+def trainer(method: Full, state: Path, group: Group | None = None) -> Trainer:
     """Four epochs of a small network."""
     return Trainer(
         network("own"),
@@ -65,6 +68,7 @@ def trainer(method: Full, state: Path) -> Trainer:
         epochs=4,
         seed=0,
         state=state,
+        group=group,
     )
 
 
@@ -100,3 +104,20 @@ def test_a_calm_training_says_nothing_of_divergence(tmp_path: Path) -> None:
     _, done = trainer(Full(None), tmp_path).train()
     assert done.diverged == ""
     assert done.epoch == 4
+
+
+def test_a_process_without_select_images_gives_as_many_sums_as_the_others(tmp_path: Path) -> None:
+    class Second(Group):
+        """What the first of two processes has is known; no select image is left for this one."""
+
+        def part(self, rows: Sequence[T]) -> Sequence[T]:
+            """Nothing."""
+            return rows[:0]
+
+        def total(self, *numbers: float) -> tuple[float, ...]:
+            """The first one's sums and these, which must be alike in number or gloo waits for ever."""
+            return tuple(mine + theirs for mine, theirs in zip(numbers, (4.0, 3.0, 6.0), strict=True))
+
+    _, done = trainer(Full(None), tmp_path, Second()).train()
+    assert done.history[0]["accuracy"] == pytest.approx(4 / 6)
+    assert done.history[0]["select_loss"] == pytest.approx(3 / 6)
