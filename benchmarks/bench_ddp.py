@@ -185,7 +185,7 @@ def compare(results: Results, norm: str, runs: list[tuple[int, dict[str, Any]]])
         f"largest difference of the loss in {steps} steps of {BATCH} pictures, loss {span}; one process against itself "
         f"{again:.1e}; select accuracy {100 * accuracies[0]:.1f} % and {100 * accuracies[1]:.1f} %"
     )
-    what = f"E9 two processes against one, batch norm {norm}"
+    what = f"E9 loss of two processes against one, batch norm {norm}"
     if norm == "frozen":
         results.limit(what, apart, "nats", at_most=1e-3, n=steps, note=note)
     else:

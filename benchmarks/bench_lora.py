@@ -128,7 +128,9 @@ def _report(results: Results, runs: dict[str, list[Run]], measured: dict[str, di
         met=points >= -WITHIN,
     )
     full, lora = measured["full"], measured["lora"]
-    results.limit("E3 trained", 100 * lora["trained"] / full["weights"], "% of the weights", at_most=SHARE)
+    results.limit(
+        "E3 LoRA, what is trained", 100 * lora["trained"] / full["weights"], "% of the weights", at_most=SHARE
+    )
     for what, key, scale, unit in (
         ("to keep", "kept_bytes", 1e6, "MB"),
         ("peak memory of the process", "peak_mib", 1, "MiB"),

@@ -40,8 +40,8 @@ def table(bodies: list[dict[str, Any]]) -> str:
     lines = ["| what | measured | target | |", "|---|---|---|---|"]
     for body in bodies:
         for row in body["rows"]:
-            if JUDGED.match(row["what"]):
-                lines.append(f"| {row['what']} | {_value(row)} | {row['target'] or ''} | {_verdict(row)} |")
+            if row["target"] and JUDGED.match(row["what"]):
+                lines.append(f"| {row['what']} | {_value(row)} | {row['target']} | {_verdict(row)} |")
     machines = dict.fromkeys(_machine(body["context"]) for body in bodies)
     return "\n".join([*lines, "", *(f"Measured on {machine}." for machine in machines), ""])
 
@@ -69,8 +69,9 @@ def _machine(context: dict[str, Any]) -> str:
     tools = ", ".join(
         f"{name} {versions[name]}" for name in ("openvino", "onnxruntime") if versions.get(name)
     )
+    cores = context["usable_cores"]
     isa = "/".join(context["isa"][-2:]) or "no vector extension known"
-    return f"{context['cpu']} ({isa}), {context['usable_cores']} cores, {tools}, {context['date'][:10]}"
+    return f"{context['cpu']} ({isa}), {cores} {'core' if cores == 1 else 'cores'}, {tools}, {context['date'][:10]}"
 
 
 def main() -> None:
