@@ -20,8 +20,13 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Several processes share whole files, and slow tests one by one; all that read one build go together, first."""
+    """Several processes share whole files, and slow tests one by one; all that read one build go together, first.
+
+    A slow file that names a group of its own stays together.
+    """
     for item in items:
+        if item.get_closest_marker("xdist_group"):
+            continue
         slow = item.get_closest_marker("slow") is not None
         group = SHARED_BUILD if _reads_build(item) else item.nodeid if slow else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))

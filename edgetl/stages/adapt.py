@@ -90,7 +90,7 @@ def stage(spec: BuildSpec, place: Path, setting: train.Setting) -> Stage:
     if trains:
         options["training"] = {name: getattr(spec, name) for name in READ}
         needs = (*needs, "fastpath")
-    made = Stage(NAME, 1, needs, options, backbone.versions(spec), run)
+    made = Stage(NAME, 2, needs, options, backbone.versions(spec), run)
     return made
 
 

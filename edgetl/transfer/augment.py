@@ -25,6 +25,11 @@ __all__ = ["Augmenter", "Batches", "normalise"]
 
 Image = npt.NDArray[np.uint8]
 
+SMALL = 64
+"""Pixels of the shorter side up to which a picture is moved instead of cut: enlarging a cut of it leaves a blur, in
+which a network that is right on 91 % of CIFAR-10's pictures was right on 62 %."""
+REACH = 1 / 8
+"""How far, as a share of the side: 4 of 32 pixels (He et al. 2016, arXiv:1512.03385, section 4.2)."""
 KEPT_BYTES = 2 << 30
 """Decoded originals are kept while they fit in so much memory of a machine; others are decoded again each epoch."""
 
@@ -40,7 +45,7 @@ class Augmenter:
     def __init__(self, policy: Augmentation, preprocess: Preprocess, classes: int) -> None:
         self._policy = policy
         self._preprocess = preprocess
-        filling = [round(255 * mean) for mean in preprocess.mean]  # what is normalised to 0
+        self._filling = filling = [round(255 * mean) for mean in preprocess.mean]  # what is normalised to 0
         chosen: list[Any] = []
         if policy.jitter:
             chosen.append(
@@ -58,14 +63,24 @@ class Augmenter:
     def square(self, image: Image, key: Sequence[int]) -> Image:
         """The network's input from a picture (H, W, 3): a square of it, mirrored or not; safe from any thread."""
         rng, least = np.random.default_rng(key), self._policy.least_area
+        height, width = image.shape[:2]
         if least >= 1:
             cut = rule.apply(image, self._preprocess)
+        elif min(height, width) <= SMALL:
+            cut = self._moved(rule.apply(image, self._preprocess), rng)
         else:
-            height, width = image.shape[:2]
             side = max(1, min(int(np.sqrt(rng.uniform(least, 1.0) * height * width)), height, width))
             top, left = int(rng.integers(0, height - side + 1)), int(rng.integers(0, width - side + 1))
             cut = rule.apply(image, self._preprocess, box=(top, left, side))
         return np.ascontiguousarray(cut[:, ::-1]) if self._policy.flip and rng.random() < 0.5 else cut
+
+    def _moved(self, square: Image, rng: np.random.Generator) -> Image:
+        """The same square, moved; what comes into sight is of the mean colour."""
+        ways = rng.uniform(-REACH, REACH, 2) * square.shape[:2]  # shares: alike at any size
+        down, right = (int(way) for way in np.round(ways))
+        moved = np.full_like(square, self._filling)
+        moved[_into(down), _into(right)] = square[_into(-down), _into(-right)]
+        return moved
 
     def vary(self, picture: Tensor, key: Sequence[int]) -> Tensor:
         """Colours moved, operations, a part erased: uint8 (3, H, W)."""
@@ -85,6 +100,11 @@ class Augmenter:
         with _drawn_from(key):
             pictures, shares = self._mix(batch.float(), labels)
         return pictures, shares
+
+
+def _into(way: int) -> slice:
+    """What is left of an axis after a move along it."""
+    return slice(way, None) if way >= 0 else slice(None, way)
 
 
 @contextmanager

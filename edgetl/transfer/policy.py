@@ -15,7 +15,7 @@ class Augmentation(Record, frozen=True, kw_only=True):
     Attributes
     ----------
     least_area : a square of so much of the picture or more, cut at random (Szegedy et al. 2015, arXiv:1409.4842); 1 is
-        the centre square that the device takes.
+        the centre square that the device takes. Below 1, a picture of few pixels is moved instead.
     flip : half of them are mirrored left-right.
     jitter : brightness, contrast and saturation are moved by up to so much.
     operations, magnitude : RandAugment (Cubuk et al. 2020, arXiv:1909.13719): so many operations, of 0 to 30.

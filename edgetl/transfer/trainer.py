@@ -40,7 +40,11 @@ from edgetl.types import BuildSpec, Preprocess
 __all__ = ["Progress", "Trainer", "run_json"]
 
 PATIENCE = 6
-"""Epochs without a better one after which training stops."""
+"""Epochs after which training stops where neither the accuracy nor the loss on the select images got better.
+
+Accuracy alone goes up and down by chance while there is much to learn yet: the loss of some hundred pictures is the
+steadier witness.
+"""
 WARM_UP = 0.1
 STATE = "state.pt"
 DIVERGED = "a lower --lr, or check --mean and --std"
@@ -50,7 +54,11 @@ DIVERGED = "a lower --lr, or check --mean and --std"
 class Progress:
     """Where a training is: the epochs done, what each measured, the best, and what ended it early, if something did.
 
-    ``together`` says how several processes shared it.
+    Attributes
+    ----------
+    best_epoch, best_accuracy, best_loss : of the epoch that stays. least_loss : of any.
+    got_better : the last epoch that had the highest accuracy so far or the lowest loss.
+    together : how several processes shared it.
     """
 
     epoch: int = 0
@@ -58,13 +66,28 @@ class Progress:
     best_epoch: int = 0
     best_accuracy: float = -1.0
     best_loss: float = math.inf
+    least_loss: float = math.inf
+    got_better: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
     diverged: str = ""
     together: str = ""
 
-    def better(self, accuracy: float, loss: float) -> bool:
-        """A higher accuracy on the select images, or the same with a lower loss."""
-        return (accuracy, -loss) > (self.best_accuracy, -self.best_loss)
+    def add(self, loss: float, accuracy: float, select_loss: float, *, stays: bool) -> bool:
+        """Count an epoch and what it measured; whether its network is the one to keep.
+
+        It is with a higher accuracy on the select images, or the same with a lower loss; or where it ``stays`` anyway.
+        """
+        self.epoch += 1
+        self.history.append(
+            {"epoch": self.epoch, "loss": loss, "accuracy": accuracy, "select_loss": select_loss}
+        )
+        best = stays or (accuracy, -select_loss) > (self.best_accuracy, -self.best_loss)
+        if best:
+            self.best_epoch, self.best_accuracy, self.best_loss = self.epoch, accuracy, select_loss
+        if best or select_loss < self.least_loss:
+            self.got_better = self.epoch
+        self.least_loss = min(self.least_loss, select_loss)
+        return best
 
 
 class Trainer:
@@ -122,7 +145,7 @@ class Trainer:
         GateFailed : a loss is not finite in the first epoch; later, the best epoch before it is kept.
         """
         done = self._resume()
-        while done.epoch < self._epochs and done.epoch - done.best_epoch < PATIENCE:
+        while done.epoch < self._epochs and done.epoch - done.got_better < PATIENCE:
             try:
                 loss = self._epoch(done.epoch)
                 done.together = self._group.told(self._net)
@@ -134,12 +157,7 @@ class Trainer:
                     f"{error.problem}; epoch {done.best_epoch}, the best before it, is kept: {error.hint}"
                 )
                 break
-            done.epoch += 1
-            done.history.append(
-                {"epoch": done.epoch, "loss": loss, "accuracy": accuracy, "select_loss": held_loss}
-            )
-            if self._keep_last or done.better(accuracy, held_loss):
-                done.best_epoch, done.best_accuracy, done.best_loss = done.epoch, accuracy, held_loss
+            if done.add(loss, accuracy, held_loss, stays=self._keep_last):
                 done.best = {
                     name: tensor.detach().cpu().clone() for name, tensor in self._net.state_dict().items()
                 }

@@ -17,10 +17,10 @@ def scene(seed: int, side: int = 96) -> Image:
     return np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def folders(root: Path, counts: dict[str, int], *, seed: int = 0) -> Path:
+def folders(root: Path, counts: dict[str, int], *, seed: int = 0, side: int = 96) -> Path:
     """PNG files ``root/<class>/<number>.png``, all different."""
     for number, (name, count) in enumerate(counts.items()):
         (root / name).mkdir(parents=True)
         for index in range(count):
-            cv2.imwrite(str(root / name / f"{index}.png"), scene(seed + 1000 * number + index))
+            cv2.imwrite(str(root / name / f"{index}.png"), scene(seed + 1000 * number + index, side))
     return root

@@ -105,6 +105,39 @@ def test_what_is_erased_is_normalised_to_zero() -> None:
     assert normalise(erased[None], RULE)[0, :, where].abs().max() < 0.005
 
 
+@pytest.mark.parametrize("side", [32, 64])
+def test_a_picture_of_few_pixels_is_moved_and_no_pixel_of_it_is_made_up(side: int) -> None:
+    picture, size = scene(7, side=side), msgspec.structs.replace(RULE, height=side, width=side)
+    augmenter = Augmenter(Augmentation(name="cut", least_area=0.35), size, 2)
+    framed = np.full((2 * side, 2 * side, 3), [128, 64, 191], np.uint8)
+    framed[side // 2 : -side // 2, side // 2 : -side // 2] = picture
+    far = side // 8
+    ways = set()
+    for number in range(60):
+        seen = augmenter.square(picture, [0, 0, number, 0])
+        found = [
+            (down, right)
+            for down in range(-far, far + 1)
+            for right in range(-far, far + 1)
+            if np.array_equal(
+                framed[side // 2 - down : 3 * side // 2 - down, side // 2 - right : 3 * side // 2 - right],
+                seen,
+            )
+        ]
+        assert len(found) == 1
+        ways.add(found[0])
+    for axis in range(2):
+        assert min(way[axis] for way in ways) <= 1 - far and max(way[axis] for way in ways) >= far - 1
+
+
+def test_a_picture_of_many_pixels_is_cut() -> None:
+    half = np.zeros((96, 96, 3), np.uint8)
+    half[:, 48:] = 255
+    augmenter = Augmenter(Augmentation(name="cut", least_area=0.35), RULE, 2)
+    shares = [augmenter.square(half, [0, 0, number, 0]).mean() / 255 for number in range(60)]
+    assert max(shares) - min(shares) > 0.3, "moves by an eighth come to a quarter: nothing was enlarged"
+
+
 def test_policies_are_data() -> None:
     for policy in POLICIES.values():
         assert msgspec.json.decode(msgspec.json.encode(policy), type=Augmentation) == policy

@@ -44,9 +44,11 @@ class Watching:
         return pictures.float().mean((2, 3)), pictures.float().mean((2, 3))
 
 
-def batches(root: Path, preprocess: Preprocess, policy: Augmentation = POLICIES["default"]) -> Batches:
+def batches(
+    root: Path, preprocess: Preprocess, policy: Augmentation = POLICIES["default"], side: int = 96
+) -> Batches:
     """Eight pictures in two batches."""
-    folders(root, {"a": 4, "b": 4})
+    folders(root, {"a": 4, "b": 4}, side=side)
     paths = [f"{name}/{index}.png" for name in "ab" for index in range(4)]
     augmenter = Augmenter(policy, preprocess, 3)
     return Batches(root, paths, [0] * 4 + [1] * 4, augmenter, batch_size=4, seed=0)
@@ -57,14 +59,15 @@ def taught_by(own: Batches, watching: Watching, policy: Augmentation) -> TaughtB
     return TaughtBatches(own, watching, Augmenter(policy, watching.preprocess, 3))
 
 
+@pytest.mark.parametrize("side", [96, 48], ids=["cut", "moved"])
 @pytest.mark.parametrize(
     "policy", [POLICIES["default"], alike_at_any_size(POLICIES["strong"])], ids=["default", "strong"]
 )
 def test_the_teacher_sees_the_same_augmented_picture_at_its_own_size(
-    policy: Augmentation, tmp_path: Path, made: backbone.Backbone
+    policy: Augmentation, side: int, tmp_path: Path, made: backbone.Backbone
 ) -> None:
     watching = Watching(OTHER)
-    own_batches = batches(tmp_path / "p", made.preprocess, policy)
+    own_batches = batches(tmp_path / "p", made.preprocess, policy, side)
     for own, taught in taught_by(own_batches, watching, policy).epoch(3):
         theirs = watching.shown[-1]
         assert own.shape[2:] == (SIDE, SIDE) and theirs.shape[2:] == (64, 64)

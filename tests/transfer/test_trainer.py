@@ -15,6 +15,7 @@ from edgetl.errors import GateFailed
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.distributed import Group
 from edgetl.transfer.fastpath import FastPath
+from edgetl.transfer.goals import OneClass
 from edgetl.transfer.methods.full import Full
 from edgetl.transfer.trainer import Trainer
 from edgetl.types import Preprocess
@@ -56,8 +57,22 @@ class Breaking(Full):
         return loss * torch.nan if self._epoch >= self._at else loss
 
 
-def trainer(method: Full, state: Path, group: Group | None = None) -> Trainer:
-    """Four epochs of a small network."""
+class Told(OneClass):
+    """Epochs come to what they are told to: an accuracy and a loss each."""
+
+    def __init__(self, *epochs: tuple[float, float]) -> None:
+        super().__init__(None)
+        self._epochs = iter(epochs)
+
+    def judge(self, sums: Sequence[float]) -> tuple[float, float]:
+        """The next one."""
+        return next(self._epochs)
+
+
+def trainer(
+    method: Full, state: Path, group: Group | None = None, goal: OneClass | None = None, epochs: int = 4
+) -> Trainer:
+    """A small network."""
     return Trainer(
         network("own"),
         method,
@@ -65,9 +80,10 @@ def trainer(method: Full, state: Path, group: Group | None = None) -> Trainer:
         (PICTURES, LABELS),
         RULE,
         FastPath(),
-        epochs=4,
+        epochs=epochs,
         seed=0,
         state=state,
+        goal=goal,
         group=group,
     )
 
@@ -121,3 +137,16 @@ def test_a_process_without_select_images_gives_as_many_sums_as_the_others(tmp_pa
     _, done = trainer(Full(None), tmp_path, Second()).train()
     assert done.history[0]["accuracy"] == pytest.approx(4 / 6)
     assert done.history[0]["select_loss"] == pytest.approx(3 / 6)
+
+
+def test_training_goes_on_while_the_loss_falls_and_keeps_the_most_accurate_epoch(tmp_path: Path) -> None:
+    falling = [(0.5, 2.0 - epoch / 10) for epoch in range(10)]
+    goal = Told((0.6, 3.0), *falling)
+    _, done = trainer(Full(None), tmp_path, goal=goal, epochs=11).train()
+    assert (done.epoch, done.best_epoch) == (11, 1)
+
+
+def test_training_ends_six_epochs_after_the_last_that_was_better_in_anything(tmp_path: Path) -> None:
+    goal = Told((0.6, 3.0), (0.5, 2.0), *[(0.5, 2.5)] * 20)
+    _, done = trainer(Full(None), tmp_path, goal=goal, epochs=22).train()
+    assert (done.epoch, done.best_epoch) == (8, 1)
