@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -16,6 +17,10 @@ ROOT = Path(__file__).parent.parent
 LONGEST = 400
 ABSOLUTE = re.compile(r"""(?<![\w.:/~<{$])/(?:home|root|Users|work|mnt)/[\w.]""")
 """A path of somebody's machine; ``/proc`` and ``/sys`` are every Linux's."""
+
+
+NO_TEXT = {"edgetl/models/tiny.safetensors", "docs/how-to/corruptions.jpg"}
+"""All that is committed and is not text: our weights, our picture."""
 
 
 def sources(*folders: str) -> list[Path]:
@@ -138,6 +143,25 @@ def test_no_shipped_file_knows_a_machine() -> None:
 @pytest.mark.parametrize("text", ['"/home/me/x"', "see /root/.cache", "(/mnt/data)"])
 def test_a_machines_path_is_noticed(text: str) -> None:
     assert ABSOLUTE.search(text)
+
+
+def is_text(data: bytes) -> bool:
+    """Whether a file can be read in a review; an archive, a library or a picture cannot."""
+    return b"\0" not in data
+
+
+def test_what_is_committed_is_text_but_for_what_is_named() -> None:
+    git = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    listed = subprocess.run(git, cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout: what is committed is not known")
+    files = [name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
+    assert {name for name in files if not is_text((ROOT / name).read_bytes())} == NO_TEXT
+
+
+@pytest.mark.parametrize("name", sorted(NO_TEXT))
+def test_a_file_that_is_no_text_is_noticed(name: str) -> None:
+    assert not is_text((ROOT / name).read_bytes())
 
 
 def test_calibration_imports_numpy_and_the_errors_alone() -> None:
