@@ -26,8 +26,8 @@ __all__ = ["Augmenter", "Batches", "normalise"]
 Image = npt.NDArray[np.uint8]
 
 SMALL = 64
-"""Pixels of the shorter side up to which a picture is moved instead of cut: enlarging a cut of it leaves a blur, in
-which a network that is right on 91 % of CIFAR-10's pictures was right on 62 %."""
+"""Pixels of the shorter side up to which a picture is moved instead of cut: a cut of so few, enlarged, is a blur in
+which also a well-trained network, such as a teacher, is often wrong."""
 REACH = 1 / 8
 """How far, as a share of the side: 4 of 32 pixels (He et al. 2016, arXiv:1512.03385, section 4.2)."""
 KEPT_BYTES = 2 << 30
