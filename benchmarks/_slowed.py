@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["drawing", "open_slowed", "slowed"]
 
 
-def open_slowed(folder: str, share: float) -> Callable[[], object]:
+def open_slowed(folder: str, share: float, cache: str | None = None) -> Callable[[], object]:
     """The opener: an inference, and a spin that takes ``share`` of what this instance took when it was warm."""
-    once, clock = open_engine(folder), clocks.system
+    once, clock = open_engine(folder, cache), clocks.system
     spin_ns = round(share * warm_up(once, clock).median_ns)
 
     def both() -> object:
@@ -34,9 +34,9 @@ def open_slowed(folder: str, share: float) -> Callable[[], object]:
     return both
 
 
-def slowed(folder: Path, share: float) -> Contender:
-    """It as a contender."""
-    return Contender(opener=f"{__name__}:open_slowed", arguments={"folder": str(folder), "share": share})
+def slowed(engine: Contender, share: float) -> Contender:
+    """It in place of an engine of ours."""
+    return Contender(opener=f"{__name__}:open_slowed", arguments={**engine.arguments, "share": share})
 
 
 def drawing(share: float) -> Draw:
@@ -44,7 +44,7 @@ def drawing(share: float) -> Draw:
 
     def draw(contenders: Mapping[str, Contender], pace: Pace, env: Mapping[str, str] | None) -> Blocks:
         given = {
-            name: slowed(Path(one.arguments["folder"]), share) if name.startswith("candidate") else one
+            name: slowed(one, share) if name.startswith("candidate") else one
             for name, one in contenders.items()
         }
         path = str(Path(__file__).parent)

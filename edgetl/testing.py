@@ -210,6 +210,18 @@ class BackendContract:
         assert np.array_equal(kept, before)
         assert np.array_equal(session.run({"input": first})["logits"], before)
 
+    def test_a_cache_changes_no_answer(
+        self, backend: Backend, built: tuple[Engine, Path], session: Session, tmp_path: Path
+    ) -> None:
+        picture = _pictures(1)[0]
+        expected = session.run({"input": picture})["logits"]
+        for _ in range(2):  # the one that fills it, and one that finds it full
+            opened = backend.open(*built, cache=tmp_path)
+            try:
+                assert np.array_equal(opened.run({"input": picture})["logits"], expected)
+            finally:
+                opened.close()
+
     def test_a_trial_answers_as_the_engine_does(
         self, backend: Backend, profile: DeviceProfile, model: Path, session: Session
     ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from edgetl.advise.recommend import Latency
-from edgetl.bench.comparison import fresh, of_engine
+from edgetl.bench.comparison import cached, fresh, of_engine
 from edgetl.bench.instance import Pace
 
 __all__ = ["INSTANCES", "time_engines"]
@@ -39,13 +39,14 @@ def time_engines(
     """
     medians: dict[str, list[float]] = {name: [] for name in engines}
     rng, done = Random(seed), 0
-    for _ in range(instances):
-        for name in rng.sample(sorted(engines), len(engines)):
-            blocks = fresh({name: of_engine(engines[name])}, PACE)[name]
-            medians[name].append(statistics.median(ns for block in blocks for ns in block) / 1e6)
-            done += 1
-            if on_progress is not None:
-                on_progress(done, instances * len(engines))
+    with cached({name: of_engine(folder) for name, folder in engines.items()}) as contenders:
+        for _ in range(instances):
+            for name in rng.sample(sorted(engines), len(engines)):
+                blocks = fresh({name: contenders[name]}, PACE)[name]
+                medians[name].append(statistics.median(ns for block in blocks for ns in block) / 1e6)
+                done += 1
+                if on_progress is not None:
+                    on_progress(done, instances * len(engines))
     return {
         name: Latency(
             p50_ms=statistics.median(found),

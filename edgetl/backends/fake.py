@@ -77,7 +77,14 @@ class Fake:
             outputs=outputs,
         )
 
-    def open(self, engine: Engine, folder: Path, profile: DeviceProfile | None = None) -> FakeSession:
+    def open(
+        self,
+        engine: Engine,
+        folder: Path,
+        profile: DeviceProfile | None = None,
+        *,
+        cache: Path | None = None,
+    ) -> FakeSession:
         """Read the file again: a damaged one is refused as a vendor would."""
         check_stamp(engine, "fake", VERSION)
         _signature(folder / engine.files[0])

@@ -89,7 +89,14 @@ class ONNXRuntime:
             outputs=tuple(_spec(node) for node in session.get_outputs()),
         )
 
-    def open(self, engine: Engine, folder: Path, profile: DeviceProfile | None = None) -> ORTSession:
+    def open(
+        self,
+        engine: Engine,
+        folder: Path,
+        profile: DeviceProfile | None = None,
+        *,
+        cache: Path | None = None,
+    ) -> ORTSession:
         """Load the file."""
         check_stamp(engine, "onnxruntime", str(ort.__version__))
         with _mapped(engine.files[0]):

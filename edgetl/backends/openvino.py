@@ -85,9 +85,17 @@ class OpenVINO:
         )
         return _engine(model, profile, (XML, BIN), config, told)
 
-    def open(self, engine: Engine, folder: Path, profile: DeviceProfile | None = None) -> OpenVINOSession:
+    def open(
+        self,
+        engine: Engine,
+        folder: Path,
+        profile: DeviceProfile | None = None,
+        *,
+        cache: Path | None = None,
+    ) -> OpenVINOSession:
         """Compile the IR for its device, with the settings that were measured."""
-        return OpenVINOSession(engine, _compiled(engine, folder, {}))
+        kept = {} if cache is None else {"CACHE_DIR": str(cache)}
+        return OpenVINOSession(engine, _compiled(engine, folder, kept))
 
     def trial(self, model: Path, profile: DeviceProfile) -> OpenVINOSession:
         """Compile an ONNX file here, without a child and without IR.
@@ -299,8 +307,7 @@ def _compiled(engine: Engine, folder: Path, more: Mapping[str, str]) -> ov.Compi
     _require(engine.device)
     with _mapped(engine.device):
         core = ov.Core()
-        graph = core.read_model(folder / engine.files[0])
-        return core.compile_model(graph, engine.device, {**engine.config, **more})
+        return core.compile_model(folder / engine.files[0], engine.device, {**engine.config, **more})
 
 
 def _require(device: str) -> None:

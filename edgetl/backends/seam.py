@@ -102,10 +102,22 @@ class Backend(Protocol):
         EnvironmentLacks : the device is not here. BackendError : the vendor refused the graph.
         """
 
-    def open(self, engine: Engine, folder: Path, profile: DeviceProfile | None = None) -> Session:
+    def open(
+        self,
+        engine: Engine,
+        folder: Path,
+        profile: DeviceProfile | None = None,
+        *,
+        cache: Path | None = None,
+    ) -> Session:
         """Open an engine whose files are in ``folder``; checks the stamp before the vendor reads a byte.
 
         Everything that opening needs is in ``engine``; a device that only runs it gives no ``profile``.
+
+        Parameters
+        ----------
+        cache : a folder where the vendor may keep what it made of the engine, for whoever opens it again and again.
+            The session answers and runs as one that was opened without.
 
         Raises
         ------

@@ -11,7 +11,9 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable, Collection, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +32,7 @@ __all__ = [
     "Comparison",
     "Contender",
     "Ratio",
+    "cached",
     "compare",
     "fresh",
     "fresh_profile",
@@ -55,10 +58,12 @@ class Contender(Record, frozen=True, kw_only=True):
     ----------
     opener : ``module:function``, called in the child process; it returns the call to time, which takes nothing.
     arguments : of the opener, JSON data.
+    cacheable : the opener takes ``cache``, a folder for what makes the next opening quick.
     """
 
     opener: str
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+    cacheable: bool = False
 
 
 class Ratio(Record, frozen=True, kw_only=True):
@@ -143,7 +148,25 @@ def fresh_profile(folder: Path, env: Mapping[str, str] | None) -> list[LayerInfo
 
 def of_engine(folder: Path) -> Contender:
     """The engine in a folder, with its ``engine.json``, as a contender."""
-    return Contender(opener="edgetl.bench.instance:open_engine", arguments={"folder": str(folder)})
+    return Contender(
+        opener="edgetl.bench.instance:open_engine", arguments={"folder": str(folder)}, cacheable=True
+    )
+
+
+@contextmanager
+def cached(contenders: Mapping[str, Contender]) -> Iterator[dict[str, Contender]]:
+    """The contenders, with a cache that those of them share which take one, and that is gone afterwards.
+
+    Most of a comparison is opening: for OpenVINO, optimizing the same graph for each fresh instance. A cache takes that
+    out, and leaves an instance with its own memory, which is what makes it fast or slow.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgetl-opened-") as folder:
+        yield {
+            name: msgspec.structs.replace(one, arguments={**one.arguments, "cache": folder})
+            if one.cacheable
+            else one
+            for name, one in contenders.items()
+        }
 
 
 def compare(
@@ -187,18 +210,19 @@ def compare(
     shuffle = random.Random(seed).sample
     begun, before = clocks.system(), context.read()
     done: list[Blocks] = []
-    while True:
-        order = shuffle(sorted(contenders), len(contenders))
-        done.append(fresh({name: contenders[name] for name in order}, pace or Pace(), env))
-        if on_progress is not None:
-            on_progress(len(done), max(instances, len(done)))
-        if len(done) < instances or (len(done) - instances) % LOOK_EVERY:
-            continue
-        found = Comparison(baseline=baseline, instances=tuple(done), context=(before, context.read()))
-        verdicts = {name: ratio.verdict for name, ratio in found.versus().items()}
-        told = "cannot tell" not in [verdicts[name] for name in until or verdicts]
-        if told or len(done) >= most_instances or clocks.system() - begun > seconds * 1e9:
-            return found
+    with cached(contenders) as drawn:
+        while True:
+            order = shuffle(sorted(drawn), len(drawn))
+            done.append(fresh({name: drawn[name] for name in order}, pace or Pace(), env))
+            if on_progress is not None:
+                on_progress(len(done), max(instances, len(done)))
+            if len(done) < instances or (len(done) - instances) % LOOK_EVERY:
+                continue
+            found = Comparison(baseline=baseline, instances=tuple(done), context=(before, context.read()))
+            verdicts = {name: ratio.verdict for name, ratio in found.versus().items()}
+            told = "cannot tell" not in [verdicts[name] for name in until or verdicts]
+            if told or len(done) >= most_instances or clocks.system() - begun > seconds * 1e9:
+                return found
 
 
 def fresh(contenders: Mapping[str, Contender], pace: Pace, env: Mapping[str, str] | None = None) -> Blocks:

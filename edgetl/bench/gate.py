@@ -19,7 +19,7 @@ from edgetl import stats
 from edgetl.bench import clock as clocks
 from edgetl.bench import context, sequential
 from edgetl.bench.clock import Clock
-from edgetl.bench.comparison import Contender, fresh, log_ratio, log_time
+from edgetl.bench.comparison import Contender, cached, fresh, log_ratio, log_time
 from edgetl.bench.context import Context
 from edgetl.bench.fingerprint import Host, Subject
 from edgetl.bench.instance import Blocks, Pace
@@ -209,8 +209,10 @@ def run(
         return (clock() - begun) / 1e9
 
     pairs = _Drawing(draw, trial.pace, env, random.Random(rule.seed))
+    sides = {CANDIDATE: candidate, **({BASELINE: baseline} if isinstance(baseline, Contender) else {})}
     try:
-        _measure(trial, candidate, baseline, pairs, name, elapsed, progress or Silent())
+        with cached(sides) as drawn:
+            _measure(trial, drawn, pairs, name, elapsed, progress or Silent())
     except (EdgetlError, OSError, KeyboardInterrupt) as stop:
         trial.problem = _stopped(stop)
     trial.seconds, trial.context = elapsed(), (before, context.read())
@@ -219,25 +221,24 @@ def run(
 
 def _measure(
     trial: Trial,
-    candidate: Contender,
-    baseline: Contender | Stored,
+    sides: Mapping[str, Contender],
     pairs: _Drawing,
     name: str,
     elapsed: Callable[[], float],
     progress: Progress,
 ) -> None:
-    twice = {CANDIDATE: candidate, AGAIN[CANDIDATE]: candidate}
-    if isinstance(baseline, Contender):
+    twice = {CANDIDATE: sides[CANDIDATE], AGAIN[CANDIDATE]: sides[CANDIDATE]}
+    if BASELINE in sides:
         stage, begun = f"itself:{name}", elapsed()
         progress.started(stage)
-        for pair in pairs({BASELINE: baseline, AGAIN[BASELINE]: baseline}):
+        for pair in pairs({BASELINE: sides[BASELINE], AGAIN[BASELINE]: sides[BASELINE]}):
             trial.itself.append(pair)
             progress.advanced(stage, len(trial.itself), ITSELF)
             if len(trial.itself) == ITSELF or elapsed() > trial.rule.seconds:
                 break
         _resolve(trial, trial.itself, BASELINE, elapsed())
         progress.finished(stage, {"summary": _resolved(trial)}, elapsed() - begun, False)
-        twice = {CANDIDATE: candidate, BASELINE: baseline}
+        twice = dict(sides)
     stage, begun = f"pairs:{name}", elapsed()
     progress.started(stage)
     for pair in pairs(twice):

@@ -44,7 +44,6 @@ __all__ = [
 Call = Callable[[], object]
 DeviceClock = Callable[[], int]
 _NS = 1_000_000_000
-WINDOW_NS = 50_000_000
 WINDOW_RUNS = 3
 STEADY = 0.03
 """Two windows of the warm-up agree when their medians differ by less than this share."""
@@ -303,12 +302,13 @@ def wild_outputs(answer: object) -> list[str]:
 
 def warm_up(once: Call, clock: Clock, *, least_seconds: float = 0.2, most_seconds: float = 5.0) -> WarmUp:
     """Run until windows that lie apart take the same time, within limits of time."""
+    window_ns = least_seconds * _NS / APART
     begun = clock()
     runs = 0
     before: deque[float] = deque(maxlen=APART)
     while True:
         window: list[int] = []
-        while len(window) < WINDOW_RUNS or sum(window) < WINDOW_NS:
+        while len(window) < WINDOW_RUNS or sum(window) < window_ns:
             window += sample(once, 1, clock)
         runs += len(window)
         now = statistics.median(window)

@@ -101,11 +101,11 @@ def alternate(calls: Mapping[str, Call], pace: Pace, clock: Clock) -> Blocks:
     return blocks
 
 
-def open_engine(folder: str) -> Call:
+def open_engine(folder: str, cache: str | None = None) -> Call:
     """The opener of an engine of ours: one inference on noise, through a request of its own."""
     place = Path(folder)
     record = engines.read(place)
-    session = seam.find(record.backend).open(record, place)
+    session = seam.find(record.backend).open(record, place, cache=None if cache is None else Path(cache))
     return engine_call(session, {spec.name: noise(spec) for spec in record.inputs})
 
 

@@ -42,6 +42,20 @@ class TestOpenVINO(BackendContract):
         assert module._config(profile("default")) == {}
         assert module._config(profile("int8")) == {}
 
+    def test_the_second_opening_comes_from_the_cache_and_a_damaged_one_is_made_again(
+        self, built: tuple[Engine, Path], tmp_path: Path
+    ) -> None:
+        def from_cache() -> bool:
+            compiled = OpenVINO().open(*built, cache=tmp_path)._compiled
+            assert compiled is not None
+            return bool(compiled.get_property("LOADED_FROM_CACHE"))
+
+        assert [from_cache(), from_cache()] == [False, True]
+        (blob,) = tmp_path.glob("*.blob")
+        blob.chmod(0o600)
+        blob.write_bytes(blob.read_bytes()[:1000])
+        assert [from_cache(), from_cache()] == [False, True]
+
     def test_layers_of_an_f32_engine_compute_in_f32(self, built: tuple[Engine, Path]) -> None:
         layers = OpenVINO().explain(*built)
         assert {layer.precision for layer in layers if layer.kind in ("Convolution", "FullyConnected")} <= {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import repeat
+from pathlib import Path
 
 from edgetl.bench import clock as clocks
 from edgetl.testing import RecordedClock
@@ -15,6 +16,14 @@ def recorded(microseconds: int) -> Callable[[], None]:
     """Takes so long on a clock that the child measures with instead of its own."""
     clocks.system = _CLOCK
     return _CLOCK.call(repeat(1000 * microseconds))
+
+
+def keeping(log: str, cache: str) -> Callable[[], None]:
+    """Leaves a file in the cache and writes into a log which one it was, and whether it was full."""
+    with Path(log).open("a") as file:
+        file.write(f"{cache} {len(list(Path(cache).iterdir()))}\n")
+    (Path(cache) / "kept").touch()
+    return recorded(100)
 
 
 def refuse() -> Callable[[], None]:

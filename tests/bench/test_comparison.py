@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -131,6 +132,19 @@ def test_fresh_processes_find_which_call_is_longer() -> None:
     assert found.latency_ms("short")["p50"] == pytest.approx(0.2)
     assert [len(blocks) for instance in found.instances for blocks in instance.values()] == [4] * 6
     assert msgspec.json.decode(digest.canonical_json(found), type=Comparison) == found
+
+
+def test_processes_share_a_cache_that_is_gone_afterwards(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    takes = Contender(opener="tests.bench.openers:keeping", arguments={"log": str(log)}, cacheable=True)
+    plain = Contender(opener="tests.bench.openers:recorded", arguments={"microseconds": 100})
+    bench.compare(
+        {"takes": takes, "plain": plain}, baseline="plain", instances=2, most_instances=2, pace=QUICK
+    )
+    (first, before), (second, after) = (line.split() for line in log.read_text().splitlines())
+    assert (before, after) == ("0", "1")
+    assert first == second
+    assert not Path(first).exists()
 
 
 def test_a_contender_that_cannot_be_opened_is_told_in_its_own_words() -> None:

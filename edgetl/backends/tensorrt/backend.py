@@ -125,7 +125,14 @@ class TensorRT:
             outputs=msgspec.convert(told["outputs"], tuple[TensorSpec, ...]),
         )
 
-    def open(self, engine: Engine, folder: Path, profile: DeviceProfile | None = None) -> Session:
+    def open(
+        self,
+        engine: Engine,
+        folder: Path,
+        profile: DeviceProfile | None = None,
+        *,
+        cache: Path | None = None,
+    ) -> Session:
         """Check stamp and digest, deserialise, and hand the contexts to a CUDA session."""
         from edgetl.backends.cuda import CudaSession
 
