@@ -32,7 +32,7 @@ from edgetl.bench.comparison import Contender, fresh, of_engine
 from edgetl.bench.gate import BASELINE, CANDIDATE, Rule, Trial
 from edgetl.bench.instance import Blocks
 
-FROZEN = "897847a"
+FROZEN = "0b85df5"
 TRACES = FOLDER / "traces" / "gate.jsonl"
 TOLERANCE = 0.03
 SECONDS, QUICK = 180.0, 20.0
