@@ -42,8 +42,11 @@ def table(bodies: list[dict[str, Any]]) -> str:
         for row in body["rows"]:
             if row["target"] and JUDGED.match(row["what"]):
                 lines.append(f"| {row['what']} | {_value(row)} | {row['target']} | {_verdict(row)} |")
-    machines = dict.fromkeys(_machine(body["context"]) for body in bodies)
-    return "\n".join([*lines, "", *(f"Measured on {machine}." for machine in machines), ""])
+    days: dict[str, set[str]] = {}
+    for body in bodies:
+        days.setdefault(_machine(body["context"]), set()).add(body["context"]["date"][:10])
+    measured = [f"Measured on {machine}, {' and '.join(sorted(on))}." for machine, on in days.items()]
+    return "\n".join([*lines, "", *measured, ""])
 
 
 def _value(row: dict[str, Any]) -> str:
@@ -71,7 +74,7 @@ def _machine(context: dict[str, Any]) -> str:
     )
     cores = context["usable_cores"]
     isa = "/".join(context["isa"][-2:]) or "no vector extension known"
-    return f"{context['cpu']} ({isa}), {cores} {'core' if cores == 1 else 'cores'}, {tools}, {context['date'][:10]}"
+    return f"{context['cpu']} ({isa}), {cores} {'core' if cores == 1 else 'cores'}, {tools}"
 
 
 def main() -> None:
