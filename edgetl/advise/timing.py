@@ -38,15 +38,14 @@ def time_engines(
     EdgetlError : an engine cannot be opened, or answers NaN.
     """
     medians: dict[str, list[float]] = {name: [] for name in engines}
-    rng, done = Random(seed), 0
+    rng = Random(seed)
+    turns = [name for _ in range(instances) for name in rng.sample(sorted(engines), len(engines))]
     with cached({name: of_engine(folder) for name, folder in engines.items()}) as contenders:
-        for _ in range(instances):
-            for name in rng.sample(sorted(engines), len(engines)):
-                blocks = fresh({name: contenders[name]}, PACE)[name]
-                medians[name].append(statistics.median(ns for block in blocks for ns in block) / 1e6)
-                done += 1
-                if on_progress is not None:
-                    on_progress(done, instances * len(engines))
+        for done, name in enumerate(turns, start=1):
+            blocks = fresh({name: contenders[name]}, PACE)[name]
+            medians[name].append(statistics.median(ns for block in blocks for ns in block) / 1e6)
+            if on_progress is not None:
+                on_progress(done, len(turns))
     return {
         name: Latency(
             p50_ms=statistics.median(found),

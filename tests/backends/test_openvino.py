@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,6 +56,18 @@ class TestOpenVINO(BackendContract):
         blob.chmod(0o600)
         blob.write_bytes(blob.read_bytes()[:1000])
         assert [from_cache(), from_cache()] == [False, True]
+
+    def test_a_cache_that_cannot_be_written_is_done_without(
+        self, built: tuple[Engine, Path], tmp_path: Path
+    ) -> None:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        try:
+            opened = OpenVINO().open(*built, cache=tmp_path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert opened._compiled is not None
+        assert list(tmp_path.iterdir()) == []
 
     def test_layers_of_an_f32_engine_compute_in_f32(self, built: tuple[Engine, Path]) -> None:
         layers = OpenVINO().explain(*built)

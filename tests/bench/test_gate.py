@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from edgetl.bench import gate
-from edgetl.bench.comparison import Contender
+from edgetl.bench.comparison import Contender, of_engine
 from edgetl.bench.context import Context
 from edgetl.bench.fingerprint import Host, Subject
 from edgetl.bench.gate import Rule, Stored, Trial
@@ -199,6 +200,21 @@ def test_the_order_of_turns_is_drawn_and_repeats_with_its_seed() -> None:
 
     assert orders(0) == orders(0)
     assert len(set(orders(0))) == 4, "both orders of the baseline with itself, and of the pairs"
+
+
+def test_instances_of_both_sides_share_a_cache_that_is_gone_afterwards() -> None:
+    machine, seen = Machine(), set()
+
+    def watched(contenders: Mapping[str, Contender], pace: Pace, env: Any) -> Blocks:
+        seen.update(one.arguments["cache"] for one in contenders.values())
+        assert all(Path(one.arguments["cache"]).is_dir() for one in contenders.values())
+        return machine(contenders, pace, env)
+
+    engine = of_engine(Path("engine"))
+    gate.run(engine, engine, Rule(), draw=watched)
+    (cache,) = seen
+    assert not Path(cache).exists()
+    assert "cache" not in engine.arguments, "memory and energy are measured without it"
 
 
 def test_every_instance_of_p99_has_its_support() -> None:
