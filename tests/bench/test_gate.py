@@ -203,7 +203,8 @@ def test_the_order_of_turns_is_drawn_and_repeats_with_its_seed() -> None:
 
 
 def test_instances_of_both_sides_share_a_cache_that_is_gone_afterwards() -> None:
-    machine, seen = Machine(), set()
+    machine = Machine()
+    seen: set[str] = set()
 
     def watched(contenders: Mapping[str, Contender], pace: Pace, env: Any) -> Blocks:
         seen.update(one.arguments["cache"] for one in contenders.values())
