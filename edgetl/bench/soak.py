@@ -12,60 +12,23 @@ from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from edgetl import stats
 from edgetl.bench import activity, context, drift, harness, sysfs, throttle
 from edgetl.bench import clock as clocks
 from edgetl.bench.activity import Activity
 from edgetl.bench.clock import Clock
 from edgetl.bench.measurement import Percentiles, percentiles_ms
+from edgetl.bench.slow import Second, Slow, slow_periods
 from edgetl.errors import InputError
 from edgetl.types import Record
 
-__all__ = ["Log", "Minute", "Second", "Slow", "Soak", "growth_mib", "slow_periods", "soak"]
-
-Floats = npt.NDArray[np.float64]
+__all__ = ["Log", "Minute", "Soak", "growth_mib", "soak"]
 
 _NS = 1_000_000_000
 _MIB = 1 << 20
 MINUTE = 60
-SLOWER = 0.10
-"""A second is slow beyond this share of the usual: less is no throttling that a user would feel ..."""
-SPREADS = 6.0
-"""... and beyond so many standard deviations of one second beside the next."""
-LEAST_SECONDS = 3
-"""A period is that long at least: a shorter one is a hiccup, which p99 shows."""
-GAP_SECONDS = 1
-"""A second that looks usual does not end a period."""
 GROWTH_MIB = 4.0
 """Memory that came on in the second half: below this it is the allocator's."""
-FALLEN, BUSIER, HOTTER_C = 0.95, 0.10, 3.0
-"""A clock, a share of the processors and a temperature that differ so much explain a slow period."""
-
-
-class Second(Record, frozen=True, kw_only=True):
-    """One second of a soak.
-
-    Attributes
-    ----------
-    at_s : when it began. runs : in it.
-    p50_ns, mean_ns, max_ns : of them. rss_mib : memory of this process at its end.
-    clock_mhz, temperature_c, throttle : of the host at its end; others, stolen : shares of the processors in it.
-    """
-
-    at_s: float
-    runs: int
-    p50_ns: float
-    mean_ns: float
-    max_ns: int
-    rss_mib: float | None = None
-    clock_mhz: float | None = None
-    temperature_c: float | None = None
-    throttle: dict[str, int] | None = None
-    others: float | None = None
-    stolen: float | None = None
 
 
 class Minute(Record, frozen=True, kw_only=True):
@@ -76,29 +39,6 @@ class Minute(Record, frozen=True, kw_only=True):
     max_ms: float
     rss_mib: float | None
     temperature_c: float | None
-
-
-class Slow(Record, frozen=True, kw_only=True):
-    """A period in which the engine was slower than usual.
-
-    Attributes
-    ----------
-    from_s, to_s : since the soak began. slower : by this share, median over the period.
-    because : what else differed in it, in words; empty where nothing that is read did.
-    """
-
-    from_s: float
-    to_s: float
-    slower: float
-    because: str
-
-    def sentence(self) -> str:
-        """All of it in words."""
-        why = self.because or "nothing that this host shows explains it"
-        return (
-            f"{_clock(self.from_s)} to {_clock(self.to_s)}: {100 * self.slower:.0f} % slower for "
-            f"{self.to_s - self.from_s:.0f} s, {why}"
-        )
 
 
 class Soak(Record, frozen=True, kw_only=True):
@@ -242,85 +182,6 @@ def soak(
     return log.soak()
 
 
-def slow_periods(seconds: Sequence[Second]) -> list[Slow]:
-    """Periods in which the engine was slower than it is when left alone.
-
-    Of each second its median and its mean are looked at: a processor that clocks down slows every run, one that is
-    taken away in slices makes few runs very slow. The usual value is the lower quartile of the seconds': a board that
-    throttles after its first minutes spends most of a soak slow. Their spread is the median absolute difference of
-    neighbours (Hampel's identifier, Davies & Gather 1993, J. Am. Stat. Assoc. 88:782-792, on first differences), which
-    the change that is looked for does not widen.
-    """
-    if len(seconds) < 2 * LEAST_SECONDS:
-        return []
-    excess = np.maximum(_excess([one.p50_ns for one in seconds]), _excess([one.mean_ns for one in seconds]))
-    slow = excess > 0
-    usual = np.flatnonzero(~slow).tolist()
-    return [
-        Slow(
-            from_s=seconds[first].at_s,
-            to_s=seconds[end].at_s if end < len(seconds) else seconds[-1].at_s + 1,
-            slower=float(np.median(excess[first:end][slow[first:end]])),
-            because=_because(seconds, first, end, usual),
-        )
-        for first, end in _periods(slow.tolist())
-    ]
-
-
-def _excess(values: Sequence[float]) -> Floats:
-    """By what share each second is above the usual; 0 where chance explains it or nobody would feel it."""
-    x = np.asarray(values, dtype=np.float64)
-    usual = float(np.quantile(x, 0.25))
-    spread = float(np.median(np.abs(np.diff(x)))) / _NEIGHBOURS
-    above = x / usual - 1
-    excess: Floats = np.where(x > usual + max(SLOWER * usual, SPREADS * spread), above, 0.0)
-    return excess
-
-
-_NEIGHBOURS = 0.9539
-"""Median absolute difference of two draws of a normal distribution, in its standard deviations: 0.6745 times root 2."""
-
-
-def _periods(slow: Sequence[bool]) -> list[tuple[int, int]]:
-    """First index and the one behind the last of each run of true that is long enough, short gaps bridged."""
-    found: list[tuple[int, int]] = []
-    for place in (k for k, is_slow in enumerate(slow) if is_slow):
-        if found and place - found[-1][1] <= GAP_SECONDS:
-            found[-1] = (found[-1][0], place + 1)
-        else:
-            found.append((place, place + 1))
-    return [(first, end) for first, end in found if sum(slow[first:end]) >= LEAST_SECONDS]
-
-
-def _because(seconds: Sequence[Second], first: int, end: int, usual: Sequence[int]) -> str:
-    """What else was different in the period, next to the usual seconds."""
-    period = seconds[first:end]
-    rest = [seconds[k] for k in usual]
-    told = []
-    for name, words in (
-        ("others", "other processes took {:.0f} % of the processors"),
-        ("stolen", "the hypervisor took {:.0f} % of the processors"),
-    ):
-        then, now = _median(rest, name), _median(period, name)
-        if then is not None and now is not None and now > then + BUSIER:
-            told.append(words.format(100 * now))
-    then, now = _median(rest, "clock_mhz"), _median(period, "clock_mhz")
-    if then and now and now < FALLEN * then:
-        told.append(f"the clock fell from {then:.0f} to {now:.0f} MHz")
-    then, now = _median(rest, "temperature_c"), _median(period, "temperature_c")
-    if then is not None and now is not None and now > then + HOTTER_C:
-        told.append(f"at {now:.0f} C, {then:.0f} C otherwise")
-    signs = throttle.risen(seconds[max(first - 1, 0)].throttle, period[-1].throttle)
-    if signs:
-        told.append(f"throttling counted by {', '.join(signs)}")
-    return ", ".join(told)
-
-
-def _median(seconds: Sequence[Second], field: str) -> float | None:
-    known = [value for one in seconds if (value := getattr(one, field)) is not None]
-    return float(np.median(known)) if known else None
-
-
 def growth_mib(rss_mib: Sequence[float]) -> float:
     """Memory that came on in the second half, MiB, at the median slope; 0 where no trend is proven.
 
@@ -340,7 +201,3 @@ def _rss_mib(root: Path) -> float | None:
     """Resident memory of this process: the second word of ``statm``, in pages (proc(5))."""
     words = (sysfs.text(root / "proc/self/statm") or "").split()
     return int(words[1]) * os.sysconf("SC_PAGE_SIZE") / _MIB if len(words) > 1 else None
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -13,7 +13,8 @@ import pytest
 
 from edgetl.bench import loads, stages, target
 from edgetl.bench.loads import Asked, Loaded, Soaked
-from edgetl.bench.soak import Second, Soak
+from edgetl.bench.slow import Second
+from edgetl.bench.soak import Soak
 from edgetl.bench.target import Subject, Timed
 from edgetl.errors import BackendError, EdgetlError, InputError
 from edgetl.pipeline import Silent
