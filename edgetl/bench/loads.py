@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -22,6 +22,7 @@ from edgetl.bench.target import Pace, Subject, Timed
 from edgetl.errors import EdgetlError, GateFailed, Inconclusive, InputError, did_you_mean
 from edgetl.pipeline import Progress
 from edgetl.types import LatencyBudget, Record
+from edgetl.words import counted
 
 __all__ = ["SCENARIOS", "Asked", "Loaded", "Soaked", "check", "run"]
 
@@ -29,7 +30,7 @@ Scenario = Literal["single-stream", "multi-stream", "server", "offline", "camera
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 CAMERA_FPS = 30.0
 MOST_SLOW = 10
-"""Slow periods and minutes that are shown, the worst first; how many were left out is said."""
+"""Complaints and disturbed periods that are shown; how many were left out is said."""
 
 
 class Asked(Record, frozen=True, kw_only=True):
@@ -136,6 +137,7 @@ class Soaked:
             "verdict": "partial" if found.partial else "fail" if self.failure is not None else "pass",
             "complaints": found.complaints(),
             "slow": msgspec.to_builtins(found.slow()),
+            "disturbed": msgspec.to_builtins(found.disturbed()),
             "growth_mib": found.growth_mib(),
             "minutes": msgspec.to_builtins(found.minutes),
             "partial": found.partial,
@@ -158,20 +160,22 @@ class Soaked:
         if found.partial:
             verdict = f"partial, {found.partial}: {len(found.seconds)} s were kept"
         else:
-            verdict = "it holds out" if not complaints else f"{len(complaints)} reasons against it"
+            verdict = "it holds out" if not complaints else f"{counted(len(complaints), 'reason')} against it"
         return [
             *rows,
             "",
             f"  soak       {len(found.seconds)} s, {memory}: {verdict}",
-            *(f"  against    {complaint}" for complaint in complaints[:MOST_SLOW]),
-            *(
-                [f"             and {len(complaints) - MOST_SLOW} more"]
-                if len(complaints) > MOST_SLOW
-                else []
-            ),
+            *_some("against", complaints),
+            *_some("disturbed", [period.sentence() for period in found.disturbed()]),
             *told.context_lines(self.subject.host),
             told.harness_line(self.subject.cost),
         ]
+
+
+def _some(label: str, sentences: Sequence[str]) -> list[str]:
+    """The first of them, and how many more there are."""
+    shown = [f"  {label:<10} {sentence}" for sentence in sentences[:MOST_SLOW]]
+    return [*shown, f"{'':<13}and {len(sentences) - MOST_SLOW} more"] if sentences[MOST_SLOW:] else shown
 
 
 def run(subject: Subject, asked: Asked, progress: Progress) -> Timed | Loaded | Soaked:
@@ -270,7 +274,7 @@ def _soak(subject: Subject, asked: Asked, seconds: float, progress: Progress) ->
         found = log.soak(failure.problem)
     progress.finished(
         "soak",
-        {"summary": f"{len(found.minutes)} minute{'s' * (len(found.minutes) != 1)}"},
+        {"summary": counted(len(found.minutes), "minute")},
         float(len(found.seconds)),
         False,
     )

@@ -1,4 +1,4 @@
-"""When an engine was slower than usual in a long run, and what else was different then."""
+"""When an engine was slower than usual in a long run, and when the host was not its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgetl.bench import throttle
 from edgetl.types import Record
 
-__all__ = ["Second", "Slow", "slow_periods"]
+__all__ = ["Period", "Second", "periods"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -52,12 +52,12 @@ class Second(Record, frozen=True, kw_only=True):
     stolen: float | None = None
 
 
-class Slow(Record, frozen=True, kw_only=True):
-    """A period in which the engine was slower than usual.
+class Period(Record, frozen=True, kw_only=True):
+    """A period in which the engine was slower than usual, or the host was not its own.
 
     Attributes
     ----------
-    from_s, to_s : since the soak began. slower : by this share, median over the period.
+    from_s, to_s : since the soak began. slower : by this share, median over the period; may be below 0.
     because : what else differed in it, in words; empty where nothing that is read did.
     """
 
@@ -66,17 +66,22 @@ class Slow(Record, frozen=True, kw_only=True):
     slower: float
     because: str
 
+    @property
+    def is_slow(self) -> bool:
+        """So much that a user would feel it."""
+        return self.slower > SLOWER
+
     def sentence(self) -> str:
         """All of it in words."""
+        when, length = f"{_clock(self.from_s)} to {_clock(self.to_s)}", f"{self.to_s - self.from_s:.0f} s"
+        if not self.is_slow:
+            return f"{when}: {self.because} for {length}, and the engine was hardly slower"
         why = self.because or "nothing that this host shows explains it"
-        return (
-            f"{_clock(self.from_s)} to {_clock(self.to_s)}: {100 * self.slower:.0f} % slower for "
-            f"{self.to_s - self.from_s:.0f} s, {why}"
-        )
+        return f"{when}: {100 * self.slower:.0f} % slower for {length}, {why}"
 
 
-def slow_periods(seconds: Sequence[Second]) -> list[Slow]:
-    """Periods in which the engine was slower than it is when left alone.
+def periods(seconds: Sequence[Second]) -> list[Period]:
+    """Periods in which the engine was slower than it is when left alone, or the host shows what may slow one.
 
     Of each second its median and its mean are looked at: a processor that clocks down slows every run, one that is
     taken away in slices makes few runs very slow. The usual value is the lower quartile of the seconds': a board that
@@ -84,27 +89,27 @@ def slow_periods(seconds: Sequence[Second]) -> list[Slow]:
     neighbours (Hampel's identifier, Davies & Gather 1993, J. Am. Stat. Assoc. 88:782-792, on first differences), which
     the change that is looked for does not widen.
 
-    A second whose host shows why it should be slow need not stand out from the spread, which a restless neighbour on
-    a shared machine makes wide; and where that begins or ends, a period does.
+    What the host shows has ends of its own, which no noise of the latency moves: such a period is judged by its median,
+    and the rest by seconds that stand out.
     """
     if len(seconds) < 2 * LEAST_SECONDS:
         return []
     disturbed = _disturbed(seconds)
     sides = [_above([getattr(one, name) for one in seconds]) for name in ("p50_ns", "mean_ns")]
     above = np.maximum(*(share for share, _ in sides))
-    slow = np.any(
-        [share > np.where(disturbed, SLOWER, max(SLOWER, chance)) for share, chance in sides], axis=0
-    )
-    usual = np.flatnonzero(~slow).tolist()
-    return [
-        Slow(
+    slow = np.any([share > max(SLOWER, chance) for share, chance in sides], axis=0) & ~disturbed
+    usual = np.flatnonzero(~slow & ~disturbed).tolist()
+    runs = [(first, end, marked) for marked in (disturbed, slow) for first, end in _runs(marked)]
+    found = [
+        Period(
             from_s=seconds[first].at_s,
             to_s=seconds[end].at_s if end < len(seconds) else seconds[-1].at_s + 1,
-            slower=float(np.median(above[first:end][slow[first:end]])),
+            slower=float(np.median(above[first:end][marked[first:end]])),
             because=_because(seconds, first, end, usual),
         )
-        for first, end in sorted(_periods(slow & disturbed) + _periods(slow & ~disturbed))
+        for first, end, marked in runs
     ]
+    return sorted((one for one in found if one.is_slow or one.because), key=lambda one: one.from_s)
 
 
 def _above(values: Sequence[float]) -> tuple[Floats, float]:
@@ -130,12 +135,12 @@ def _disturbed(seconds: Sequence[Second]) -> Bools:
     for k, (before, after) in enumerate(pairwise(seconds), start=1):
         shown[k] |= bool(throttle.risen(before.throttle, after.throttle))
     disturbed = np.zeros_like(shown)
-    for first, end in _periods(shown):
+    for first, end in _runs(shown):
         disturbed[first:end] = True
     return disturbed
 
 
-def _periods(marked: Bools) -> list[tuple[int, int]]:
+def _runs(marked: Bools) -> list[tuple[int, int]]:
     """First index and the one behind the last of each run of true that is long enough, short gaps bridged."""
     found: list[tuple[int, int]] = []
     for place in np.flatnonzero(marked).tolist():

@@ -18,7 +18,7 @@ from edgetl.bench import clock as clocks
 from edgetl.bench.activity import Activity
 from edgetl.bench.clock import Clock
 from edgetl.bench.measurement import Percentiles, percentiles_ms
-from edgetl.bench.slow import Second, Slow, slow_periods
+from edgetl.bench.slow import Period, Second, periods
 from edgetl.errors import InputError
 from edgetl.types import Record
 
@@ -55,9 +55,13 @@ class Soak(Record, frozen=True, kw_only=True):
     wild: tuple[str, ...] = ()
     partial: str = ""
 
-    def slow(self) -> list[Slow]:
+    def slow(self) -> list[Period]:
         """Throttled periods."""
-        return slow_periods(self.seconds)
+        return [one for one in periods(self.seconds) if one.is_slow]
+
+    def disturbed(self) -> list[Period]:
+        """Periods in which the host was not the engine's own, and it was hardly slower."""
+        return [one for one in periods(self.seconds) if not one.is_slow]
 
     def growth_mib(self) -> float | None:
         """Memory that came on in the second half, MiB; ``None`` where the system does not say."""

@@ -178,12 +178,35 @@ def test_a_soak_gives_minutes_and_a_verdict(subject: Subject) -> None:
 
 def test_a_soak_with_reasons_against_it_fails_and_tells_them(subject: Subject) -> None:
     rows = tuple(
-        Second(at_s=float(k), runs=9, p50_ns=1e6 if k < 20 else 3e6, mean_ns=1e6, max_ns=9, rss_mib=1.0)
+        Second(
+            at_s=float(k),
+            runs=9,
+            p50_ns=1e6 if k < 20 else 3e6,
+            mean_ns=1e6,
+            max_ns=9,
+            rss_mib=1.0,
+            others=0.5 if 5 <= k < 10 else 0.0,
+        )
         for k in range(30)
     )
     found = Soaked(subject, Soak(seconds=rows, minutes=()), None)
-    assert "1 reasons against it" in "\n".join(found.lines())
+    shown = "\n".join(found.lines())
+    assert "1 reason against it" in shown
+    assert "  against    slower from 0:20 to 0:30" in shown
+    assert "  disturbed  0:05 to 0:10: other processes took 50 % of the processors" in shown
     assert found.data()["slow"][0]["from_s"] == 20.0
+    assert found.data()["disturbed"][0]["to_s"] == 10.0
+
+
+def test_many_complaints_are_counted_and_the_first_shown(subject: Subject) -> None:
+    rows = tuple(
+        Second(at_s=float(k), runs=9, p50_ns=3e6 if k % 10 < 4 else 1e6, mean_ns=1e6, max_ns=9)
+        for k in range(130)
+    )
+    shown = Soaked(subject, Soak(seconds=rows, minutes=()), None).lines()
+    assert "13 reasons against it" in "\n".join(shown)
+    assert sum("slower from" in line for line in shown) == loads.MOST_SLOW
+    assert "             and 3 more" in shown
 
 
 def test_an_engine_that_answers_nan_is_timed_and_refused(subject: Subject) -> None:
