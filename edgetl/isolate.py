@@ -92,17 +92,17 @@ def _listen(lines: Iterable[str], on_tick: Callable[[int, int], None] | None) ->
 
 
 def _died(function: str, code: int, words: str) -> BackendError:
-    last = words.strip().splitlines()[-1] if words.strip() else "it said nothing"
+    last = f": {words.strip().splitlines()[-1]}" if words.strip() else ""
     how = f"ended with code {code}"
     if code < 0:
         with contextlib.suppress(ValueError):  # a real-time signal has no name
             how = f"was ended by {signal.Signals(-code).name}"
     mend = (
-        "the system ends what takes too much memory: close other programs, or a smaller --imgsz"
+        "the system ends what takes too much memory: close other programs; in a build, a smaller --imgsz"
         if code == -signal.SIGKILL
         else "--debug shows all it said"
     )
-    return BackendError(f"{function} {how}: {last}", hint=mend, vendor=words)
+    return BackendError(f"the process of {function} {how}{last}", hint=mend, vendor=words)
 
 
 def _result(answer: Mapping[str, Any]) -> Any:
