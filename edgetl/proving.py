@@ -40,6 +40,11 @@ __all__ = ["verify"]
 
 Array = npt.NDArray[Any]
 OTHER_IMAGES = "note: these are not the test images of the build, so the accuracy need not be the same"
+SOURCE_IMAGES = (
+    "note: these are test images of the labelled data, and the network is fitted to another place: "
+    "--data with the folder of --adapt judges it there"
+)
+COSTLY_LAYERS = "edgetl sensitivity BUNDLE --data DIR   lists the layers that INT8 costs most in"
 PLACE = ("test", "select")
 """Roles that folders of target frames have; where there is a ``train``, too, the folder is a data set."""
 
@@ -206,17 +211,7 @@ def _accuracy(
     bundle = predictor.bundle
     labels, pictures = tested.labels, tested.pictures
     before = bundle.results["accuracy"]
-    same = tested.digest == bundle.manifest.data.get("test")
-    at_build = {"shipped": before["shipped"], "fp32": before["fp32"]}
-    if tested.digest == bundle.manifest.data.get("source_test"):
-        of_source = bundle.results["adaptation"]["source"]["candidate_accuracy"]
-        same, at_build = True, {"shipped": of_source, "fp32": of_source}
-        on_note(
-            "note: these are test images of the labelled data, and the network is fitted to another place: "
-            "--data with the folder of --adapt judges it there"
-        )
-    elif not same:
-        on_note(OTHER_IMAGES)
+    same, at_build = _at_build(bundle, tested, on_note)
     reference = _f32_logits(bundle, pictures)
     shipped = logits_of(predictor.session, pictures)
     result = paired(labels, reference, shipped)
@@ -260,16 +255,28 @@ def _accuracy(
         lines += named.lines()
         if named.mistake is not None or (failure is not None and verdict.verdict != "over"):
             failure = GateFailed(named.sentence, hint=named.hint)
-        elif failure is not None:  # the float model has it right, so it is no wrong input
+        elif failure is not None:
             lines.append(
                 f"             f32 answers {100 * named.accuracy:.1f} %: it is the precision that loses"
             )
-            failure = GateFailed(
-                verdict.sentence,
-                hint="edgetl sensitivity BUNDLE --data DIR   lists the layers that INT8 costs most in",
-            )
+            failure = GateFailed(verdict.sentence, hint=COSTLY_LAYERS)
     found["failure"] = None if failure is None else failure.problem
     return Answer(found, lines, failure)
+
+
+def _at_build(
+    bundle: Bundle, tested: _Tested, on_note: Callable[[str], None]
+) -> tuple[bool, dict[str, float]]:
+    """Whether the build was judged by these pictures, and the accuracies that it found."""
+    before, data = bundle.results["accuracy"], bundle.manifest.data
+    if tested.digest == data.get("source_test"):
+        of_source = bundle.results["adaptation"]["source"]["candidate_accuracy"]
+        on_note(SOURCE_IMAGES)
+        return True, {"shipped": of_source, "fp32": of_source}
+    same = tested.digest == data.get("test")
+    if not same:
+        on_note(OTHER_IMAGES)
+    return same, {"shipped": before["shipped"], "fp32": before["fp32"]}
 
 
 def _verdict_failure(
