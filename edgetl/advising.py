@@ -31,6 +31,9 @@ from edgetl.types import USUAL, LatencyBudget, Reading, Record
 __all__ = ["Question", "advise", "model_file", "runs_here"]
 
 
+UNDRAWN = "it takes a latency and a probe of every backbone"
+
+
 class Question(Record, frozen=True, kw_only=True):
     """What is asked.
 
@@ -105,7 +108,9 @@ def advise(question: Question, *, picture: Path | None, cache: Path, progress: P
     if picture is not None and all(one.latency and one.probe_ci95 for one in scored):
         write_whole(picture, _drawn(scored, choice, data["title"], limit).encode())
         data["picture"] = str(picture)
-    failure = _failure(scored, choice, limit)
+    elif picture is not None:
+        data["note"] = "; ".join(filter(None, [data["note"], f"{picture} is not drawn: {UNDRAWN}"]))
+    failure = _failure(scored, choice, limit, profile.name)
     data["failure"] = None if failure is None else failure.as_data()
     return Answer(data, advice_lines.lines(data), failure)
 
@@ -195,6 +200,9 @@ def _data(
 ) -> dict[str, Any]:
     taken = None if choice is None else next(one for one in scored if one.name == choice.name)
     budget = "" if question.max_latency is None else f" --max-latency {question.max_latency.ms:g}ms"
+    seed = (
+        f" --seed {question.seed}" if question.seed else ""
+    )  # other roles would test on what was learned from
     devices_file = (
         "" if question.devices_file is None else f" --devices {shlex.quote(str(question.devices_file))}"
     )
@@ -202,7 +210,7 @@ def _data(
         None
         if taken is None
         else f"edgetl build --device {profile.name}{devices_file} --data {shlex.quote(question.data)}"
-        f"{question.reading.as_options()} {taken.options}{budget}"
+        f"{question.reading.as_options()} {taken.options}{budget}{seed}"
     )
     on_front = _front(scored)
     images = f"{found.images} pictures to train on, {len(found.classes)} classes"
@@ -261,29 +269,31 @@ def _drawn(scored: Sequence[Scored], choice: Choice | None, title: str, limit: f
     kinds = {one.latency.kind for one in scored if one.latency}
     how = "predicted" if "predicted" in kinds else "measured"
     filled = "" if choice is None else " Filled: recommended."
+    nothing = "None keeps" if any(one.of_device for one in scored) else "None is known to keep"
     return tradeoff(
         points,
         ["linear probe"],
         f"{title}. Cross-validated accuracy of a linear probe on frozen features with its 95 % interval, against {how} "
         f"INT8 latency.{filled}",
         measure="linear probe, %",
-        title=f"None keeps {limit:g} ms" if choice is None else choice.finding,
+        title=choice.finding if choice is not None else f"{nothing} {limit:g} ms",
         limit_ms=limit,
     ).file()
 
 
-def _failure(scored: Sequence[Scored], choice: Choice | None, limit: float | None) -> GateFailed | None:
+def _failure(
+    scored: Sequence[Scored], choice: Choice | None, limit: float | None, device: str
+) -> GateFailed | None:
     if choice is not None or limit is None:
         return None
-    known = [one for one in scored if one.latency is not None]
+    known = [(one.of_device.p50_ms, one.name) for one in scored if one.of_device is not None]
     if not known:
         return GateFailed(
-            f"no latency is known, {limit:g} ms cannot be held",
+            f"no latency of {device} is known, so none can keep {limit:g} ms",
             hint="--latency-model FILE, or without --max-latency",
         )
-    nearest = min(known, key=lambda one: one.latency.p50_ms if one.latency else np.inf)
-    assert nearest.latency is not None
+    fastest_ms, fastest = min(known)
     return GateFailed(
-        f"no backbone keeps {limit:g} ms: the fastest is {nearest.name} with {nearest.latency.p50_ms:.2f} ms",
+        f"no backbone keeps {limit:g} ms: the fastest is {fastest} with {fastest_ms:.2f} ms",
         hint="smaller backbones by --models, or a larger --max-latency",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,9 +199,12 @@ def _refuse(profile: DeviceProfile, networks: Sequence[str]) -> None:
             f"{profile.name} has no INT8, whose latency the model is of",
             hint="edgetl devices   lists the profiles",
         )
-    if len(set(networks)) < latency_model.LEAST:
+    twice = [name for name, times in Counter(networks).items() if times > 1]
+    if twice:
+        raise InputError(f"{twice[0]} is named more than once", hint="name each network once")
+    if len(networks) < latency_model.LEAST:
         raise InputError(
-            f"{len(set(networks))} networks, a latency model takes {latency_model.LEAST}",
+            f"{len(networks)} networks, a latency model takes {latency_model.LEAST}",
             hint="name more of them, or none for the usual ones",
         )
     if not devices.host_is(profile):
@@ -229,8 +233,8 @@ def _make(
         spec = BuildSpec(data="", model=name, weights="none", image_size=size)
         exporting = backbone.stage(spec, with_features=True, cast_first=profile.backend == "tensorrt")
         artifact = pipeline.run([exporting], store, Context(progress=Silent()))["backbone"]
-        plain, engine = artifact.path / backbone.FEATURES, scratch / f"{name}-{size}" / "engine"
-        engine.parent.mkdir()
+        plain, engine = artifact.path / backbone.FEATURES, scratch / name / str(size) / "engine"
+        engine.parent.mkdir(parents=True)
         noise = np.random.default_rng(0).integers(0, 256, (haste.CALIBRATE, size, size, 3), dtype=np.uint8)
         haste.compile_int8(plain, noise, profile, engine)
         found.append(_Made(name, size, cost.of_model(plain), engine))

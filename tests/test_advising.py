@@ -114,6 +114,13 @@ def test_a_build_finds_what_was_computed(
     assert all(state[stage] for stage in ("check", "backbone", "prepare", "features"))
 
 
+def test_the_command_draws_the_roles_that_the_scores_were_made_with(
+    cache: Path, usual: dict[str, Any]
+) -> None:
+    told = asked(cache, device="jetson", seed=3, **usual).data["command"]
+    assert told.endswith(" --seed 3")
+
+
 def test_the_command_can_be_pasted_whatever_the_folder_is_called(
     cache: Path, usual: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -169,13 +176,25 @@ def test_a_prediction_that_may_break_the_limit_is_doubted(
 
 
 def test_without_a_latency_model_of_the_device_there_is_none_and_the_way_to_one_is_told(
-    cache: Path, usual: dict[str, Any]
+    cache: Path, usual: dict[str, Any], tmp_path: Path
 ) -> None:
     found = asked(cache, device="jetson", **usual)
     assert all(row["latency"] is None for row in found.data["backbones"])
     assert "edgetl profile-device" in found.data["note"]
-    limited = asked(cache, device="jetson", max_latency=LatencyBudget(ms=5), **usual)
+    limited = asked(cache, tmp_path / "front.svg", device="jetson", max_latency=LatencyBudget(ms=5), **usual)
     assert isinstance(limited.failure, GateFailed)
+    assert "front.svg is not drawn" in limited.data["note"]
+
+
+def test_the_clock_of_this_host_does_not_hold_the_limit_of_another_device(
+    cache: Path, usual: dict[str, Any]
+) -> None:
+    found = asked(cache, device="intel-n100", max_latency=LatencyBudget(ms=1000), **usual)
+    assert {row["latency"]["kind"] for row in found.data["backbones"]} == {"host"}
+    assert found.data["command"] is None
+    assert isinstance(found.failure, GateFailed) and "no latency of intel-n100 is known" in str(found.failure)
+    free = asked(cache, device="intel-n100", **usual)
+    assert free.failure is None and "within" not in free.data["reason"]
 
 
 def test_no_weights_at_all_and_random_ones_are_refused_with_the_file_to_bring(

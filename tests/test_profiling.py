@@ -30,6 +30,10 @@ def test_a_device_is_profiled_on_itself_only(tmp_path: Path) -> None:
         profiling.profile_device("local", networks=("resnet18",), cache=tmp_path, progress=Silent())
     with pytest.raises(InputError, match="Did you mean 'resnet1"):
         profiling.profile_device("local", networks=("resnet19",), cache=tmp_path, progress=Silent())
+    with pytest.raises(InputError, match="tiny is named more than once"):
+        profiling.profile_device(
+            "local", networks=(*profiling.FEW, "tiny", "tiny"), cache=tmp_path, progress=Silent()
+        )
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +101,7 @@ def test_a_model_that_is_far_off_says_so(bundle: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_small_networks_are_timed_and_fitted(tmp_path: Path) -> None:
-    named = ("mnasnet0_5", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "tiny")
+    named = ("mnasnet0_5", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x0_5", "timm/resnet10t", "tiny")
     out = tmp_path / "local.json"
     found = profiling.profile_device(
         "local", networks=named, sizes=(64, 96), out=out, cache=tmp_path, progress=Silent()

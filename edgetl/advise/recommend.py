@@ -53,6 +53,11 @@ class Scored(Record, frozen=True, kw_only=True):
     nleep: float
     latency: Latency | None = None
 
+    @property
+    def of_device(self) -> Latency | None:
+        """Measured on the device, or predicted for it; ``None`` where only another machine's is known, or none."""
+        return None if self.latency is None or self.latency.kind == "host" else self.latency
+
 
 class Choice(Record, frozen=True, kw_only=True):
     """The one that is recommended: ``finding`` in a few words, and ``reason`` with what speaks for and against it."""
@@ -80,9 +85,9 @@ def recommend(
     Parameters
     ----------
     right : by name, of each picture whether the probe is right: bool (N,), the same pictures for all.
-    max_ms : of the median; ``None`` is no limit. With one, a latency that is not known does not keep it.
+    max_ms : of the median; ``None`` is no limit. With one, a latency that is not the device's does not keep it.
     """
-    able = [one for one in scored if max_ms is None or (one.latency and one.latency.p50_ms <= max_ms)]
+    able = [one for one in scored if max_ms is None or (one.of_device and one.of_device.p50_ms <= max_ms)]
     if not able:
         return None
     ranked = sorted(able, key=score, reverse=True)

@@ -82,7 +82,7 @@ def advise(
         reading=data_options.reading(path_column, label_column, role_column, group_by),
         device=device,
         devices_file=devices_file,
-        backbones=tuple(filter(None, (backbones or "").split(","))),
+        backbones=options.names(backbones),
         max_latency=None if max_latency is None else asked.latency_budget(max_latency),
         latency_model=model_file,
         download=download,
@@ -141,7 +141,7 @@ def profile_device(
     found = profiling.profile_device(
         device,
         devices_file=devices_file,
-        networks=tuple(networks.split(",")) if networks else profiling.FEW if quick else profiling.NETWORKS,
+        networks=options.names(networks) if networks else profiling.FEW if quick else profiling.NETWORKS,
         sizes=profiling.SIZES[-1:] if quick else profiling.SIZES,
         out=out,
         cache=cache_folder(),

@@ -279,6 +279,15 @@ def settings(given: list[str] | None) -> dict[str, str]:
     return found
 
 
+def names(text: str | None) -> tuple[str, ...]:
+    """Names separated by commas, with blanks or without; none where nothing is given.
+
+    >>> names("resnet18, tiny,")
+    ('resnet18', 'tiny')
+    """
+    return tuple(filter(None, map(str.strip, (text or "").split(","))))
+
+
 def triple(text: str | None, option: str) -> tuple[float, float, float] | None:
     """Three numbers separated by commas; one number stands for all three.
 

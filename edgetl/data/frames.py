@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from edgetl import digest
-from edgetl.data import grouping
-from edgetl.data.decode import WORKERS, read_header, read_image
+from edgetl.data import files, grouping
+from edgetl.data.decode import WORKERS, Header, read_header, read_image
 from edgetl.data.layout import Dataset, Sample, pictures_in
 from edgetl.data.split import ROLE_NAMES
 from edgetl.errors import InputError, did_you_mean
@@ -201,9 +201,16 @@ def fitted(
 def typical_shape(root: Path, source: Dataset) -> tuple[float, float]:
     """Median height and width of a source, from the headers of some of its pictures; zeros where none is known."""
     rows = np.unique(np.linspace(0, len(source.samples) - 1, LOOKED_AT).astype(int))
-    headers = [read_header((root / source.samples[row].path).read_bytes()) for row in rows]
+    headers = [_header(root / source.samples[row].path) for row in rows]
     shapes = [(header.height, header.width) for header in headers if header is not None]
     return middle(shapes) if shapes else (0.0, 0.0)
+
+
+def _header(place: Path) -> Header | None:
+    try:
+        return read_header(files.read(place))
+    except OSError:  # gone since the training read it: the others tell as much
+        return None
 
 
 def middle(shapes: Sequence[tuple[int, int]]) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -99,12 +100,25 @@ def _lines(file: Path) -> tuple[list[str], list[Line]]:
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
-            return list(reader.fieldnames or []), list(reader)
+            header = list(reader.fieldnames or [])
+            lines = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{file.name} is not a CSV in UTF-8: {error}",
             hint="a header line path,label and a line a picture",
         ) from error
+    twice = next((name for name, times in Counter(header).items() if times > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"{file.name} has two columns {twice!r}: which one counts is not known", hint="rename or drop one"
+        )
+    long = next((number for number, line in enumerate(lines, start=2) if None in line), None)
+    if long is not None:
+        raise InputError(
+            f"{file.name} line {long} has more cells than the {len(header)} columns of the first line",
+            hint='a cell with a comma in it takes quotes: "cat, brown"',
+        )
+    return header, lines
 
 
 def _value(line: Line, column: str | None) -> str:
@@ -167,11 +181,11 @@ def _role(text: str, where: str) -> Role | None:
 
 
 def _check_path(root: Path, path: str, where: str) -> None:
-    place = (root / path).resolve()
-    if not path or Path(path).is_absolute() or root.resolve() not in place.parents:
+    within = os.path.normpath(path)  # by its words: a picture may be a link to where the data is kept
+    if not path or "\0" in path or os.path.isabs(within) or within.split(os.sep)[0] in (os.curdir, os.pardir):
         raise InputError(
-            f"{where}: {path or 'an empty path'} leaves the table's folder",
+            f"{where}: {repr(path) if path else 'an empty path'} leaves the table's folder",
             hint="paths are relative to the CSV",
         )
-    if not place.is_file():
+    if not (root / path).is_file():
         raise InputError(f"{where}: {path} is not there", hint="check the path, or drop the line")

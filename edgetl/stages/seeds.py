@@ -55,7 +55,14 @@ def _chosen(seeds: Sequence[int]) -> Stage:
             net, record = checkpoint.load(inputs[f"train:{seed}"].path)
             told = ctx.part(place * len(pictures), len(seeds) * len(pictures))
             right = logits_of(net, record.preprocess, pictures, told).argmax(axis=1) == labels
-            rows.append({"seed": seed, **_best(record.history), "test_accuracy": float(right.mean())})
+            rows.append(
+                {
+                    "seed": seed,
+                    "select_accuracy": inputs[f"train:{seed}"].record["select_accuracy"],
+                    "select_loss": _least_loss(record.history),
+                    "test_accuracy": float(right.mean()),
+                }
+            )
         chosen = max(rows, key=lambda row: (row["select_accuracy"], -row["select_loss"]))
         source = inputs[f"train:{chosen['seed']}"]
         shutil.copytree(source.path, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORD))
@@ -69,18 +76,13 @@ def _chosen(seeds: Sequence[int]) -> Stage:
         }
 
     needs = ("prepare", *(f"train:{seed}" for seed in seeds))
-    return Stage("train", 1, needs, {"seeds": list(seeds)}, backbone.versions_of("torch"), run, kind="seeds")
+    return Stage("train", 2, needs, {"seeds": list(seeds)}, backbone.versions_of("torch"), run, kind="seeds")
 
 
-def _best(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Accuracy and loss on the select images of the epoch that was kept; a head on features has no loss there."""
-    epochs = [(row["accuracy"], row["select_loss"]) for row in history if "accuracy" in row]
-    kept = (
-        max(epochs, key=lambda epoch: (epoch[0], -epoch[1]))
-        if epochs
-        else (history[0]["select_accuracy"], 0.0)
-    )
-    return {"select_accuracy": kept[0], "select_loss": kept[1]}
+def _least_loss(history: Sequence[Mapping[str, Any]]) -> float:
+    """Loss on the select images of the epoch that was kept; a head on features has none there."""
+    epochs = [(-row["accuracy"], row["select_loss"]) for row in history if "accuracy" in row]
+    return float(min(epochs)[1]) if epochs else 0.0
 
 
 def spread(rows: Sequence[Mapping[str, Any]], chosen: int) -> dict[str, Any]:

@@ -86,6 +86,14 @@ def test_a_table_with_roles(tmp_path: Path) -> None:
     assert roles(found) == {"train": 6, "select": 2, "test": 4}
 
 
+def test_a_table_may_name_links_to_where_pictures_are_kept(tmp_path: Path) -> None:
+    folders(tmp_path / "store", {"x": 8})
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/x").symlink_to(tmp_path / "store/x")
+    lines = [f"x/{n}.png,{'ab'[n % 2]}" for n in range(8)]
+    assert len(scan(table(tmp_path / "data", ["path,label", *lines]), seed=0).samples) == 8
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
@@ -96,6 +104,11 @@ def test_a_table_with_roles(tmp_path: Path) -> None:
         (["path,label", "x/0.png,a", "x/0.png,b"], "more than once"),
         (["path,label,role", "x/0.png,a,trian"], "role 'trian' is not known"),
         (["file;name"], "a path and a label column are needed"),
+        (["path,label,label", "x/0.png,a,b", "x/1.png,b,a"], "two columns 'label'"),
+        (["path,label", "x/0.png,cat, brown", "x/1.png,b"], "line 2 has more cells than the 2 columns"),
+        (["path,label", "x/\0.png,a"], "'x/\\x00.png' leaves the table's folder"),
+        (["path,label", "x/../../outside/0.png,a"], "leaves the table's folder"),
+        (["path,label", ".,a"], "leaves the table's folder"),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused(tmp_path: Path, lines: list[str], words: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetl.data import check, files, layout, shards
+from edgetl.data import check, files, frames, layout, shards
 from edgetl.data.decode import read_image
 from edgetl.errors import InputError
 from tests.data.pictures import folders
@@ -80,6 +80,15 @@ def test_the_same_pictures_have_the_same_classes_and_roles_as_in_folders(
     assert (
         check.inspect(found, layout.source_root(out / way)).counts == check.inspect(expected, pictures).counts
     )
+
+
+def test_the_size_of_pictures_in_shards_is_known(pictures: Path, tmp_path: Path) -> None:
+    out = sharded(pictures, tmp_path / "shards")
+    found = layout.scan(out, seed=0)
+    shape = frames.typical_shape(out, found)
+    assert shape == frames.typical_shape(pictures, layout.scan(pictures, seed=0)) != (0.0, 0.0)
+    (out / "part-000.tar").unlink()
+    assert frames.typical_shape(out, found) == shape, "the others tell it"
 
 
 def test_shards_of_several_folders_are_joined(pictures: Path, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from edgetl.types import BuildSpec
 
 SPEC = BuildSpec(data="", model="tiny", method="full", seed=3, seeds=3, image_size=32)
 SELECT = {3: 0.80, 4: 0.90, 5: 0.90}
+KEPT = dict(SELECT)
+"""What the stage says of itself; where a head on features was kept, nothing in its history is of that measure."""
 LOSS = {3: 0.1, 4: 0.5, 5: 0.4}
 TESTED = {3: 1.0, 4: 0.5, 5: 0.0}
 """Accuracy on two test pictures of class 0 and 1: the worst on select is the best on test."""
@@ -49,7 +51,7 @@ def train_of(ran: list[int]) -> Any:
                 made.net.head.weight.zero_()
                 made.net.head.bias.copy_(torch.tensor([float(spec.seed), 0.0]))
             checkpoint.save(made.net, record, np.zeros((1, 32, 32, 3), np.uint8), out)
-            return {"summary": "long", "select_accuracy": SELECT[spec.seed]}
+            return {"summary": "long", "select_accuracy": KEPT[spec.seed]}
 
         return Stage("train", 2, ("prepare",), {"seed": spec.seed}, {}, run)
 
@@ -102,6 +104,17 @@ def test_a_training_of_a_seed_is_the_one_that_a_build_of_that_seed_alone_makes(t
     stages = [prepared(), *seeds.stages(SPEC, train)]
     assert [row.cached for row in pipeline.plan(stages, cache)] == [True, True, False, False, False]
     assert pipeline.plan(stages, cache)[1].key == alone["train"].record["_run"]["key"]
+
+
+def test_seeds_are_ranked_by_what_each_training_says_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KEPT, 3, 0.95)
+    monkeypatch.setattr(
+        "edgetl.transfer.answers.logits_of", lambda net, preprocess, pictures, told: np.eye(2)
+    )
+    done = pipeline.run([prepared(), *seeds.stages(SPEC, train_of([]))], Cache(tmp_path), Context())
+    assert done["train"].record["training"]["seeds"]["chosen"] == 3
 
 
 def test_one_seed_has_no_interval() -> None:
