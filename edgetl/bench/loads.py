@@ -268,7 +268,7 @@ def _soak(subject: Subject, asked: Asked, seconds: float, progress: Progress) ->
             on_progress=lambda done, total: progress.advanced("soak", done, total),
         )
     except (EdgetlError, KeyboardInterrupt) as stop:
-        if not log.seconds:
+        if not len(log):
             raise
         failure = target.interruption(stop)
         found = log.soak(failure.problem)

@@ -23,6 +23,8 @@ SPREADS = 6.0
 """... and beyond so many standard deviations of one second beside the next."""
 LEAST_SECONDS = 3
 """A period is that long at least: a shorter one is a hiccup, which p99 shows."""
+COLD_SECONDS = 10
+"""In its first seconds no board throttles yet."""
 GAP_SECONDS = 1
 """A second that looks usual does not end a period."""
 FALLEN, BUSIER, HOTTER_C = 0.95, 0.10, 3.0
@@ -58,18 +60,15 @@ class Period(Record, frozen=True, kw_only=True):
     Attributes
     ----------
     from_s, to_s : since the soak began. slower : by this share, median over the period; may be below 0.
+    is_slow : so much that a user would feel it and chance does not explain it.
     because : what else differed in it, in words; empty where nothing that is read did.
     """
 
     from_s: float
     to_s: float
     slower: float
+    is_slow: bool
     because: str
-
-    @property
-    def is_slow(self) -> bool:
-        """So much that a user would feel it."""
-        return self.slower > SLOWER
 
     def sentence(self) -> str:
         """All of it in words."""
@@ -84,40 +83,71 @@ def periods(seconds: Sequence[Second]) -> list[Period]:
     """Periods in which the engine was slower than it is when left alone, or the host shows what may slow one.
 
     Of each second its median and its mean are looked at: a processor that clocks down slows every run, one that is
-    taken away in slices makes few runs very slow. The usual value is the lower quartile of the seconds': a board that
-    throttles after its first minutes spends most of a soak slow. Their spread is the median absolute difference of
-    neighbours (Hampel's identifier, Davies & Gather 1993, J. Am. Stat. Assoc. 88:782-792, on first differences), which
-    the change that is looked for does not widen.
+    taken away in slices makes few runs very slow. Their spread is the median absolute difference of neighbours
+    (Hampel's identifier, Davies & Gather 1993, J. Am. Stat. Assoc. 88:782-792, on first differences), which the change
+    that is looked for does not widen.
 
-    What the host shows has ends of its own, which no noise of the latency moves: such a period is judged by its median,
-    and the rest by seconds that stand out.
+    What the host shows has ends of its own, which no noise of the latency moves: such a period is slow by its median
+    against that of the other seconds. Outside of those that are slow, seconds that stand out by themselves make one.
     """
     if len(seconds) < 2 * LEAST_SECONDS:
         return []
+    sides = [_Side([getattr(one, name) for one in seconds]) for name in ("p50_ns", "mean_ns")]
     disturbed = _disturbed(seconds)
-    sides = [_above([getattr(one, name) for one in seconds]) for name in ("p50_ns", "mean_ns")]
-    above = np.maximum(*(share for share, _ in sides))
-    slow = np.any([share > max(SLOWER, chance) for share, chance in sides], axis=0) & ~disturbed
-    usual = np.flatnonzero(~slow & ~disturbed).tolist()
-    runs = [(first, end, marked) for marked in (disturbed, slow) for first, end in _runs(marked)]
-    found = [
+    stands_out = np.any([side.stands_out() for side in sides], axis=0)
+    found = []
+    for first, end in _runs(disturbed):
+        is_slow, slower = max(side.in_run(first, end, ~disturbed) for side in sides)
+        found.append((first, end, slower, is_slow))
+        if is_slow:
+            stands_out[first:end] = False
+    above = np.max([side.above for side in sides], axis=0)
+    for first, end in _runs(stands_out):
+        found.append((first, end, float(np.median(above[first:end][stands_out[first:end]])), True))
+    usual = np.flatnonzero(~stands_out & ~disturbed).tolist()
+    told = [
         Period(
             from_s=seconds[first].at_s,
             to_s=seconds[end].at_s if end < len(seconds) else seconds[-1].at_s + 1,
-            slower=float(np.median(above[first:end][marked[first:end]])),
+            slower=slower,
+            is_slow=is_slow,
             because=_because(seconds, first, end, usual),
         )
-        for first, end, marked in runs
+        for first, end, slower, is_slow in sorted(found)
     ]
-    return sorted((one for one in found if one.is_slow or one.because), key=lambda one: one.from_s)
+    return [one for one in told if one.is_slow or one.because]
 
 
-def _above(values: Sequence[float]) -> tuple[Floats, float]:
-    """By what share each second is above the usual, and by what share chance may put one there."""
-    x = np.asarray(values, dtype=np.float64)
-    usual = float(np.quantile(x, 0.25))
-    spread = float(np.median(np.abs(np.diff(x)))) / _NEIGHBOURS
-    return x / usual - 1, SPREADS * spread / usual
+class _Side:
+    """One statistic of every second, in units of what is usual.
+
+    The usual value is the lower quartile of the seconds', or that of the first ones where it is lower: a board that
+    throttles once it is warm spends most of a soak slow.
+
+    Attributes
+    ----------
+    above : by what share each second is above the usual.
+    """
+
+    def __init__(self, values: Sequence[float]) -> None:
+        x = np.asarray(values, dtype=np.float64)
+        usual = max(min(float(np.quantile(x, 0.25)), float(np.median(x[:COLD_SECONDS]))), 1.0)
+        self.above: Floats = x / usual - 1
+        self._chance = float(np.median(np.abs(np.diff(x)))) / _NEIGHBOURS / usual
+
+    def stands_out(self) -> Bools:
+        """Seconds that are slower than chance explains and than nobody would feel."""
+        found: Bools = self.above > max(SLOWER, SPREADS * self._chance)
+        return found
+
+    def in_run(self, first: int, end: int, rest: Bools) -> tuple[bool, float]:
+        """Whether the median of some seconds is above that of the rest by what counts, and by what share.
+
+        Where hardly a second is left, against the usual value.
+        """
+        level = 1 + float(np.median(self.above[rest])) if rest.sum() >= LEAST_SECONDS else 1.0
+        slower = (1 + float(np.median(self.above[first:end]))) / level - 1
+        return slower > max(SLOWER, SPREADS * self._chance / math.sqrt(end - first)), slower
 
 
 _NEIGHBOURS = 0.9539
@@ -131,7 +161,7 @@ def _disturbed(seconds: Sequence[Second]) -> Bools:
         shares = _known(seconds, name)
         shown |= shares > _quantile(shares, 0.25) + BUSIER
     clocks = _known(seconds, "clock_mhz")
-    shown |= clocks < FALLEN * _quantile(clocks, 0.75)
+    shown |= clocks < FALLEN * np.fmax(_quantile(clocks, 0.75), _quantile(clocks[:COLD_SECONDS], 0.5))
     for k, (before, after) in enumerate(pairwise(seconds), start=1):
         shown[k] |= bool(throttle.risen(before.throttle, after.throttle))
     disturbed = np.zeros_like(shown)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import os
-from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from edgetl import stats
 from edgetl.bench import activity, context, drift, harness, sysfs, throttle
@@ -24,9 +27,14 @@ from edgetl.types import Record
 
 __all__ = ["Log", "Minute", "Soak", "growth_mib", "soak"]
 
+Floats = npt.NDArray[np.float64]
+Times = npt.NDArray[np.int64]
+
 _NS = 1_000_000_000
 _MIB = 1 << 20
 MINUTE = 60
+ROOM = 2
+"""Room for the runs of a minute, as a multiple of what the first second's make."""
 GROWTH_MIB = 4.0
 """Memory that came on in the second half: below this it is the allocator's."""
 
@@ -55,6 +63,11 @@ class Soak(Record, frozen=True, kw_only=True):
     wild: tuple[str, ...] = ()
     partial: str = ""
 
+    def lasted_s(self) -> float:
+        """How long it took; where one inference takes longer than a second, so does a row."""
+        count = len(self.seconds)
+        return self.seconds[-1].at_s * count / (count - 1) if count > 1 else float(count)
+
     def slow(self) -> list[Period]:
         """Throttled periods."""
         return [one for one in periods(self.seconds) if one.is_slow]
@@ -73,7 +86,7 @@ class Soak(Record, frozen=True, kw_only=True):
         told = [f"slower from {period.sentence()}" for period in self.slow()]
         growth = self.growth_mib()
         if growth is not None and growth > GROWTH_MIB:
-            hours = len(self.seconds) / 2 / 3600
+            hours = self.lasted_s() / 2 / 3600
             told.append(
                 f"memory grows by {growth:.1f} MiB in the second half, {growth / hours:.0f} MiB an hour"
             )
@@ -83,64 +96,126 @@ class Soak(Record, frozen=True, kw_only=True):
 
 
 class Log:
-    """Seconds as they end, so that what was measured outlives an engine that dies or a user who interrupts."""
+    """Seconds as they end, so that what was measured outlives an engine that dies or a user who interrupts.
+
+    The memory that is watched is not to be ours: room for all rows is taken before the first second, and for the runs
+    of a minute at the end of it.
+    """
 
     def __init__(self, root: Path = Path("/")) -> None:
-        self.seconds: list[Second] = []
         self.minutes: list[Minute] = []
         self.wild: set[str] = set()
         self._root = root
-        self._minute = array("q")  # eight bytes a run: the memory that is watched is not to be ours
+        self._rows: Floats = np.empty((0, len(_NUMBERS)))
+        self._signs: dict[str, Floats] = {}
+        self._count = 0
+        self._minute: Times = np.empty(0, dtype=np.int64)
+        self._in_minute = 0
         self._began: Activity | None = activity.read(root)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def reserve(self, seconds: int) -> None:
+        """Take the room that so many rows fill."""
+        rows = np.full(
+            (seconds, len(_NUMBERS)), np.nan
+        )  # written to, or the system would give it page by page
+        rows[: self._count] = self._rows[: self._count]
+        self._rows = rows
+        for name in throttle.signs(self._root) or {}:
+            self._signs[name] = np.full(seconds, np.nan)
 
     def add(self, at_s: float, samples: Sequence[int]) -> None:
         """One more second, with the host as it is now."""
-        if self._minute and at_s >= MINUTE * (len(self.minutes) + 1):
+        if self._in_minute and at_s >= MINUTE * (len(self.minutes) + 1):
             self._end_minute()
+        if self._count == len(self._rows):
+            self.reserve(2 * self._count + 1)
         now = activity.read(self._root)
         shares = activity.between(self._began, now)
         self._began = now
         clocks_mhz = throttle.clocks_mhz(self._root)
-        self.seconds.append(
-            Second(
-                at_s=at_s,
-                runs=len(samples),
-                p50_ns=stats.quantile(samples, 0.5),
-                mean_ns=sum(samples) / len(samples),
-                max_ns=max(samples),
-                rss_mib=_rss_mib(self._root),
-                clock_mhz=sum(clocks_mhz) / len(clocks_mhz) if clocks_mhz else None,
-                temperature_c=context.temperature_c(self._root),
-                throttle=throttle.signs(self._root),
-                others=None if shares is None else shares.others,
-                stolen=None if shares is None else shares.stolen,
-            )
-        )
-        self._minute.extend(samples)
+        row = {
+            "at_s": at_s,
+            "runs": len(samples),
+            "p50_ns": stats.quantile(samples, 0.5),
+            "mean_ns": sum(samples) / len(samples),
+            "max_ns": max(samples),
+            "rss_mib": _rss_mib(self._root),
+            "clock_mhz": sum(clocks_mhz) / len(clocks_mhz) if clocks_mhz else None,
+            "temperature_c": context.temperature_c(self._root),
+            "others": None if shares is None else shares.others,
+            "stolen": None if shares is None else shares.stolen,
+        }
+        self._rows[self._count] = [np.nan if row[name] is None else row[name] for name in _NUMBERS]
+        for name, count in (throttle.signs(self._root) or {}).items():
+            if name in self._signs:
+                self._signs[name][self._count] = count
+        self._count += 1
+        self._keep(samples)
+
+    def seconds(self) -> tuple[Second, ...]:
+        """Those that ended, in order."""
+        return tuple(self._second(place) for place in range(self._count))
 
     def soak(self, partial: str = "") -> Soak:
         """What there is so far; ``partial`` says why there is no more."""
-        if self._minute:
+        if self._in_minute:
             self._end_minute()
         return Soak(
-            seconds=tuple(self.seconds),
+            seconds=self.seconds(),
             minutes=tuple(self.minutes),
             wild=tuple(sorted(self.wild)),
             partial=partial,
         )
 
+    def _second(self, place: int) -> Second:
+        row = {
+            name: None if math.isnan(value) else value
+            for name, value in zip(_NUMBERS, self._rows[place].tolist())
+        }
+        signs = {name: int(counts[place]) for name, counts in self._signs.items() if counts[place] >= 0}
+        whole = {name: int(row.pop(name) or 0) for name in ("runs", "max_ns")}
+        return msgspec.convert({**row, **whole, "throttle": signs or None}, Second)
+
+    def _keep(self, samples: Sequence[int]) -> None:
+        """Put times to those of the running minute."""
+        needed = self._in_minute + len(samples)
+        if needed > len(self._minute):
+            room = np.full(max(needed, ROOM * MINUTE * len(samples)), 0)
+            room[: self._in_minute] = self._minute[: self._in_minute]
+            self._minute = room
+        self._minute[self._in_minute : needed] = samples
+        self._in_minute = needed
+
     def _end_minute(self) -> None:
-        last = self.seconds[-1]
+        last, times = self._second(self._count - 1), self._minute[: self._in_minute]
         self.minutes.append(
             Minute(
                 at_s=float(MINUTE * len(self.minutes)),
-                latency_ms=percentiles_ms(self._minute),
-                max_ms=max(self._minute) / 1e6,
+                latency_ms=percentiles_ms(times),
+                max_ms=float(times.max()) / 1e6,
                 rss_mib=last.rss_mib,
                 temperature_c=last.temperature_c,
             )
         )
-        self._minute = array("q")
+        self._in_minute = 0
+
+
+_NUMBERS = (
+    "at_s",
+    "runs",
+    "p50_ns",
+    "mean_ns",
+    "max_ns",
+    "rss_mib",
+    "clock_mhz",
+    "temperature_c",
+    "others",
+    "stolen",
+)
+"""Columns of a second that are numbers; NaN where the host does not tell one."""
 
 
 def soak(
@@ -166,6 +241,7 @@ def soak(
     if not 0 < seconds < math.inf:
         raise InputError(f"a soak takes a time above 0, found {seconds:g} s", hint="--soak 30m")
     log = Log() if log is None else log
+    log.reserve(math.ceil(seconds))
     harness.warm_up(once, clock)
     begun = second = clock()
     while second - begun < seconds * _NS:
@@ -182,7 +258,7 @@ def soak(
         log.add((second - begun) / _NS, samples)
         second = ended
         if on_progress is not None:
-            on_progress(len(log.seconds), max(math.ceil(seconds), len(log.seconds)))
+            on_progress(len(log), max(math.ceil(seconds), len(log)))
     return log.soak()
 
 
