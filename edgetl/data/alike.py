@@ -27,6 +27,8 @@ ROUNDING = 0.01
 BLOCK = 256
 COLUMNS = 1 << 12
 PAIRS = 4096
+READ_ON = 8
+"""Thumbnails that are not asked for, and read all the same to go on in one piece."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,15 @@ class Gallery:
         return np.array(self._codes, dtype=np.uint64)
 
     def thumbnails(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-        """Those of some, (N, 256)."""
-        found = np.empty((len(rows), SIDE * SIDE), np.float32)
-        for place, row in enumerate(rows):
-            self._file.seek(int(row) * found[0].nbytes)
-            found[place] = np.frombuffer(self._file.read(found[0].nbytes), np.float32)
-        return found
+        """Those of some, (N, 256); rows ascend, and neighbours are read at once."""
+        runs = np.split(rows, np.flatnonzero(np.diff(rows) > READ_ON) + 1)
+        return np.concatenate([self._read(run[0], run[-1] + 1)[run - run[0]] for run in runs])
+
+    def _read(self, start: int, end: int) -> npt.NDArray[np.float32]:
+        each = SIDE * SIDE
+        self._file.seek(int(start) * each * np.dtype(np.float32).itemsize)
+        read = self._file.read(int(end - start) * each * np.dtype(np.float32).itemsize)
+        return np.frombuffer(read, np.float32).reshape(-1, each)
 
 
 def nearest(looks: Gallery, groups: npt.NDArray[Any], of: npt.NDArray[np.intp]) -> list[tuple[int, int]]:
@@ -98,7 +103,7 @@ def nearest(looks: Gallery, groups: npt.NDArray[Any], of: npt.NDArray[np.intp]) 
     codes = looks.codes()
     found: dict[int, tuple[float, int]] = {}
     for one, two in _proposed(codes, groups, of):
-        distance = _distance(looks.thumbnails(one), looks.thumbnails(two))
+        distance = _distance(looks, one, two)
         for at in np.nonzero(distance <= NEAR)[0]:
             found[int(one[at])] = min(
                 found.get(int(one[at]), (np.inf, 0)), (float(distance[at]), int(two[at]))
@@ -144,16 +149,28 @@ def _shares(pixels: int, cells: int) -> npt.NDArray[np.float32]:
     return shares
 
 
-def _distance(one: npt.NDArray[np.float32], two: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Mean difference of pairs of thumbnails (N, 256), in units of contrast; infinite where one is much brighter.
+def _distance(
+    looks: Gallery, one: npt.NDArray[np.intp], two: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float32]:
+    """Mean difference of the thumbnails of pairs (N,), in units of contrast; infinite where one is much brighter.
 
-    Brightness and contrast are taken out first: a copy that was brightened a little is still a copy.
+    Brightness and contrast are taken out first: a copy that was brightened a little is still a copy. Where a camera
+    stands still every hash is near every other, so a picture is read and scaled once for all its pairs.
     """
-    shift = one.mean(axis=1) - two.mean(axis=1)
-    level = [side - side.mean(axis=1, keepdims=True) for side in (one, two)]
-    scaled = [side / np.maximum(side.std(axis=1, keepdims=True), LEAST_CONTRAST) for side in level]
+    scaled, level = zip(*(_even(looks, side) for side in (one, two)))
     found = np.abs(scaled[0] - scaled[1]).mean(axis=1)
-    return np.where(np.abs(shift) <= BRIGHTER, found, np.inf).astype(np.float32)
+    return np.where(np.abs(level[0] - level[1]) <= BRIGHTER, found, np.inf).astype(np.float32)
+
+
+def _even(
+    looks: Gallery, rows: npt.NDArray[np.intp]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Thumbnails of mean 0 and contrast 1, (N, 256), and what their means were, (N,)."""
+    each, place = np.unique(rows, return_inverse=True)
+    raw = looks.thumbnails(each)
+    level = raw.mean(axis=1, keepdims=True)
+    even = (raw - level) / np.maximum(raw.std(axis=1, keepdims=True), LEAST_CONTRAST)
+    return even[place], level[place, 0]
 
 
 def _bits(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:

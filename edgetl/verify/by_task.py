@@ -179,7 +179,7 @@ def _judge_value(task: Task, result: PairedResult, limit: float) -> Verdict:
     rise += f", budget {limit * unit:.3g} ({limit:.2f} points)"
     if result.drop_pt > limit:
         return Verdict(verdict="over", sentence=f"{rise}: over; {result.n} images")
-    if result.drop_ci95_pt[1] <= limit:
+    if result.drop_ci95_pt[1] <= limit and result.n >= values.LEAST_PROOF:
         return Verdict(verdict="within", sentence=f"{rise}: within, proven on {result.n} images")
     needed = values.pictures_needed(result, limit)
     would = f", about {needed} would" if needed else ""

@@ -227,19 +227,30 @@ def calibration_error(
     """Expected calibration error: by how much the probability of the answer is off the share of right answers.
 
     Naeini, Cooper & Hauskrecht 2015 (AAAI), Guo et al. 2017 (arXiv:1706.04599, equation 3): a mean over ``bins`` bins
-    of equal width, weighted by their pictures. Few pictures in a bin make the estimate too large; the interval, a basic
-    bootstrap (Davison & Hinkley 1997, section 5.2), takes that bias out, and may lie below the estimate for it.
+    of equal width, weighted by their pictures. Few pictures in a bin make the estimate too large, so the interval may
+    lie below it.
+
+    The interval is a basic bootstrap (Davison & Hinkley 1997, section 5.2), which takes that bias out where there is an
+    error. Where there is none its lower end would lie above 0 for one set of pictures in three: it is 0 where answers
+    drawn by the probabilities themselves are as far off (consistency resampling, Bröcker & Smith 2007, Weather and
+    Forecasting 22:651-661). The upper end is the larger of the basic one and the percentile with twice the bias off.
 
     Parameters
     ----------
     right : (N,), whether the answer was right. confidence : (N,), its probability. seed : of the bootstrap.
     """
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gap = right.astype(np.float64) - confidence
-    value = float(np.abs(np.bincount(place, gap, bins)).sum() / len(gap))
-    rng, again = np.random.default_rng(seed), []
-    for _ in range(DRAWS):
-        rows = rng.integers(0, len(gap), len(gap))
-        again.append(float(np.abs(np.bincount(place[rows], gap[rows], bins)).sum() / len(gap)))
-    low, high = np.quantile(again, [0.025, 0.975])
-    return Estimate(value=value, ci95=(max(2 * value - float(high), 0.0), max(2 * value - float(low), 0.0)))
+    count, rng = len(right), np.random.default_rng(seed)
+
+    def error(rows: npt.NDArray[np.intp], truth: npt.NDArray[np.bool_]) -> float:
+        return float(np.abs(np.bincount(place[rows], truth - confidence[rows], bins)).sum() / count)
+
+    whole = np.arange(count)
+    value = error(whole, right)
+    drawn = (rng.integers(0, count, count) for _ in range(DRAWS))
+    again = [error(rows, right[rows]) for rows in drawn]
+    by_chance = [error(whole, rng.random(count) < confidence) for _ in range(DRAWS)]
+    lower, upper = np.quantile(again, [0.025, 0.975])
+    low = 0.0 if value <= np.quantile(by_chance, 0.975) else max(2 * value - float(upper), 0.0)
+    high = max(2 * value - float(lower), float(upper) - 2 * (float(np.mean(again)) - value), 0.0)
+    return Estimate(value=value, ci95=(low, high))

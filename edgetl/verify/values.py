@@ -15,10 +15,12 @@ from edgetl import stats
 from edgetl.types import Record
 from edgetl.verify.accuracy import PairedResult, snr_db
 
-__all__ = ["Figure", "Values", "measure", "paired", "pictures_needed"]
+__all__ = ["LEAST_PROOF", "Figure", "Values", "measure", "paired", "pictures_needed"]
 
 Floats = npt.NDArray[np.float64]
 DRAWS = 1000
+LEAST_PROOF = 30
+"""Pictures below which an interval proves nothing: of so few a bootstrap misses the truth up to ten times too often."""
 
 
 class Figure(Record, frozen=True, kw_only=True):
@@ -111,7 +113,7 @@ def paired(truth: Floats, reference: Floats, candidate: Floats, spread: float, s
 def pictures_needed(result: PairedResult, budget_pt: float) -> int | None:
     """About how many pictures would prove a rise that is inside its budget; ``None`` where none would."""
     room, beyond = budget_pt - result.drop_pt, result.drop_ci95_pt[1] - result.drop_pt
-    return None if room <= 0 else int(np.ceil(result.n * (beyond / room) ** 2))
+    return None if room <= 0 else max(LEAST_PROOF, int(np.ceil(result.n * (beyond / room) ** 2)))
 
 
 def _interval(figure: Callable[[npt.NDArray[np.int64]], float], count: int, seed: int) -> tuple[float, float]:

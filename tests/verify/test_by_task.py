@@ -73,6 +73,8 @@ def test_equal_engines_hold_every_budget_and_few_images_cannot_prove_it() -> Non
     assert by_task.overall(judged).sentence == "every task is within its budget, not proven for kind, colour"
     lifted = by_task.overall(by_task.judge(TASKS, answers, rows, rows, Budgets(common=math.inf)))
     assert lifted.verdict == "within"
+    few = by_task.judge(TASKS, answers[:29], rows[:29], rows[:29], Budgets(common=1.0))
+    assert few[2].verdict == "unproven" and "about 30 would" in few[2].sentence
 
 
 @pytest.mark.parametrize(

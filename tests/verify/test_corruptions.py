@@ -55,7 +55,7 @@ def test_another_picture_gets_another_draw(name: str) -> None:
     assert not np.array_equal(corrupted(scene(64, 64), name, 3, 1), corrupted(scene(64, 64), name, 3, 2))
 
 
-@pytest.mark.parametrize("side", [64, 224])
+@pytest.mark.parametrize("side", [32, 48, 64, 224])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_higher_severity_is_farther_from_the_clean_picture(name: str, side: int) -> None:
     images = [scene(side, side, seed) for seed in range(4)]

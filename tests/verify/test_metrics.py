@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,13 +72,23 @@ def test_calibration_error_is_the_formula(rows: list[tuple[bool, float]]) -> Non
     assert calibration_error(right, sure).value == pytest.approx(total)
 
 
-def test_true_probabilities_are_within_the_interval_and_boasting_is_not() -> None:
+@pytest.mark.parametrize("boast", [0.0, 0.04])
+def test_the_interval_of_the_calibration_error_covers_it(boast: float) -> None:
     rng = np.random.default_rng(1)
-    low = []
-    for seed in range(20):
-        sure = rng.uniform(0.5, 1, 200)
-        low.append(calibration_error(rng.random(200) < sure, sure, seed=seed).ci95[0])
-    assert np.mean(np.array(low) < 0.02) >= 0.9
+
+    def drawn(count: int) -> tuple[Any, Any]:
+        sure = 0.5 + 0.5 * rng.beta(5, 1.2, count)
+        return rng.random(count) < np.clip(sure - boast, 0, 1), sure
+
+    hits = 0
+    for seed in range(60):
+        low, high = calibration_error(*drawn(122), seed=seed).ci95
+        hits += low <= boast <= high
+    assert hits >= 52, "0.95 of 60, less what chance takes"
+
+
+def test_an_error_that_chance_does_not_make_is_above_0() -> None:
+    rng = np.random.default_rng(1)
     boasting = calibration_error(rng.random(200) < 0.6, np.full(200, 0.99))
     assert boasting.value == pytest.approx(0.39, abs=0.1)
     assert boasting.ci95[0] > 0.2
