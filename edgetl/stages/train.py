@@ -179,7 +179,7 @@ def trained_stage(spec: BuildSpec, setting: Setting, why: str = "") -> Stage:
 
     options = {**options_of(spec, setting), **({"why": why} if why else {})}
     tools = {**backbone.versions(spec), **backbone.versions_of(*method.libraries)}
-    stage = Stage("train", 4, (*TRAINED_FROM, *method.needs), options, tools, run)
+    stage = Stage("train", 5, (*TRAINED_FROM, *method.needs), options, tools, run)
     return stage
 
 

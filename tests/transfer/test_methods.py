@@ -202,6 +202,15 @@ def test_lora_takes_no_layer_whose_weights_are_read_by_another() -> None:
     assert fits(network("borrower").body, SIDE) == (["called"], 1)
 
 
+def test_lora_takes_a_layer_by_its_whole_name() -> None:
+    net = network("namesakes")
+    before = snapshot(net)
+    method = Lora(1e-1, 2, SIDE, probe(net))
+    trained(net, method)
+    changed = {name for name in moved(before, method.finish(net)) if name.startswith("body.")}
+    assert changed == {"body.conv1.weight", "body.conv2.weight"}
+
+
 def test_lora_of_a_higher_rank_trains_more() -> None:
     counts = []
     for rank in (2, 4):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from torch import nn
@@ -102,7 +103,9 @@ def _adapted(body: nn.Module, targets: list[str], rank: int) -> Any:
     from peft import LoraConfig  # here, for it takes seconds
     from peft.tuners.lora import LoraModel
 
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets, bias="none")
+    # of a list, peft takes every layer whose name ends alike: conv1 would also be block1.conv1
+    whole = "|".join(map(re.escape, targets))
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=whole, bias="none")
     return LoraModel(body, config, "default")
 
 
