@@ -8,7 +8,7 @@ from edgetl.data.layout import Dataset
 from edgetl.devices import DeviceProfile
 from edgetl.errors import InputError
 from edgetl.pipeline import Stage
-from edgetl.stages import compare, learning, seeds, teacher
+from edgetl.stages import backbone, compare, learning, seeds, teacher
 from edgetl.stages.train import Setting
 from edgetl.transfer.methods.known import TAUGHT
 from edgetl.types import BuildSpec
@@ -65,10 +65,11 @@ def _check_compare(spec: BuildSpec, reference: str) -> None:
         raise InputError(
             f"--compare {reference!r} is not known", hint=f"--compare {' or '.join(compare.REFERENCES)}"
         )
-    if spec.weights == "none":
+    if backbone.is_random(spec):
+        named = "--weights none" if spec.weights == "none" else f"{spec.model} without a weights file"
         raise InputError(
-            "--compare scratch says what pretrained weights brought, and --weights none has none",
-            hint="--weights DEFAULT or FILE",
+            f"--compare scratch says what pretrained weights brought, and {named} has none",
+            hint="--weights FILE, or another --model",
         )
 
 
