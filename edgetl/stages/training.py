@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from edgetl.data.layout import Dataset
 from edgetl.devices import DeviceProfile
 from edgetl.errors import InputError
 from edgetl.pipeline import Stage
-from edgetl.stages import backbone, compare, learning, seeds, teacher
+from edgetl.stages import auto, backbone, compare, learning, seeds, teacher
 from edgetl.stages.train import Setting
 from edgetl.transfer.methods.known import TAUGHT
 from edgetl.types import BuildSpec
@@ -73,6 +74,16 @@ def _check_compare(spec: BuildSpec, reference: str) -> None:
         )
 
 
+def _check_spread(spec: BuildSpec, labels: Sequence[int]) -> None:
+    """``auto`` below the labels to fine-tune with is ``feature``; from random weights it is ``full``."""
+    if spec.method == "auto" and not backbone.is_random(spec) and not auto.tunes(labels):
+        raise InputError(
+            f"--seeds {spec.seeds} has no spread to show: {min(labels)} labels of the rarest class are too few to "
+            "fine-tune, and the head of --method auto is then the one best fit, whatever the seed",
+            hint=f"--method full, without --seeds, or {auto.LEAST_LABELS} labels of each class to train on",
+        )
+
+
 def stages(spec: BuildSpec, setting: Setting, runs_on: DeviceProfile, dataset: Dataset) -> list[Stage]:
     """The stages after ``prepare``: one called ``train`` leaves the checkpoint, ``compare`` says what it is worth.
 
@@ -82,7 +93,8 @@ def stages(spec: BuildSpec, setting: Setting, runs_on: DeviceProfile, dataset: D
 
     Raises
     ------
-    InputError, BundleError : the teacher is not usable, or the method starts from trained weights and there are none.
+    InputError, BundleError : the teacher is not usable, the method starts from trained weights and there are none, or
+        all seeds would come to the same.
     EnvironmentLacks : a library that the method takes is not installed.
     """
     labels = dataset.labels_to_train_on()
@@ -90,6 +102,7 @@ def stages(spec: BuildSpec, setting: Setting, runs_on: DeviceProfile, dataset: D
     *before, trained = learning.stages(spec, setting, runs_on, labels)
     last = [trained]
     if spec.seeds > 1:
+        _check_spread(spec, labels)
         last = seeds.stages(spec, lambda one: learning.stages(one, setting, runs_on, labels)[-1])
     after = compare.stages(spec, setting, runs_on) if spec.compare is not None else []
     return [*before, *taught, *last, *after]
