@@ -12,7 +12,7 @@ from edgetl import devices
 from edgetl.data.layout import Dataset, scan
 from edgetl.errors import InputError
 from edgetl.pipeline import Stage
-from edgetl.stages import training
+from edgetl.stages import adapt, training
 from edgetl.stages.train import Setting
 from edgetl.types import BuildSpec
 from tests.data.pictures import folders
@@ -47,3 +47,12 @@ def test_seeds_of_what_is_trained_are_not_refused(few: Dataset, tmp_path: Path) 
         (few, {"seeds": 1}),
     ):
         assert any(stage.name == "train" for stage in stages(dataset, tmp_path, **asked))
+
+
+@pytest.mark.parametrize("method", ["coral", "dann"])
+def test_an_alignment_takes_two_pictures_a_step(method: str) -> None:
+    asked = msgspec.structs.replace(SPEC, adapt="frames", adapt_method=method, batch_size=1)
+    with pytest.raises(InputError, match="at least two pictures"):
+        adapt.check(asked)
+    adapt.check(msgspec.structs.replace(asked, batch_size=2))
+    adapt.check(msgspec.structs.replace(asked, adapt_method="adabn"))
