@@ -142,6 +142,7 @@ def fast_path_stage(spec: BuildSpec, setting: Setting) -> Stage:
 
     options = {
         "model": spec.model,
+        "network": backbone.network_of(spec),
         "batch_size": spec.batch_size,
         "threads": setting.threads,
         "host": dict(setting.host),
