@@ -55,15 +55,13 @@ def _named(arguments: Sequence[str]) -> str:
 
 def _follow(processes: Processes) -> int:
     """Take part, and say nothing but what the leading process cannot know."""
-    from edgetl.errors import EdgetlError, GateFailed
+    from edgetl.errors import EdgetlError
     from edgetl.stages import together
 
     try:
         together.follow(processes)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except GateFailed:  # all of them found the same: torchrun is to end with the leading one's code
-        return 0
     except EdgetlError as error:
         if not error.facts.get("lost"):
             print(f"error: process {processes.rank}: {error.problem}", file=sys.stderr)

@@ -52,7 +52,7 @@ def read(file: Path, reading: Reading) -> tuple[list[Row], Told]:
 
     Raises
     ------
-    InputError : it is no CSV, lacks a column or a value, or names a file that is not there or twice.
+    InputError : it is no CSV, lacks a column, a value or any line, or names a file that is not there or twice.
     """
     header, lines = _lines(file)
     path_column = _column(file, header, reading.path_column, PATH_COLUMNS, "path")
@@ -65,6 +65,8 @@ def read(file: Path, reading: Reading) -> tuple[list[Row], Told]:
             f"{file.name} has the columns {', '.join(header) or 'none'}: a path and a label column are needed",
             hint="--path-column and --label-column name them; or a first line path,label (and optionally role)",
         )
+    if not lines:
+        raise InputError(f"{file.name} has no lines below its header", hint="a line a picture: path,label")
     plain = labels[0].name if len(labels) == 1 and labels[0].kind == "classes" else None
     rows: list[Row] = []
     groups: dict[str, str] = {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -13,7 +15,7 @@ from edgetl import digest
 from edgetl.errors import InputError, did_you_mean
 from edgetl.types import Record
 
-__all__ = ["ModelCard", "cards", "find", "signature"]
+__all__ = ["ModelCard", "cards", "code", "find", "look_here", "signature"]
 
 AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 FACTORY = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
@@ -90,3 +92,25 @@ def find(name: str) -> ModelCard | None:
         hint="edgetl models   lists them; timm/NAME and package.module:factory also work",
         model=name,
     )
+
+
+def look_here() -> None:
+    """Let the module of a factory lie beside the data, as with ``python -m``."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+
+
+def code(factory: str) -> str:
+    """Digest of the Python files in the folder of a factory's module, for any of them may shape the network.
+
+    Empty where there is no such module.
+    """
+    look_here()
+    try:
+        found = importlib.util.find_spec(factory.partition(":")[0])
+    except (ImportError, ValueError):
+        return ""
+    if found is None or found.origin is None or not found.has_location:
+        return ""
+    folder = Path(found.origin).parent
+    return digest.of_tree(folder, (file.name for file in folder.glob("*.py")))[0]

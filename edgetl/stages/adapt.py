@@ -23,22 +23,29 @@ NAME = "adapt"
 DEFAULT = next(iter(ADAPTATIONS))
 TRAINED = ("coral", "dann")
 """These train all weights on with the labelled pictures; the others take the network and the frames alone."""
+LEAST = 2
+"""Pictures of a step: one has no covariance, and batch norm no variance of it."""
 READ = ("augment", "epochs", "batch_size", "flip", "imbalance", "lr")
 """What such a training reads of a request, beside the seed."""
 
 
 def check(spec: BuildSpec) -> None:
-    """Refuse a way of adapting that is not known, or has nothing to adapt to.
+    """Refuse a way of adapting that is not known, has nothing to adapt to, or too small a batch to train with.
 
     Raises
     ------
-    InputError : names those there are.
+    InputError : names those there are, or what it takes.
     """
     choice(spec.adapt_method, ADAPTATIONS, "--adapt-method")
     if spec.adapt is None and spec.adapt_method != DEFAULT:
         raise InputError(
             f"--adapt-method {spec.adapt_method} has nothing to adapt to",
             hint="--adapt DIR with frames of the place that the engine is for",
+        )
+    if spec.adapt_method in TRAINED and spec.batch_size < LEAST:
+        raise InputError(
+            f"--adapt-method {spec.adapt_method} trains, and a training step takes at least two pictures",
+            hint="--batch-size 32",
         )
 
 

@@ -13,7 +13,7 @@ from edgetl.errors import InputError
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.types import BuildSpec
 
-__all__ = ["FEATURES", "identity", "is_random", "stage", "versions", "versions_of"]
+__all__ = ["FEATURES", "identity", "is_random", "network_of", "stage", "versions", "versions_of"]
 
 FEATURES = "features.onnx"
 BY_STATISTICS = ("adabn", "tent")
@@ -21,14 +21,14 @@ BY_STATISTICS = ("adabn", "tent")
 
 
 def identity(spec: BuildSpec) -> dict[str, Any]:
-    """What makes the starting network: its name, the identity of its weights, and what the user said of pixels.
+    """What makes the starting network: name and code, the identity of its weights, and what the user said of pixels.
 
     Raises
     ------
     InputError : the weights file is not there.
     """
     card = models.find(spec.model)
-    if spec.weights == "DEFAULT" and card is not None and not card.weights:
+    if spec.weights == "DEFAULT" and is_random(spec):
         weights = f"DEFAULT, which are random, seed {spec.seed}"
     elif spec.weights == "DEFAULT":
         weights = f"DEFAULT {card.weights_file} {card.weights}" if card else f"DEFAULT {spec.model}"
@@ -44,13 +44,21 @@ def identity(spec: BuildSpec) -> dict[str, Any]:
         weights = digest.of_file(path) + (digest.of_file(beside) if beside.is_file() else "")
     return {
         "model": spec.model,
-        "network": card.signature if card else "",
+        "network": network_of(spec),
         "weights": weights,
         "mean": spec.mean,
         "std": spec.std,
         "image_size": spec.image_size,
         "crop": spec.crop,
     }
+
+
+def network_of(spec: BuildSpec) -> str:
+    """What tells a network from another of its name; empty for timm's, which its version tells."""
+    card = models.find(spec.model)
+    if card is not None:
+        return card.signature
+    return "" if spec.model.startswith("timm/") else models.code(spec.model)
 
 
 def is_random(spec: BuildSpec) -> bool:

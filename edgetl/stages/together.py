@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from edgetl import isolate
+from edgetl.errors import GateFailed
 from edgetl.processes import Processes, check_batch
 from edgetl.types import BuildSpec
 
@@ -52,13 +53,24 @@ def follow(processes: Processes) -> None:
 
     Raises
     ------
-    EdgetlError : what ended a training. EnvironmentLacks with ``lost``: another process did.
+    EdgetlError : what ended a training, but for an answer no. EnvironmentLacks with ``lost``: another process did.
     """
-    number, more = 1, True
-    while more:
-        arguments = {"processes": msgspec.to_builtins(processes), "number": number}
-        more = isolate.call("edgetl.transfer.together:follow_json", arguments, env=MALLOC)
+    number = 1
+    while _took_part(processes, number):
         number += 1
+
+
+def _took_part(processes: Processes, number: int) -> bool:
+    """Whether there was a training of that number.
+
+    One that diverged did so in all processes: the leading one says it, or goes on without (``--method auto``).
+    """
+    arguments = {"processes": msgspec.to_builtins(processes), "number": number}
+    try:
+        found: bool = isolate.call("edgetl.transfer.together:follow_json", arguments, env=MALLOC)
+    except GateFailed:
+        return True
+    return found
 
 
 def dismiss(processes: Processes) -> None:

@@ -142,6 +142,7 @@ def fast_path_stage(spec: BuildSpec, setting: Setting) -> Stage:
 
     options = {
         "model": spec.model,
+        "network": backbone.network_of(spec),
         "batch_size": spec.batch_size,
         "threads": setting.threads,
         "host": dict(setting.host),
@@ -179,7 +180,7 @@ def trained_stage(spec: BuildSpec, setting: Setting, why: str = "") -> Stage:
 
     options = {**options_of(spec, setting), **({"why": why} if why else {})}
     tools = {**backbone.versions(spec), **backbone.versions_of(*method.libraries)}
-    stage = Stage("train", 4, (*TRAINED_FROM, *method.needs), options, tools, run)
+    stage = Stage("train", 5, (*TRAINED_FROM, *method.needs), options, tools, run)
     return stage
 
 

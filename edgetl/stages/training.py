@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from edgetl.data.layout import Dataset
 from edgetl.devices import DeviceProfile
 from edgetl.errors import InputError
 from edgetl.pipeline import Stage
-from edgetl.stages import compare, learning, seeds, teacher
+from edgetl.stages import auto, backbone, compare, learning, seeds, teacher
 from edgetl.stages.train import Setting
 from edgetl.transfer.methods.known import TAUGHT
 from edgetl.types import BuildSpec
@@ -65,10 +66,21 @@ def _check_compare(spec: BuildSpec, reference: str) -> None:
         raise InputError(
             f"--compare {reference!r} is not known", hint=f"--compare {' or '.join(compare.REFERENCES)}"
         )
-    if spec.weights == "none":
+    if backbone.is_random(spec):
+        named = "--weights none" if spec.weights == "none" else f"{spec.model} without a weights file"
         raise InputError(
-            "--compare scratch says what pretrained weights brought, and --weights none has none",
-            hint="--weights DEFAULT or FILE",
+            f"--compare scratch says what pretrained weights brought, and {named} has none",
+            hint="--weights FILE, or another --model",
+        )
+
+
+def _check_spread(spec: BuildSpec, labels: Sequence[int]) -> None:
+    """``auto`` below the labels to fine-tune with is ``feature``; from random weights it is ``full``."""
+    if spec.method == "auto" and not backbone.is_random(spec) and not auto.tunes(labels):
+        raise InputError(
+            f"--seeds {spec.seeds} has no spread to show: {min(labels)} labels of the rarest class are too few to "
+            "fine-tune, and the head of --method auto is then the one best fit, whatever the seed",
+            hint=f"--method full, without --seeds, or {auto.LEAST_LABELS} labels of each class to train on",
         )
 
 
@@ -81,7 +93,8 @@ def stages(spec: BuildSpec, setting: Setting, runs_on: DeviceProfile, dataset: D
 
     Raises
     ------
-    InputError, BundleError : the teacher is not usable, or the method starts from trained weights and there are none.
+    InputError, BundleError : the teacher is not usable, the method starts from trained weights and there are none, or
+        all seeds would come to the same.
     EnvironmentLacks : a library that the method takes is not installed.
     """
     labels = dataset.labels_to_train_on()
@@ -89,6 +102,7 @@ def stages(spec: BuildSpec, setting: Setting, runs_on: DeviceProfile, dataset: D
     *before, trained = learning.stages(spec, setting, runs_on, labels)
     last = [trained]
     if spec.seeds > 1:
+        _check_spread(spec, labels)
         last = seeds.stages(spec, lambda one: learning.stages(one, setting, runs_on, labels)[-1])
     after = compare.stages(spec, setting, runs_on) if spec.compare is not None else []
     return [*before, *taught, *last, *after]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -184,8 +183,7 @@ def _timm(name: str, *, offline: bool) -> tuple[nn.Module, Rule, Default]:
 
 def _factory(name: str) -> nn.Module:
     place, _, attribute = name.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # a factory beside the data, as with python -m
+    models.look_here()
     try:
         made = getattr(importlib.import_module(place), attribute)()
     except (ImportError, AttributeError, TypeError) as error:

@@ -67,7 +67,8 @@ def save(net: Net, record: Checkpoint, pictures: npt.NDArray[np.uint8], folder: 
     -------
     The record with the digest of the weights.
     """
-    state = {name: tensor.detach().contiguous().cpu() for name, tensor in net.state_dict().items()}
+    # a layer under two names is written twice: safetensors takes no tensors that share memory
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in net.state_dict().items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     np.save(folder / SAMPLES, pictures)
     whole = msgspec.structs.replace(record, weights=digest.of_file(folder / WEIGHTS))

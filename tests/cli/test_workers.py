@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 import pytest
 
 from edgetl.cli import env, workers
@@ -69,7 +73,6 @@ def test_one_process_runs_what_does_not_train(launched: Processes) -> None:
     [
         (InputError("7.png is truncated"), 2, "error: process 3: 7.png is truncated"),
         (EnvironmentLacks("another process ended", lost=True), 5, ""),
-        (GateFailed("the loss is nan"), 0, ""),
         (KeyboardInterrupt(), 130, ""),
     ],
 )
@@ -87,3 +90,35 @@ def test_a_follower_says_only_what_the_leading_process_cannot_know(
     monkeypatch.setattr("edgetl.stages.together.follow", fail)
     assert workers.run(launched, ["--debug", "train", "--data", "x"], refuse) == code
     assert capsys.readouterr().err.strip() == said
+
+
+def test_a_follower_is_there_for_the_training_after_one_that_diverged(
+    launched: Processes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers: list[bool | GateFailed] = [True, GateFailed("the loss is nan"), True, False]
+    asked: list[int] = []
+
+    def call(function: str, arguments: Mapping[str, Any], **rest: object) -> bool:
+        assert function == "edgetl.transfer.together:follow_json"
+        asked.append(arguments["number"])
+        answer = answers[len(asked) - 1]
+        if isinstance(answer, GateFailed):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("edgetl.isolate.call", call)
+    assert workers.run(launched, ["train", "--data", "x"], refuse) == 0, (
+        "torchrun ends with the leading one's code"
+    )
+    assert asked == [1, 2, 3, 4] and not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("code", "told"), [(0, 1), (1, 1), (130, 0)])
+def test_the_leading_process_lets_the_others_go_however_its_command_ended(
+    launched: Processes, monkeypatch: pytest.MonkeyPatch, code: int, told: int
+) -> None:
+    dismissed: list[Processes] = []
+    monkeypatch.setattr("edgetl.stages.together.dismiss", dismissed.append)
+    leading = msgspec.structs.replace(launched, rank=0)
+    assert workers.run(leading, ["train", "--data", "x"], lambda arguments: code) == code
+    assert len(dismissed) == told, "an interrupt reaches all of them by torchrun"

@@ -162,6 +162,14 @@ def test_labels_that_cannot_be_meant_are_refused(
     assert words in caught.value.problem and caught.value.hint
 
 
+def test_a_header_alone_is_refused_in_the_words_for_one_column(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("path,kind,colour\n")
+    for asked in (("kind",), ("kind", "colour"), ("kind:value",)):
+        with pytest.raises(InputError, match="has no lines below its header"):
+            read(file, *asked)
+
+
 def test_a_label_of_the_test_pictures_that_none_to_train_on_has_is_refused_by_its_task(
     tmp_path: Path,
 ) -> None:

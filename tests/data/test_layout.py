@@ -103,6 +103,7 @@ def test_a_table_may_name_links_to_where_pictures_are_kept(tmp_path: Path) -> No
         (["path,label", "x/0.png,"], "has no label"),
         (["path,label", "x/0.png,a", "x/0.png,b"], "more than once"),
         (["path,label,role", "x/0.png,a,trian"], "role 'trian' is not known"),
+        (["path,label"], "labels.csv has no lines below its header"),
         (["file;name"], "a path and a label column are needed"),
         (["path,label,label", "x/0.png,a,b", "x/1.png,b,a"], "two columns 'label'"),
         (["path,label", "x/0.png,cat, brown", "x/1.png,b"], "line 2 has more cells than the 2 columns"),

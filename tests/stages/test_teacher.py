@@ -145,7 +145,8 @@ def test_what_nothing_can_be_learned_from_is_refused(
         ({"method": "rkd", "kd_temperature": 4.0}, "--method rkd softens no answers"),
         ({"method": "feature", "seeds": 2}, "no spread to show"),
         ({"method": "full", "compare": "scrath"}, "--compare 'scrath'"),
-        ({"method": "full", "compare": "scratch", "weights": "none"}, "--weights none"),
+        ({"method": "full", "compare": "scratch", "weights": "none"}, "--weights none has none"),
+        ({"method": "full", "compare": "scratch", "model": "a.b:make"}, "a.b:make without a weights file"),
     ],
 )
 def test_options_that_a_method_does_not_take_are_refused(asked: dict[str, Any], problem: str) -> None:

@@ -49,6 +49,25 @@ class Borrower(nn.Module):
         return logits
 
 
+class Namesakes(nn.Module):
+    """A layer within a block is called as one at the top, and is by groups; so is a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3, stride=2)
+        self.conv2 = nn.Conv2d(8, 8, 3, stride=2)
+        self.block = nn.ModuleDict(
+            {"conv1": nn.Conv2d(8, 8, 3, stride=2, groups=8), "conv2": nn.BatchNorm2d(8)}
+        )
+        self.last = nn.Linear(8, CLASSES)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Logits."""
+        found = self.block["conv2"](self.block["conv1"](self.conv2(self.conv1(pictures)).relu()))
+        logits: Tensor = self.last(found.mean((2, 3)))
+        return logits
+
+
 def transformer() -> nn.Module:
     """A vision transformer of two layers."""
     made: nn.Module = models.VisionTransformer(SIDE, 8, num_layers=2, num_heads=2, hidden_dim=16, mlp_dim=32)
@@ -58,6 +77,7 @@ def transformer() -> nn.Module:
 MAKES = {
     "own": Backwards,
     "borrower": Borrower,
+    "namesakes": Namesakes,
     "transformer": transformer,
     "resnet10": lambda: models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1]),
     "mobilenet_v3_small": models.mobilenet_v3_small,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgetl.errors import InputError
+from edgetl.errors import GateFailed, InputError
 from edgetl.tasks import Task
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.depth import blocks
@@ -21,7 +21,7 @@ from edgetl.transfer.methods.lora import Lora, fits
 from edgetl.transfer.methods.norm import Norm
 from edgetl.transfer.methods.seam import Method
 from edgetl.transfer.probe import Probe
-from tests.transfer.networks import SIDE, batch, network, probe
+from tests.transfer.networks import CLASSES, SIDE, batch, network, probe
 
 METHODS: dict[str, Callable[[Probe], Full]] = {
     "full": lambda start: Full(None),
@@ -200,6 +200,32 @@ def test_lora_counts_what_it_leaves_out() -> None:
 
 def test_lora_takes_no_layer_whose_weights_are_read_by_another() -> None:
     assert fits(network("borrower").body, SIDE) == (["called"], 1)
+
+
+def test_lora_takes_a_layer_by_its_whole_name() -> None:
+    net = network("namesakes")
+    before = snapshot(net)
+    method = Lora(1e-1, 2, SIDE, probe(net))
+    trained(net, method)
+    changed = {name for name in moved(before, method.finish(net)) if name.startswith("body.")}
+    assert changed == {"body.conv1.weight", "body.conv2.weight"}
+
+
+def test_lora_leaves_out_a_convolution_with_gaps() -> None:
+    gaps = nn.Conv2d(4, 4, 3, padding="same", dilation=2)
+    body = nn.Sequential(nn.Conv2d(3, 4, 3), gaps, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert fits(body, SIDE) == (["0"], 1)
+
+
+def test_lora_that_is_merged_wrongly_is_refused() -> None:
+    twice = nn.Conv2d(3, 3, 3)  # under its second name, it has no update before it is merged
+    body = nn.Sequential(twice, twice, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net = Net(body, nn.Linear(3, CLASSES))
+    method = Lora(1e-1, 2, SIDE, probe(net))
+    trained(net, method, steps=3)
+    with pytest.raises(GateFailed, match="merged into the weights") as caught:
+        method.finish(net)
+    assert "--method discriminative" in caught.value.hint
 
 
 def test_lora_of_a_higher_rank_trains_more() -> None:

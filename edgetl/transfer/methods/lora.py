@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from edgetl.errors import InputError
+from edgetl.errors import GateFailed, InputError
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.depth import entered
 from edgetl.transfer.methods.full import Full, grouped
@@ -17,6 +19,8 @@ __all__ = ["RANK", "Lora", "fits"]
 
 RATE = 2e-3
 RANK = 8
+TOLERANCE = 1e-3
+"""Of the largest logit: adding the same numbers in another order moves it less, a layer merged wrongly more."""
 
 
 class Lora(Full):
@@ -66,18 +70,33 @@ class Lora(Full):
         net.body.eval()
 
     def finish(self, net: Net) -> Net:
-        """The updates are added to the weights, and nothing of them is left."""
+        """The updates are added to the weights, and nothing of them is left.
+
+        Raises
+        ------
+        GateFailed : the network then answers otherwise.
+        """
         tuned: Any = net.body
+        noise = torch.randn(2, 3, self._size, self._size, generator=torch.Generator().manual_seed(0))
+        before = _answers(net, noise)
         net.body = tuned.merge_and_unload(safe_merge=True)
+        apart = float((_answers(net, noise) - before).abs().max() / before.abs().max().clamp(min=1))
+        if not apart <= TOLERANCE:  # nor where it is NaN
+            raise GateFailed(
+                f"merged into the weights, the updates of --method lora answer otherwise, by {apart:.1e} of the "
+                f"largest logit; at most {TOLERANCE:g} is allowed",
+                hint="--method discriminative or norm, and please report the model's name",
+                difference=apart,
+            )
         return net
 
 
 def fits(body: nn.Module, size: int) -> tuple[list[str], int]:
     """Names of the layers that take an update that can be merged, and how many with a kernel or a matrix do not.
 
-    A convolution by groups (a depthwise one) has no merged form in peft; a subclass may compute otherwise than its
-    parent (timm's "same" convolution pads by itself); and where a parent uses a layer's weights itself, an update
-    beside the layer would train nothing and be merged all the same.
+    A convolution by groups (a depthwise one) has no merged form in peft, and the update of a dilated one is not dilated
+    there; a subclass may compute otherwise than its parent (timm's "same" convolution pads by itself); and where a
+    parent uses a layer's weights itself, an update beside the layer would train nothing and be merged all the same.
 
     Parameters
     ----------
@@ -94,15 +113,24 @@ def fits(body: nn.Module, size: int) -> tuple[list[str], int]:
 
 def _takes(module: nn.Module) -> bool:
     if type(module) is nn.Conv2d:
-        return module.groups == 1 and module.padding_mode == "zeros"
+        plain = module.groups == 1 and module.padding_mode == "zeros"
+        return plain and set(module.dilation) == {1}
     return type(module) is nn.Linear
+
+
+@torch.inference_mode()
+def _answers(net: Net, pictures: Tensor) -> Tensor:
+    logits: Tensor = net.eval().cpu()(pictures)  # a GPU rounds more coarsely than merging does
+    return logits
 
 
 def _adapted(body: nn.Module, targets: list[str], rank: int) -> Any:
     from peft import LoraConfig  # here, for it takes seconds
     from peft.tuners.lora import LoraModel
 
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets, bias="none")
+    # of a list, peft takes every layer whose name ends alike: conv1 would also be block1.conv1
+    whole = "|".join(map(re.escape, targets))
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=whole, bias="none")
     return LoraModel(body, config, "default")
 
 
