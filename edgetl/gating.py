@@ -22,6 +22,7 @@ from edgetl.bench.limits import Held, Limits
 from edgetl.bundles import Answer
 from edgetl.cache import out_of_space
 from edgetl.errors import EdgetlError, GateFailed, Inconclusive, InputError
+from edgetl.outputs import refuse_inside_bundle
 from edgetl.pipeline import Progress
 from edgetl.report import gate_junit, gate_lines, gate_markdown, gate_picture
 from edgetl.runtime import Bundle
@@ -64,7 +65,8 @@ def compare(
 
     Raises
     ------
-    InputError : not one baseline a candidate, no time to measure in, or a file that is no measurement.
+    InputError : not one baseline a candidate, no time to measure in, a file that is no measurement, or ``out`` is where
+        a baseline or a bundle would be lost.
     BundleError : a byte differs.
     NotComparable : device, shape, threads or, of a stored baseline, host differ. EnvironmentLacks : an engine is
         pending, energy has no source, or the disk refuses.
@@ -76,6 +78,8 @@ def compare(
         )
     if not 0 < rule.seconds < math.inf:
         raise InputError(f"--time-budget {rule.seconds:g} s is not a time above 0", hint="--time-budget 5m")
+    _refuse_overwriting(baselines, out)
+    refuse_inside_bundle(out)
     limits.check(bounds)
     with out_of_space(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -95,6 +99,17 @@ def compare(
             for match, trial, verdict, found in zip(matches, trials, verdicts, held)
         ]
     return _answered(rule, models, [trial.problem for trial in trials], len(matches), out)
+
+
+def _refuse_overwriting(baselines: Sequence[Path], out: Path) -> None:
+    """A baseline that gives way to each new gate lets a candidate get slower by the tolerance every time."""
+    written = (out / FILES[0]).resolve()
+    lost = next((place for place in baselines if place.resolve() == written), None)
+    if lost is not None:
+        raise InputError(
+            f"--baseline {lost} would be overwritten: --out {out} gets a {FILES[0]} of its own",
+            hint="another --out, or the baseline kept elsewhere",
+        )
 
 
 def _tried(

@@ -161,6 +161,31 @@ def test_a_gate_is_the_baseline_of_a_later_one_on_the_same_host_only(place: Path
         gated(place, tmp_path / "elsewhere", Machine(), before)
 
 
+@pytest.mark.parametrize("out", ["gate", "link"])
+def test_a_stored_baseline_is_not_overwritten_by_the_gate_that_reads_it(
+    place: Path, tmp_path: Path, out: str
+) -> None:
+    gated(place, tmp_path / "gate", Machine(seed=1))
+    before = tmp_path / "gate/gate.json"
+    kept = before.read_bytes()
+    (tmp_path / "link").symlink_to("gate")
+    machine = Machine(seed=2)
+    with pytest.raises(InputError, match="would be overwritten"):
+        gated(place, tmp_path / out, machine, before)
+    assert before.read_bytes() == kept
+    assert machine.drawn == 0
+
+
+@pytest.mark.parametrize("inside", ["", "gate"])
+def test_a_gate_writes_nothing_into_a_bundle(place: Path, tmp_path: Path, inside: str) -> None:
+    bundle = Path(shutil.copytree(place, tmp_path / "bundle"))
+    machine = Machine()
+    with pytest.raises(InputError, match="is in the bundle"):
+        gated(bundle, bundle / inside, machine)
+    assert machine.drawn == 0
+    assert open_bundle(bundle).manifest == open_bundle(place).manifest
+
+
 @pytest.mark.parametrize(
     "break_it", ["not json", "no models", "a time of zero", "a negative time", "no times"]
 )

@@ -319,6 +319,18 @@ def test_a_full_disk_leaves_the_page_that_was_there(
     assert not list(tmp_path.glob(".*partial"))
 
 
+def test_a_page_is_not_written_into_a_bundle(tmp_path: Path, full: Path) -> None:
+    place = copy(full, tmp_path)
+    with pytest.raises(InputError, match="is in the bundle"):
+        report([place], out=place / "report.html", data=None, cache=tmp_path)
+    assert open_bundle(place).manifest == open_bundle(full).manifest
+
+
+def test_a_folder_with_a_manifest_of_something_else_takes_a_page(tmp_path: Path, full: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "a web page"}')
+    assert "red fares worst" in page(tmp_path, full).words
+
+
 def test_data_that_is_not_there_is_refused(tmp_path: Path, full: Path) -> None:
     with pytest.raises(InputError, match="no such data"):
         page(tmp_path, full, data=tmp_path / "nowhere")
