@@ -72,7 +72,7 @@ def _stored(file: Path, name: str) -> Stored:
 
     Raises
     ------
-    InputError : it is no such file, none is of that name, or a time in it is not above 0.
+    InputError : it is no such file, none is of that name, or a time in it is missing or not above 0.
     """
     try:
         body = json.loads(file.read_bytes())
@@ -89,8 +89,13 @@ def _stored(file: Path, name: str) -> Stored:
             f"{file} holds {', '.join(one.name for one in measured) or 'nothing'}, none is {name!r}",
             hint="the gate.json of one model, or of one that has its name",
         )
-    times = [ns for blocks in named[0].instances for block in blocks for ns in block]
+    blocks = [block for instance in named[0].instances for block in instance]
+    times = [ns for block in blocks for ns in block]
     if not times or min(times) <= 0:
         found = f"a time of {min(times)} ns" if times else "no time at all"
         raise InputError(f"{file} holds {found}: expected times above 0", hint="measure it again")
+    if not all(blocks) or not all(named[0].instances):
+        raise InputError(
+            f"{file} holds an instance without times: expected runs in each block", hint="measure it again"
+        )
     return named[0]

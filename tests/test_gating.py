@@ -187,7 +187,8 @@ def test_a_gate_writes_nothing_into_a_bundle(place: Path, tmp_path: Path, inside
 
 
 @pytest.mark.parametrize(
-    "break_it", ["not json", "no models", "a time of zero", "a negative time", "no times"]
+    "break_it",
+    ["not json", "no models", "a time of zero", "a negative time", "no times", "an empty block", "no blocks"],
 )
 def test_a_file_that_is_no_measurement_is_refused(place: Path, tmp_path: Path, break_it: str) -> None:
     gated(place, tmp_path / "before", Machine())
@@ -198,6 +199,10 @@ def test_a_file_that_is_no_measurement_is_refused(place: Path, tmp_path: Path, b
         told["models"] = []
     elif break_it == "no times":
         measured["instances"] = []
+    elif break_it == "an empty block":
+        measured["instances"][3][2] = []
+    elif break_it == "no blocks":
+        measured["instances"][3] = []
     else:
         measured["instances"][0][0][0] = 0 if break_it == "a time of zero" else -5
     before.write_text("{" if break_it == "not json" else json.dumps(told))

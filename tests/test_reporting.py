@@ -214,6 +214,9 @@ def test_a_bundle_without_parts_gives_a_page_that_says_what_is_missing(
     [
         ("results.json", {"accuracy": {"shipped": "much"}}, "float"),
         ("results.json", {"accuracy": {"shipped": 3.0, "n": 5}}, "not from 0 to 1"),
+        ("results.json", {"accuracy": {"fp32": 1.0, "int8": 1.0, "shipped": -1, "n": 5}}, "not from 0 to 1"),
+        ("results.json", {"latency_ms": {"int8": {"p50": -1.0}}}, "a latency is not from a nanosecond"),
+        ("results.json", {"latency_ms": {"int8": {"p50": 1e-320}}}, "a latency is not from a nanosecond"),
         ("results.json", {"accuracy": {"confusion": [[0, 99, 1]]}}, "a class is not one of 7"),
         ("results.json", {"accuracy": {"n": 0}}, "accuracy.n is 0"),
         ("latency.json", {"instances": [{"int8": [[0, -5]]}]}, "a duration is not above 0"),
