@@ -9,12 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from edgetl.bench import context, fingerprint
+from edgetl import stats
+from edgetl.bench import context, fingerprint, gate
 from edgetl.bench.fingerprint import Subject
 from edgetl.bench.gate import Stored
+from edgetl.bench.measurement import PERCENTILES
 from edgetl.bundles import opened
 from edgetl.errors import InputError, NotComparable
 from edgetl.runtime import Bundle
+from edgetl.types import Percentile
 
 __all__ = ["Match", "matched"]
 
@@ -29,13 +32,13 @@ class Match:
     baseline: Bundle | Stored
 
 
-def matched(stack: ExitStack, place: Path, against: Path) -> Match:
+def matched(stack: ExitStack, place: Path, against: Path, metric: Percentile) -> Match:
     """Open a candidate and its baseline, a bundle or a ``.json`` of an earlier gate; the stack closes them.
 
     Raises
     ------
     BundleError : a byte differs. InputError : a file is no measurement.
-    NotComparable : device, shape, threads or, of a stored baseline, host differ.
+    NotComparable : device, shape, threads or, of a stored baseline, host differ, or it was timed for another metric.
     """
     candidate = stack.enter_context(opened(place))
     found = fingerprint.subject_of(candidate.manifest.device, candidate.engine)
@@ -51,6 +54,7 @@ def matched(stack: ExitStack, place: Path, against: Path) -> Match:
                 hint="measure the baseline here: --baseline with its bundle",
                 different=different,
             )
+        _refuse_other_pace(baseline, metric, against)
     else:
         baseline = stack.enter_context(opened(against))
         _refuse_other(found, fingerprint.subject_of(baseline.manifest.device, baseline.engine), against)
@@ -65,6 +69,20 @@ def _refuse_other(found: Subject, expected: Subject, against: Path) -> None:
             hint="a baseline for the same device, with the same input and threads",
             different=different,
         )
+
+
+def _refuse_other_pace(baseline: Stored, metric: Percentile, against: Path) -> None:
+    """An instance's p99 over few runs is lower than over many: another pace makes a difference where there is none."""
+    needed = stats.percentile_support(PERCENTILES[metric])
+    fewest = min(sum(map(len, blocks)) for blocks in baseline.instances)
+    if baseline.pace == gate.pace_of(metric) and fewest >= needed:
+        return
+    few = f"an instance has {fewest} runs, {metric} takes {needed}"
+    raise NotComparable(
+        f"{against} was not timed for {metric}: {few if fewest < needed else 'its blocks are of another length'}",
+        hint=f"store one with --metric {metric}",
+        runs=fewest,
+    )
 
 
 def _stored(file: Path, name: str) -> Stored:

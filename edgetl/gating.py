@@ -68,8 +68,8 @@ def compare(
     InputError : not one baseline a candidate, no time to measure in, a file that is no measurement, or ``out`` is where
         a baseline or a bundle would be lost.
     BundleError : a byte differs.
-    NotComparable : device, shape, threads or, of a stored baseline, host differ. EnvironmentLacks : an engine is
-        pending, energy has no source, or the disk refuses.
+    NotComparable : device, shape, threads or, of a stored baseline, host or metric differ.
+    EnvironmentLacks : an engine is pending, energy has no source, or the disk refuses.
     """
     if not candidates or len(candidates) != len(baselines):
         raise InputError(
@@ -84,7 +84,7 @@ def compare(
     with out_of_space(out):
         out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        matches = [matched(stack, *places) for places in zip(candidates, baselines)]
+        matches = [matched(stack, *places, rule.metric) for places in zip(candidates, baselines)]
         rule = msgspec.structs.replace(rule, models=len(matches))
         trials, held = [], []
         for match in matches:

@@ -161,6 +161,22 @@ def test_a_gate_is_the_baseline_of_a_later_one_on_the_same_host_only(place: Path
         gated(place, tmp_path / "elsewhere", Machine(), before)
 
 
+def test_a_gate_of_one_metric_is_no_baseline_of_another(place: Path, tmp_path: Path) -> None:
+    for kept, asked, words in (
+        ("p50", "p99", "an instance has 66 runs, p99 takes 662"),
+        ("p99", "p50", "its blocks are of another length"),
+    ):
+        before = tmp_path / f"{kept}/gate.json"
+        gated(place, before.parent, Machine(seed=1), rule=msgspec.convert({"metric": kept}, Rule))
+        machine, rule = Machine(seed=2), msgspec.convert({"metric": asked}, Rule)
+        with pytest.raises(NotComparable, match=words) as caught:
+            gated(place, tmp_path / "gate", machine, before, rule=rule)
+        assert caught.value.hint == f"store one with --metric {asked}"
+        assert machine.drawn == 0
+        rule = msgspec.convert({"metric": kept}, Rule)
+        assert code(gated(place, tmp_path / "gate", machine, before, rule=rule).failure) in (0, 3)
+
+
 @pytest.mark.parametrize("out", ["gate", "link"])
 def test_a_stored_baseline_is_not_overwritten_by_the_gate_that_reads_it(
     place: Path, tmp_path: Path, out: str
