@@ -21,7 +21,7 @@ from edgetl.bench.layers import Profile, agreed_diff
 from edgetl.bench.limits import Held, Limits
 from edgetl.bundles import Answer
 from edgetl.cache import out_of_space
-from edgetl.errors import EdgetlError, GateFailed, Inconclusive, InputError
+from edgetl.errors import EdgetlError, GateFailed, Inconclusive, InputError, outcome
 from edgetl.outputs import refuse_inside_bundle
 from edgetl.pipeline import Progress
 from edgetl.report import gate_junit, gate_lines, gate_markdown, gate_picture
@@ -247,8 +247,7 @@ def _answered(
     data: dict[str, Any] = {
         "schema": SCHEMA,
         "verdict": said,
-        "exit_code": 0 if failure is None else failure.exit_code,
-        "failure": None if failure is None else failure.problem,
+        **outcome(failure),
         "rule": msgspec.to_builtins(rule),
         "models": list(models),
         "left_out": asked - len(models),
