@@ -120,19 +120,26 @@ def _tried(
     env: Mapping[str, str] | None,
     progress: Progress,
 ) -> tuple[Trial, list[Held]]:
+    """A trial, and the limits that were measured.
+
+    Of several models what ends one early is kept with it, whenever it does: the others may be whole.
+
+    Raises
+    ------
+    EdgetlError : it is the only model, and nothing was measured.
+    """
     candidate = of_engine(match.candidate.engine_folder)
-    held = limits.measure(bounds, candidate, env)
-    baseline = match.baseline
-    trial = gate.run(
-        candidate,
-        baseline if isinstance(baseline, Stored) else of_engine(baseline.engine_folder),
-        rule,
-        name=match.name,
-        env=env,
-        progress=progress,
-        draw=draw,
+    baseline = (
+        match.baseline if isinstance(match.baseline, Stored) else of_engine(match.baseline.engine_folder)
     )
-    if trial.problem is not None and not trial.itself and not trial.pairs:
+    try:
+        held = limits.measure(bounds, candidate, env)
+    except (EdgetlError, OSError, KeyboardInterrupt) as stop:
+        if rule.models == 1:
+            raise
+        return gate.unstarted(baseline, rule, stop), []
+    trial = gate.run(candidate, baseline, rule, name=match.name, env=env, progress=progress, draw=draw)
+    if rule.models == 1 and trial.problem is not None and not trial.itself and not trial.pairs:
         raise trial.problem
     if bounds.latency is not None and trial.pairs:
         held.insert(0, limits.latency(bounds.latency, trial.latency_ms(gate.CANDIDATE)))

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ import numpy as np
 import pytest
 
 from edgetl import digest, gating
+from edgetl.bench import limits
+from edgetl.bench.comparison import Contender
 from edgetl.bench.gate import Draw, Rule
-from edgetl.bench.limits import Limits
+from edgetl.bench.instance import Blocks, Pace
+from edgetl.bench.limits import Held, Limits
 from edgetl.bundles import Answer
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks, InputError, NotComparable
 from edgetl.pipeline import Silent
@@ -318,6 +322,55 @@ def test_several_models_have_a_verdict_and_a_picture_each(place: Path, tmp_path:
     assert [model["verdict"] for model in found.data["models"]] == ["pass", "pass"]
     assert (out / "gate.2.svg").is_file()
     assert len(ElementTree.parse(out / "gate.xml").getroot().findall(".//testcase")) == 2
+
+
+@pytest.mark.parametrize("in_limits", [False, True])
+@pytest.mark.parametrize(
+    ("error", "exit_code"), [(BackendError("the device is gone"), 5), (KeyboardInterrupt(), 130)]
+)
+def test_a_later_model_that_never_ran_leaves_the_verdicts_before_it(
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_limits: bool,
+    error: BaseException,
+    exit_code: int,
+) -> None:
+    bad = Path(shutil.copytree(place, tmp_path / "bad"))
+    machine = Machine(1.1)
+
+    def refuse(*contenders: Contender) -> None:
+        if any(str(one.arguments["folder"]).startswith(str(bad)) for one in contenders):
+            raise error
+
+    def draw(contenders: Mapping[str, Contender], pace: Pace, env: Mapping[str, str] | None) -> Blocks:
+        refuse(*contenders.values())
+        return machine(contenders, pace, env)
+
+    def measure(bounds: Limits, contender: Contender, env: object) -> list[Held]:
+        refuse(contender)
+        return []
+
+    if in_limits:
+        monkeypatch.setattr(limits, "measure", measure)
+    found = gating.compare(
+        [place, bad, place],
+        [place] * 3,
+        Rule(),
+        Limits(),
+        out=tmp_path / "gate",
+        progress=Silent(),
+        draw=draw,
+    )
+    assert code(found.failure) == exit_code
+    told = json.loads((tmp_path / "gate/gate.json").read_bytes())
+    assert [model["verdict"] for model in told["models"]] == ["fail", "partial"]
+    assert told["models"][1]["pairs"] == 0
+    assert told["left_out"] == 1
+    cases = ElementTree.parse(tmp_path / "gate/gate.xml").getroot().findall(".//testcase")
+    assert [case.find("failure") is not None for case in cases] == [True, False]
+    assert cases[1].find("error") is not None
+    assert "**FAIL**" in (tmp_path / "gate/gate.md").read_text()
 
 
 def test_names_with_markup_in_them_stay_text(place: Path, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ __all__ = [
     "percent",
     "run",
     "span",
+    "unstarted",
 ]
 
 CANDIDATE, BASELINE = "candidate", "baseline"
@@ -199,10 +200,7 @@ def run(
     name : of the model, for the progress.
     draw : makes the blocks of one pair; ``comparison.fresh``, or a recording of it.
     """
-    trial = Trial(
-        rule, pace_of(rule.metric), baseline if isinstance(baseline, Stored) else None,
-        Course(rule.tolerance, rule.models),
-    )  # fmt: skip
+    trial = _empty(rule, baseline)
     begun, before = clock(), context.read()
 
     def elapsed() -> float:
@@ -217,6 +215,20 @@ def run(
         trial.problem = _stopped(stop)
     trial.seconds, trial.context = elapsed(), (before, context.read())
     return trial
+
+
+def unstarted(baseline: Contender | Stored, rule: Rule, stop: BaseException) -> Trial:
+    """A trial that something ended before its first pair, so that it stands beside those that were whole."""
+    trial, now = _empty(rule, baseline), context.read()
+    trial.problem, trial.context = _stopped(stop), (now, now)
+    return trial
+
+
+def _empty(rule: Rule, baseline: Contender | Stored) -> Trial:
+    return Trial(
+        rule, pace_of(rule.metric), baseline if isinstance(baseline, Stored) else None,
+        Course(rule.tolerance, rule.models),
+    )  # fmt: skip
 
 
 def _measure(
@@ -337,10 +349,13 @@ def span(look: Look) -> str:
 def judge(trials: Sequence[Trial]) -> list[Verdict]:
     """One verdict a trial. FAIL is held against the level of all of them together, by Holm's rule.
 
+    Those that were asked for and never began count as if nothing spoke against them: an interruption makes no FAIL.
+
     PASS needs no such rule: who says that all are within the tolerance is wrong only where one is wrongly said to be
     (Berger 1982, Technometrics 24:295-300).
     """
-    raised = stats.holm([trial.course.p for trial in trials])
+    missing = max((trial.rule.models for trial in trials), default=0) - len(trials)
+    raised = stats.holm([*(trial.course.p for trial in trials), *[1.0] * missing])
     return [_judged(trial, p) for trial, p in zip(trials, raised)]
 
 

@@ -187,6 +187,16 @@ def test_several_models_are_judged_by_holms_rule() -> None:
     assert {one.said for one in among[1:]} == {"pass"}
 
 
+def test_an_end_in_the_first_of_several_models_does_not_decide_at_the_level_of_one() -> None:
+    rule = Rule(seconds=60.0, models=3)
+    trials = (tried(Machine(1.05, seed), rule, clock=Slow(1.0)) for seed in range(20))
+    barely = next(trial for trial in trials if 0.025 / 3 < trial.course.p <= 0.025)
+    barely.problem = Cancelled("interrupted")
+    verdict = gate.judge([barely])[0]
+    assert verdict.said == "partial"
+    assert verdict.p == pytest.approx(3 * barely.course.p)
+
+
 def test_the_order_of_turns_is_drawn_and_repeats_with_its_seed() -> None:
     def orders(seed: int) -> list[tuple[str, ...]]:
         machine, seen = Machine(), []
