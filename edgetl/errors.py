@@ -31,6 +31,7 @@ __all__ = [
     "InputError",
     "NotComparable",
     "did_you_mean",
+    "outcome",
 ]
 
 
@@ -105,6 +106,18 @@ class Cancelled(EdgetlError):
     """The user interrupted; what was whole is kept."""
 
     exit_code = 130
+
+
+def outcome(failure: EdgetlError | None) -> dict[str, object]:
+    """How a command ends that also has an answer, as ``--json`` prints it beside that: the code, and why it is no 0.
+
+    >>> outcome(GateFailed("too slow"))
+    {'exit_code': 1, 'failure': 'too slow'}
+    """
+    return {
+        "exit_code": 0 if failure is None else failure.exit_code,
+        "failure": None if failure is None else failure.problem,
+    }
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -7,27 +7,27 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from edgetl.bench import context, fingerprint, gate, limits
+from edgetl.baselines import Match, matched
+from edgetl.bench import fingerprint, gate, limits
 from edgetl.bench.comparison import fresh, fresh_profile, of_engine
-from edgetl.bench.fingerprint import Subject
 from edgetl.bench.gate import Draw, Rule, Stored, Trial, Verdict
 from edgetl.bench.layers import Profile, agreed_diff
 from edgetl.bench.limits import Held, Limits
-from edgetl.bundles import Answer, opened
+from edgetl.bundles import Answer
 from edgetl.cache import out_of_space
-from edgetl.errors import EdgetlError, GateFailed, Inconclusive, InputError, NotComparable
+from edgetl.errors import EdgetlError, GateFailed, Inconclusive, InputError, outcome
+from edgetl.outputs import refuse_inside_bundle
 from edgetl.pipeline import Progress
 from edgetl.report import gate_junit, gate_lines, gate_markdown, gate_picture
 from edgetl.runtime import Bundle
 
-__all__ = ["FILES", "Profiler", "compare", "stored"]
+__all__ = ["FILES", "Profiler", "compare"]
 
 
 class Profiler(Protocol):
@@ -39,16 +39,6 @@ class Profiler(Protocol):
 
 SCHEMA = 1
 FILES = ("gate.json", "gate.xml", "gate.md", "gate.svg")
-
-
-@dataclass(frozen=True)
-class _Match:
-    """A candidate and what it is held against; ``baseline`` is a bundle, or instances of an earlier gate."""
-
-    name: str
-    places: tuple[Path, Path]
-    candidate: Bundle
-    baseline: Bundle | Stored
 
 
 def compare(
@@ -75,10 +65,11 @@ def compare(
 
     Raises
     ------
-    InputError : not one baseline a candidate, no time to measure in, or a file that is no measurement.
+    InputError : not one baseline a candidate, no time to measure in, a file that is no measurement, or ``out`` is where
+        a baseline or a bundle would be lost.
     BundleError : a byte differs.
-    NotComparable : device, shape, threads or, of a stored baseline, host differ. EnvironmentLacks : an engine is
-        pending, energy has no source, or the disk refuses.
+    NotComparable : device, shape, threads or, of a stored baseline, host or metric differ.
+    EnvironmentLacks : an engine is pending, energy has no source, or the disk refuses.
     """
     if not candidates or len(candidates) != len(baselines):
         raise InputError(
@@ -87,11 +78,13 @@ def compare(
         )
     if not 0 < rule.seconds < math.inf:
         raise InputError(f"--time-budget {rule.seconds:g} s is not a time above 0", hint="--time-budget 5m")
+    _refuse_overwriting(baselines, out)
+    refuse_inside_bundle(out)
     limits.check(bounds)
     with out_of_space(out):
         out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        matches = [_match(stack, *places) for places in zip(candidates, baselines)]
+        matches = [matched(stack, *places, rule.metric) for places in zip(candidates, baselines)]
         rule = msgspec.structs.replace(rule, models=len(matches))
         trials, held = [], []
         for match in matches:
@@ -108,87 +101,45 @@ def compare(
     return _answered(rule, models, [trial.problem for trial in trials], len(matches), out)
 
 
-def stored(file: Path, name: str) -> Stored:
-    """The instances of one candidate of an earlier gate: of that name, or the only one.
-
-    Raises
-    ------
-    InputError : it is no such file, none is of that name, or a time in it is not above 0.
-    """
-    try:
-        body = json.loads(file.read_bytes())
-        measured = [msgspec.convert(model["measured"], Stored) for model in body["models"]]
-    except (OSError, ValueError, TypeError, KeyError, msgspec.ValidationError) as error:
-        why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+def _refuse_overwriting(baselines: Sequence[Path], out: Path) -> None:
+    """A baseline that gives way to each new gate lets a candidate get slower by the tolerance every time."""
+    written = (out / FILES[0]).resolve()
+    lost = next((place for place in baselines if place.resolve() == written), None)
+    if lost is not None:
         raise InputError(
-            f"{file} is no stored measurement: {why}",
-            hint="a bundle, or the gate.json that edgetl gate BUNDLE --baseline BUNDLE writes",
-        ) from error
-    named = [one for one in measured if one.name == name] or measured
-    if len(named) != 1:
-        raise InputError(
-            f"{file} holds {', '.join(one.name for one in measured) or 'nothing'}, none is {name!r}",
-            hint="the gate.json of one model, or of one that has its name",
-        )
-    times = [ns for blocks in named[0].instances for block in blocks for ns in block]
-    if not times or min(times) <= 0:
-        found = f"a time of {min(times)} ns" if times else "no time at all"
-        raise InputError(f"{file} holds {found}: expected times above 0", hint="measure it again")
-    return named[0]
-
-
-def _match(stack: ExitStack, place: Path, against: Path) -> _Match:
-    candidate = stack.enter_context(opened(place))
-    found = fingerprint.subject_of(candidate.manifest.device, candidate.engine)
-    baseline: Bundle | Stored
-    if against.suffix == ".json":
-        baseline = stored(against, candidate.manifest.name)
-        _refuse_other(found, baseline.subject, against)
-        here = fingerprint.host_of(context.read(), candidate.engine)
-        different = fingerprint.differences(here, baseline.host)
-        if different:
-            raise NotComparable(
-                f"not comparable with {against}: {'; '.join(different)}",
-                hint="measure the baseline here: --baseline with its bundle",
-                different=different,
-            )
-    else:
-        baseline = stack.enter_context(opened(against))
-        _refuse_other(found, fingerprint.subject_of(baseline.manifest.device, baseline.engine), against)
-    return _Match(candidate.manifest.name, (place, against), candidate, baseline)
-
-
-def _refuse_other(found: Subject, expected: Subject, against: Path) -> None:
-    different = fingerprint.differences(found, expected)
-    if different:
-        raise NotComparable(
-            f"not comparable with {against}: {'; '.join(different)}",
-            hint="a baseline for the same device, with the same input and threads",
-            different=different,
+            f"--baseline {lost} would be overwritten: --out {out} gets a {FILES[0]} of its own",
+            hint="another --out, or the baseline kept elsewhere",
         )
 
 
 def _tried(
-    match: _Match,
+    match: Match,
     rule: Rule,
     bounds: Limits,
     draw: Draw,
     env: Mapping[str, str] | None,
     progress: Progress,
 ) -> tuple[Trial, list[Held]]:
+    """A trial, and the limits that were measured.
+
+    Of several models what ends one early is kept with it, whenever it does: the others may be whole.
+
+    Raises
+    ------
+    EdgetlError : it is the only model, and nothing was measured.
+    """
     candidate = of_engine(match.candidate.engine_folder)
-    held = limits.measure(bounds, candidate, env)
-    baseline = match.baseline
-    trial = gate.run(
-        candidate,
-        baseline if isinstance(baseline, Stored) else of_engine(baseline.engine_folder),
-        rule,
-        name=match.name,
-        env=env,
-        progress=progress,
-        draw=draw,
+    baseline = (
+        match.baseline if isinstance(match.baseline, Stored) else of_engine(match.baseline.engine_folder)
     )
-    if trial.problem is not None and not trial.itself and not trial.pairs:
+    try:
+        held = limits.measure(bounds, candidate, env)
+    except (EdgetlError, OSError, KeyboardInterrupt) as stop:
+        if rule.models == 1:
+            raise
+        return gate.unstarted(baseline, rule, stop), []
+    trial = gate.run(candidate, baseline, rule, name=match.name, env=env, progress=progress, draw=draw)
+    if rule.models == 1 and trial.problem is not None and not trial.itself and not trial.pairs:
         raise trial.problem
     if bounds.latency is not None and trial.pairs:
         held.insert(0, limits.latency(bounds.latency, trial.latency_ms(gate.CANDIDATE)))
@@ -196,7 +147,7 @@ def _tried(
 
 
 def _data(
-    match: _Match,
+    match: Match,
     trial: Trial,
     verdict: Verdict,
     held: Sequence[Held],
@@ -237,7 +188,7 @@ def _data(
     }
 
 
-def _kept(match: _Match, trial: Trial) -> Stored:
+def _kept(match: Match, trial: Trial) -> Stored:
     engine = match.candidate.engine
     return Stored(
         name=match.name,
@@ -303,8 +254,7 @@ def _answered(
     data: dict[str, Any] = {
         "schema": SCHEMA,
         "verdict": said,
-        "exit_code": 0 if failure is None else failure.exit_code,
-        "failure": None if failure is None else failure.problem,
+        **outcome(failure),
         "rule": msgspec.to_builtins(rule),
         "models": list(models),
         "left_out": asked - len(models),

@@ -11,8 +11,26 @@ from edgetl import digest
 from edgetl.cache import RECORD, out_of_space
 from edgetl.errors import InputError
 from edgetl.pipeline import Artifact
+from edgetl.runtime.bundle import MANIFEST, PREPROCESS
 
-__all__ = ["copy_artifact", "copy_files", "move_whole", "write_output"]
+__all__ = ["copy_artifact", "copy_files", "move_whole", "refuse_inside_bundle", "write_output"]
+
+
+def refuse_inside_bundle(out: Path) -> None:
+    """Refuse a place in a bundle: one file that its manifest does not list, and no command opens it again.
+
+    Raises
+    ------
+    InputError : ``out``, or a folder above it, is a bundle.
+    """
+    place = out.resolve()
+    for folder in (place, *place.parents):
+        # a manifest.json alone is also that of a web page or an extension
+        if (folder / MANIFEST).is_file() and (folder / PREPROCESS).is_file():
+            raise InputError(
+                f"--out {out} is in the bundle {folder}, which holds only what its manifest lists",
+                hint="another --out, beside the bundle",
+            )
 
 
 def write_output(target: Path, data: bytes) -> None:

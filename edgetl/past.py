@@ -46,8 +46,9 @@ def history(places: Sequence[Path], *, name: str | None, save: Path | None, pict
 
     Raises
     ------
-    InputError : there is no result, a file is not one, or a picture is asked for of several names or devices.
-    BundleError : a byte of a bundle differs.
+    InputError : there is no result, a file that is named is not one, or a picture is asked for of several names or
+        devices.
+    BundleError : a byte of a bundle that is named differs.
     """
     asked.svg(picture, "--picture")
     found: list[Result] = []
@@ -85,7 +86,7 @@ def _collect(place: Path, found: list[Result], skipped: list[str]) -> None:
         for inside in _below(place):
             try:
                 _add(inside, found, skipped)
-            except BundleError as error:  # one that is damaged does not hide the others
+            except InputError as error:  # one that is damaged, or of a newer edgetl, does not hide the others
                 skipped.append(f"{inside}: {error.problem}")
     else:
         _add(place, found, skipped)
@@ -121,8 +122,8 @@ def _below(place: Path) -> Iterator[Path]:
 
 
 def _kind(file: Path) -> object:
-    """What a JSON file says that it is; ``None`` where it says nothing."""
-    if file.stat().st_size > MAX_BYTES:
+    """What a JSON file says that it is; ``None`` where it says nothing, or a link leads nowhere or to no file."""
+    if not file.is_file() or file.stat().st_size > MAX_BYTES:
         return None
     try:
         body = msgspec.json.decode(file.read_bytes())
@@ -132,7 +133,7 @@ def _kind(file: Path) -> object:
 
 
 def _stored(file: Path) -> Result:
-    if not file.is_file() or _kind(file) != KIND:
+    if _kind(file) != KIND:
         raise InputError(
             f"{file} is no result of a build", hint="edgetl history BUNDLE --save DIR writes them"
         )

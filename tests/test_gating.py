@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ import numpy as np
 import pytest
 
 from edgetl import digest, gating
+from edgetl.bench import limits
+from edgetl.bench.comparison import Contender
 from edgetl.bench.gate import Draw, Rule
-from edgetl.bench.limits import Limits
+from edgetl.bench.instance import Blocks, Pace
+from edgetl.bench.limits import Held, Limits
 from edgetl.bundles import Answer
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks, InputError, NotComparable
 from edgetl.pipeline import Silent
@@ -161,8 +165,50 @@ def test_a_gate_is_the_baseline_of_a_later_one_on_the_same_host_only(place: Path
         gated(place, tmp_path / "elsewhere", Machine(), before)
 
 
+def test_a_gate_of_one_metric_is_no_baseline_of_another(place: Path, tmp_path: Path) -> None:
+    for kept, asked, words in (
+        ("p50", "p99", "an instance has 66 runs, p99 takes 662"),
+        ("p99", "p50", "its blocks are of another length"),
+    ):
+        before = tmp_path / f"{kept}/gate.json"
+        gated(place, before.parent, Machine(seed=1), rule=msgspec.convert({"metric": kept}, Rule))
+        machine, rule = Machine(seed=2), msgspec.convert({"metric": asked}, Rule)
+        with pytest.raises(NotComparable, match=words) as caught:
+            gated(place, tmp_path / "gate", machine, before, rule=rule)
+        assert caught.value.hint == f"store one with --metric {asked}"
+        assert machine.drawn == 0
+        rule = msgspec.convert({"metric": kept}, Rule)
+        assert code(gated(place, tmp_path / "gate", machine, before, rule=rule).failure) in (0, 3)
+
+
+@pytest.mark.parametrize("out", ["gate", "link"])
+def test_a_stored_baseline_is_not_overwritten_by_the_gate_that_reads_it(
+    place: Path, tmp_path: Path, out: str
+) -> None:
+    gated(place, tmp_path / "gate", Machine(seed=1))
+    before = tmp_path / "gate/gate.json"
+    kept = before.read_bytes()
+    (tmp_path / "link").symlink_to("gate")
+    machine = Machine(seed=2)
+    with pytest.raises(InputError, match="would be overwritten"):
+        gated(place, tmp_path / out, machine, before)
+    assert before.read_bytes() == kept
+    assert machine.drawn == 0
+
+
+@pytest.mark.parametrize("inside", ["", "gate"])
+def test_a_gate_writes_nothing_into_a_bundle(place: Path, tmp_path: Path, inside: str) -> None:
+    bundle = Path(shutil.copytree(place, tmp_path / "bundle"))
+    machine = Machine()
+    with pytest.raises(InputError, match="is in the bundle"):
+        gated(bundle, bundle / inside, machine)
+    assert machine.drawn == 0
+    assert open_bundle(bundle).manifest == open_bundle(place).manifest
+
+
 @pytest.mark.parametrize(
-    "break_it", ["not json", "no models", "a time of zero", "a negative time", "no times"]
+    "break_it",
+    ["not json", "no models", "a time of zero", "a negative time", "no times", "an empty block", "no blocks"],
 )
 def test_a_file_that_is_no_measurement_is_refused(place: Path, tmp_path: Path, break_it: str) -> None:
     gated(place, tmp_path / "before", Machine())
@@ -173,6 +219,10 @@ def test_a_file_that_is_no_measurement_is_refused(place: Path, tmp_path: Path, b
         told["models"] = []
     elif break_it == "no times":
         measured["instances"] = []
+    elif break_it == "an empty block":
+        measured["instances"][3][2] = []
+    elif break_it == "no blocks":
+        measured["instances"][3] = []
     else:
         measured["instances"][0][0][0] = 0 if break_it == "a time of zero" else -5
     before.write_text("{" if break_it == "not json" else json.dumps(told))
@@ -272,6 +322,55 @@ def test_several_models_have_a_verdict_and_a_picture_each(place: Path, tmp_path:
     assert [model["verdict"] for model in found.data["models"]] == ["pass", "pass"]
     assert (out / "gate.2.svg").is_file()
     assert len(ElementTree.parse(out / "gate.xml").getroot().findall(".//testcase")) == 2
+
+
+@pytest.mark.parametrize("in_limits", [False, True])
+@pytest.mark.parametrize(
+    ("error", "exit_code"), [(BackendError("the device is gone"), 5), (KeyboardInterrupt(), 130)]
+)
+def test_a_later_model_that_never_ran_leaves_the_verdicts_before_it(
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_limits: bool,
+    error: BaseException,
+    exit_code: int,
+) -> None:
+    bad = Path(shutil.copytree(place, tmp_path / "bad"))
+    machine = Machine(1.1)
+
+    def refuse(*contenders: Contender) -> None:
+        if any(str(one.arguments["folder"]).startswith(str(bad)) for one in contenders):
+            raise error
+
+    def draw(contenders: Mapping[str, Contender], pace: Pace, env: Mapping[str, str] | None) -> Blocks:
+        refuse(*contenders.values())
+        return machine(contenders, pace, env)
+
+    def measure(bounds: Limits, contender: Contender, env: object) -> list[Held]:
+        refuse(contender)
+        return []
+
+    if in_limits:
+        monkeypatch.setattr(limits, "measure", measure)
+    found = gating.compare(
+        [place, bad, place],
+        [place] * 3,
+        Rule(),
+        Limits(),
+        out=tmp_path / "gate",
+        progress=Silent(),
+        draw=draw,
+    )
+    assert code(found.failure) == exit_code
+    told = json.loads((tmp_path / "gate/gate.json").read_bytes())
+    assert [model["verdict"] for model in told["models"]] == ["fail", "partial"]
+    assert told["models"][1]["pairs"] == 0
+    assert told["left_out"] == 1
+    cases = ElementTree.parse(tmp_path / "gate/gate.xml").getroot().findall(".//testcase")
+    assert [case.find("failure") is not None for case in cases] == [True, False]
+    assert cases[1].find("error") is not None
+    assert "**FAIL**" in (tmp_path / "gate/gate.md").read_text()
 
 
 def test_names_with_markup_in_them_stay_text(place: Path, tmp_path: Path) -> None:

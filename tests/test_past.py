@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import xml.etree.ElementTree as ET
@@ -177,16 +178,30 @@ def test_a_stored_latency_that_is_none_is_refused(runs: Path, tmp_path: Path, p5
     (file,) = kept.iterdir()
     file.write_text(json.dumps({**json.loads(file.read_text()), "p50_ms": p50}))
     with pytest.raises(InputError, match="not above 0"):
-        history([kept], name=None, save=None, picture=None)
+        history([file], name=None, save=None, picture=None)
 
 
-def test_a_newer_schema_is_refused(runs: Path, tmp_path: Path) -> None:
+def test_a_newer_schema_is_refused_by_name_and_left_out_of_a_folder(runs: Path, tmp_path: Path) -> None:
     kept = tmp_path / "results"
     history([runs / "colours" / "00"], name=None, save=kept, picture=None)
     (file,) = kept.iterdir()
     file.write_text(json.dumps({**json.loads(file.read_text()), "schema": 99}))
     with pytest.raises(InputError, match="has schema 99"):
-        history([kept], name=None, save=None, picture=None)
+        history([file], name=None, save=None, picture=None)
+    answer = history([runs / "colours" / "01"], name=None, save=kept, picture=None)
+    assert len(answer.data["series"][0]["results"]) == 1
+    assert "has schema 99" in answer.data["left_out"][0]
+
+
+def test_what_is_no_file_does_not_hide_the_results_beside_it(runs: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "results"
+    history([runs / "colours" / "00"], name=None, save=kept, picture=None)
+    (kept / "link.json").symlink_to("gone.json")
+    os.mkfifo(kept / "pipe.json")
+    answer = history([kept], name=None, save=None, picture=None)
+    assert len(answer.data["series"][0]["results"]) == 1
+    with pytest.raises(InputError, match="is no result of a build"):
+        history([kept / "link.json"], name=None, save=None, picture=None)
 
 
 def test_a_picture_is_of_one_name_and_an_svg(runs: Path, plain: Path, pictures: Path, tmp_path: Path) -> None:

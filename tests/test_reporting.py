@@ -214,6 +214,9 @@ def test_a_bundle_without_parts_gives_a_page_that_says_what_is_missing(
     [
         ("results.json", {"accuracy": {"shipped": "much"}}, "float"),
         ("results.json", {"accuracy": {"shipped": 3.0, "n": 5}}, "not from 0 to 1"),
+        ("results.json", {"accuracy": {"fp32": 1.0, "int8": 1.0, "shipped": -1, "n": 5}}, "not from 0 to 1"),
+        ("results.json", {"latency_ms": {"int8": {"p50": -1.0}}}, "a latency is not from a nanosecond"),
+        ("results.json", {"latency_ms": {"int8": {"p50": 1e-320}}}, "a latency is not from a nanosecond"),
         ("results.json", {"accuracy": {"confusion": [[0, 99, 1]]}}, "a class is not one of 7"),
         ("results.json", {"accuracy": {"n": 0}}, "accuracy.n is 0"),
         ("latency.json", {"instances": [{"int8": [[0, -5]]}]}, "a duration is not above 0"),
@@ -317,6 +320,18 @@ def test_a_full_disk_leaves_the_page_that_was_there(
         page(tmp_path, full)
     assert (tmp_path / "report.html").read_bytes() == before
     assert not list(tmp_path.glob(".*partial"))
+
+
+def test_a_page_is_not_written_into_a_bundle(tmp_path: Path, full: Path) -> None:
+    place = copy(full, tmp_path)
+    with pytest.raises(InputError, match="is in the bundle"):
+        report([place], out=place / "report.html", data=None, cache=tmp_path)
+    assert open_bundle(place).manifest == open_bundle(full).manifest
+
+
+def test_a_folder_with_a_manifest_of_something_else_takes_a_page(tmp_path: Path, full: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "a web page"}')
+    assert "red fares worst" in page(tmp_path, full).words
 
 
 def test_data_that_is_not_there_is_refused(tmp_path: Path, full: Path) -> None:

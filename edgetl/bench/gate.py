@@ -44,6 +44,7 @@ __all__ = [
     "percent",
     "run",
     "span",
+    "unstarted",
 ]
 
 CANDIDATE, BASELINE = "candidate", "baseline"
@@ -96,6 +97,7 @@ class Trial:
     Attributes
     ----------
     itself : blocks of pairs of one engine with itself. pairs : of candidate and baseline.
+    usual : seconds of each of them but the first of either kind, which fills the cache that the others open from.
     spread : standard deviation of the log ratio of an engine with itself, robust; ``None`` before it is known.
     resolution : share that the interval can be narrowed to within the time, either way, about.
     problem : what ended it early. seconds : that it took. context : the host before and after.
@@ -107,6 +109,7 @@ class Trial:
     course: Course
     itself: list[Blocks] = field(default_factory=list)
     pairs: list[Blocks] = field(default_factory=list)
+    usual: list[float] = field(default_factory=list)
     spread: float | None = None
     resolution: float | None = None
     problem: EdgetlError | None = None
@@ -199,10 +202,7 @@ def run(
     name : of the model, for the progress.
     draw : makes the blocks of one pair; ``comparison.fresh``, or a recording of it.
     """
-    trial = Trial(
-        rule, pace_of(rule.metric), baseline if isinstance(baseline, Stored) else None,
-        Course(rule.tolerance, rule.models),
-    )  # fmt: skip
+    trial = _empty(rule, baseline)
     begun, before = clock(), context.read()
 
     def elapsed() -> float:
@@ -219,6 +219,20 @@ def run(
     return trial
 
 
+def unstarted(baseline: Contender | Stored, rule: Rule, stop: BaseException) -> Trial:
+    """A trial that something ended before its first pair, so that it stands beside those that were whole."""
+    trial, now = _empty(rule, baseline), context.read()
+    trial.problem, trial.context = _stopped(stop), (now, now)
+    return trial
+
+
+def _empty(rule: Rule, baseline: Contender | Stored) -> Trial:
+    return Trial(
+        rule, pace_of(rule.metric), baseline if isinstance(baseline, Stored) else None,
+        Course(rule.tolerance, rule.models),
+    )  # fmt: skip
+
+
 def _measure(
     trial: Trial,
     sides: Mapping[str, Contender],
@@ -231,18 +245,21 @@ def _measure(
     if BASELINE in sides:
         stage, begun = f"itself:{name}", elapsed()
         progress.started(stage)
+        before = begun
         for pair in pairs({BASELINE: sides[BASELINE], AGAIN[BASELINE]: sides[BASELINE]}):
-            trial.itself.append(pair)
+            now = _drawn(trial, trial.itself, pair, before, elapsed())
             progress.advanced(stage, len(trial.itself), ITSELF)
-            if len(trial.itself) == ITSELF or elapsed() > trial.rule.seconds:
+            if len(trial.itself) == ITSELF or now > trial.rule.seconds:
                 break
+            before = now
         _resolve(trial, trial.itself, BASELINE, elapsed())
         progress.finished(stage, {"summary": _resolved(trial)}, elapsed() - begun, False)
         twice = dict(sides)
     stage, begun = f"pairs:{name}", elapsed()
     progress.started(stage)
+    before = begun
     for pair in pairs(twice):
-        trial.pairs.append(pair)
+        before = _drawn(trial, trial.pairs, pair, before, elapsed())
         progress.advanced(stage, len(trial.pairs), max(trial.course.next, len(trial.pairs)))
         if len(trial.pairs) == trial.course.next:
             trial.course.look(trial.sample())
@@ -251,7 +268,7 @@ def _measure(
             progress.remarked(stage, _looked(trial))
             if trial.course.slower or trial.course.held:
                 break
-        if not _fits(trial, elapsed()):
+        if not _fits(trial, before):
             break
     progress.finished(stage, {"summary": _looked(trial)}, elapsed() - begun, False)
 
@@ -296,11 +313,19 @@ def _resolve(trial: Trial, pairs: Sequence[Blocks], side: str, elapsed: float) -
     trial.resolution = sequential.half_width(trial.spread, len(trial.pairs) + more)
 
 
+def _drawn(trial: Trial, kind: list[Blocks], pair: Blocks, before: float, now: float) -> float:
+    """Keep a pair, and how long it took where that says how long others will; the time that it is now."""
+    if kind:
+        trial.usual.append(now - before)
+    kind.append(pair)
+    return now
+
+
 def _fits(trial: Trial, elapsed: float) -> bool:
-    """Whether the next look is reached in time, at the pace until now."""
-    drawn = len(trial.itself) + len(trial.pairs)
+    """Whether the next look is reached in time, at the usual pace; one pair alone says nothing of that."""
     missing = trial.course.next - len(trial.pairs)
-    return elapsed + missing * elapsed / drawn <= trial.rule.seconds
+    usual = statistics.mean(trial.usual) if trial.usual else 0.0
+    return elapsed + missing * usual <= trial.rule.seconds
 
 
 def _resolved(trial: Trial) -> str:
@@ -337,10 +362,13 @@ def span(look: Look) -> str:
 def judge(trials: Sequence[Trial]) -> list[Verdict]:
     """One verdict a trial. FAIL is held against the level of all of them together, by Holm's rule.
 
+    Those that were asked for and never began count as if nothing spoke against them: an interruption makes no FAIL.
+
     PASS needs no such rule: who says that all are within the tolerance is wrong only where one is wrongly said to be
     (Berger 1982, Technometrics 24:295-300).
     """
-    raised = stats.holm([trial.course.p for trial in trials])
+    missing = max((trial.rule.models for trial in trials), default=0) - len(trials)
+    raised = stats.holm([*(trial.course.p for trial in trials), *[1.0] * missing])
     return [_judged(trial, p) for trial, p in zip(trials, raised)]
 
 
@@ -350,11 +378,9 @@ def _judged(trial: Trial, p: float) -> Verdict:
     if isinstance(trial.problem, GateFailed):
         return Verdict(said="fail", sentence=trial.problem.problem, p=p)
     if look is None:
-        why = (
-            trial.problem.problem
-            if trial.problem is not None
-            else f"the time budget of {rule.seconds:g} s is over"
-        )
+        over = "is over" if trial.seconds >= rule.seconds else "does not last until then"
+        budget = f"the time budget of {rule.seconds:g} s {over}"
+        why = budget if trial.problem is None else trial.problem.problem
         told = (
             f"{counted(len(trial.pairs), 'pair')} of the {trial.course.next} that a first look takes: {why}"
         )

@@ -17,9 +17,10 @@ from edgetl.bench.scenarios import camera, loadgen
 from edgetl.bench.scenarios.camera import Camera, Film
 from edgetl.bench.scenarios.driven import Driven, Load
 from edgetl.bench.scenarios.driven import Scenario as LoadGenScenario
+from edgetl.bench.slow import LEAST_SECONDS
 from edgetl.bench.soak import Soak
 from edgetl.bench.target import Pace, Subject, Timed
-from edgetl.errors import EdgetlError, GateFailed, Inconclusive, InputError, did_you_mean
+from edgetl.errors import EdgetlError, GateFailed, Inconclusive, InputError, did_you_mean, outcome
 from edgetl.pipeline import Progress
 from edgetl.types import LatencyBudget, Record
 from edgetl.words import counted
@@ -29,6 +30,8 @@ __all__ = ["SCENARIOS", "Asked", "Loaded", "Soaked", "check", "run"]
 Scenario = Literal["single-stream", "multi-stream", "server", "offline", "camera"]
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 CAMERA_FPS = 30.0
+LEAST_SOAK = 2 * LEAST_SECONDS
+"""Seconds; of fewer ``slow.periods`` finds none, whatever they are like."""
 MOST_SLOW = 10
 """Complaints and disturbed periods that are shown; how many were left out is said."""
 
@@ -97,6 +100,7 @@ class Loaded:
     def data(self) -> dict[str, Any]:
         """Everything, raw samples included."""
         return {
+            **outcome(self.failure),
             **self.found.summary(),
             "scenario": _name(self.found),
             "partial": self.found.partial,
@@ -134,7 +138,8 @@ class Soaked:
         """Everything: a row a second and a row a minute."""
         found = self.found
         return {
-            "verdict": "partial" if found.partial else "fail" if self.failure is not None else "pass",
+            "verdict": self.verdict(),
+            **outcome(self.failure),
             "complaints": found.complaints(),
             "slow": msgspec.to_builtins(found.slow()),
             "disturbed": msgspec.to_builtins(found.disturbed()),
@@ -147,6 +152,7 @@ class Soaked:
     def lines(self) -> list[str]:
         """Minutes, and the verdict with its reasons."""
         found = self.found
+        against = self.against()
         rows = [f"  {'minute':<8} {'p50':>10} {'p90':>10} {'p99':>10} {'worst':>10} {'memory':>10} {'':>6}"]
         for place, minute in enumerate(found.minutes):
             ms = [minute.latency_ms["p50"], minute.latency_ms["p90"], minute.latency_ms["p99"], minute.max_ms]
@@ -154,22 +160,48 @@ class Soaked:
             memory = "" if minute.rss_mib is None else f"{minute.rss_mib:.0f} MiB"
             heat = "" if minute.temperature_c is None else f"{minute.temperature_c:.0f} C"
             rows.append(f"  {place + 1:<8} {cells} {memory:>10} {heat:>6}".rstrip())
-        growth = found.growth_mib()
-        memory = "memory unknown" if growth is None else f"memory +{growth:.1f} MiB in the second half"
-        complaints = found.complaints()
-        if found.partial:
-            verdict = f"partial, {found.partial}: {len(found.seconds)} s were kept"
-        else:
-            verdict = "it holds out" if not complaints else f"{counted(len(complaints), 'reason')} against it"
         return [
             *rows,
             "",
-            f"  soak       {len(found.seconds)} s, {memory}: {verdict}",
-            *_some("against", complaints),
+            f"  soak       {len(found.seconds)} s, {_memory(found)}: {self._said(len(against))}",
+            *_some("against", against),
             *_some("disturbed", [period.sentence() for period in found.disturbed()]),
             *told.context_lines(self.subject.host),
             told.harness_line(self.subject.cost),
         ]
+
+    def verdict(self) -> Literal["pass", "fail", "inconclusive", "partial"]:
+        """What the exit code says, in a word."""
+        if self.found.partial:
+            return "partial"
+        if self.failure is None:
+            return "pass"
+        return "inconclusive" if isinstance(self.failure, Inconclusive) else "fail"
+
+    def against(self) -> list[str]:
+        """Every reason against it; a bound that was not kept is one."""
+        complaints = self.found.complaints()
+        if complaints or not isinstance(self.failure, GateFailed):
+            return complaints
+        return [self.failure.problem]
+
+    def _said(self, reasons: int) -> str:
+        """The verdict in words."""
+        if self.found.partial:
+            return f"partial, {self.found.partial}: {len(self.found.seconds)} s were kept"
+        if self.failure is None:
+            return "it holds out"
+        if isinstance(self.failure, Inconclusive):
+            return f"inconclusive, {self.failure.problem}"
+        return f"{counted(reasons, 'reason')} against it"
+
+
+def _memory(found: Soak) -> str:
+    growth = found.growth_mib()
+    if growth is not None:
+        return f"memory +{growth:.1f} MiB in the second half"
+    known = all(one.rss_mib is not None for one in found.seconds)
+    return "too short to judge memory" if known else "memory unknown"
 
 
 def _some(label: str, sentences: Sequence[str]) -> list[str]:
@@ -283,6 +315,10 @@ def _soak(subject: Subject, asked: Asked, seconds: float, progress: Progress) ->
         failure = GateFailed(complaints[0], hint="--json has every second", complaints=complaints)
     if failure is None and asked.bound is not None:
         failure = _minutes_kept(found, asked.bound)
+    if failure is None and len(found.seconds) < LEAST_SOAK:
+        failure = Inconclusive(
+            f"{len(found.seconds)} s are too short to judge: it takes {LEAST_SOAK}", hint="--soak 30m"
+        )
     return Soaked(subject, found, failure)
 
 

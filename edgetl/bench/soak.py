@@ -77,7 +77,7 @@ class Soak(Record, frozen=True, kw_only=True):
         return [one for one in periods(self.seconds) if not one.is_slow]
 
     def growth_mib(self) -> float | None:
-        """Memory that came on in the second half, MiB; ``None`` where the system does not say."""
+        """Memory that came on in the second half, MiB; ``None`` where the system does not say, or it is too short."""
         known = [one.rss_mib for one in self.seconds if one.rss_mib is not None]
         return growth_mib(known) if len(known) == len(self.seconds) else None
 
@@ -262,14 +262,18 @@ def soak(
     return log.soak()
 
 
-def growth_mib(rss_mib: Sequence[float]) -> float:
+def growth_mib(rss_mib: Sequence[float]) -> float | None:
     """Memory that came on in the second half, MiB, at the median slope; 0 where no trend is proven.
+
+    ``None`` of fewer seconds than a trend can be proven of.
 
     The first half is left to caches and pools that fill once. ``drift.sen_slope`` over thirty blocks, where
     ``drift.kendall_p`` is below one in a thousand.
     """
     late = drift.block_medians(rss_mib[len(rss_mib) // 2 :], _BLOCKS)
-    if len(late) < _LEAST_BLOCKS or drift.kendall_p(late) > 0.001:
+    if len(late) < _LEAST_BLOCKS:
+        return None
+    if drift.kendall_p(late) > 0.001:
         return 0.0
     return drift.sen_slope(late) * len(late)
 

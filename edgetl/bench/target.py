@@ -23,7 +23,7 @@ from edgetl.bench.energy import Energy
 from edgetl.bench.harness import OwnCost, Series
 from edgetl.bench.measurement import PERCENTILES, Measurement, percentiles_ms
 from edgetl.devices import DeviceProfile
-from edgetl.errors import Cancelled, EdgetlError, GateFailed, Inconclusive, InputError
+from edgetl.errors import Cancelled, EdgetlError, GateFailed, Inconclusive, InputError, outcome
 from edgetl.pipeline import Progress
 from edgetl.runtime import Predictor, load
 from edgetl.types import Engine, LatencyBudget, Record
@@ -148,6 +148,7 @@ class Timed:
     def data(self) -> dict[str, Any]:
         """Everything, raw samples included."""
         return {
+            **outcome(self.failure),
             "latency_ms": {name: one.summary() for name, one in self.measured.items()},
             "stages_ms": {name: one.summary() for name, one in self.stages.items()},
             "energy": msgspec.to_builtins(self.energy),

@@ -44,6 +44,8 @@ __all__ = [
 LATENCY, LAYERS, DEVICE = "latency.json", "layers.json", "device.json"
 BLOCK = 50
 """Runs of one instance that are taken together, where the engine was timed on its device."""
+POSSIBLE_MS = 1e-6, 1e9
+"""A nanosecond and eleven days, in ms: no build writes a latency beyond, and no axis shows one."""
 
 Blocks = dict[str, list[list[list[int]]]]
 
@@ -338,6 +340,12 @@ def _check(results: Results, classes: int) -> None:
         s < 0 for s in results.size_bytes.values()
     ):
         raise _broken("results.json", "a count is not above 0")
+    shares = [accuracy.shipped, *(one.recall for one in accuracy.per_class_recall)]
+    if any(share is not None and not 0 <= share <= 1 for share in shares):
+        raise _broken("results.json", "an accuracy or a recall is not from 0 to 1")
+    times = [ms for one in results.latency_ms.values() for ms in (one.p50, one.p90, one.p99)]
+    if any(ms is not None and not POSSIBLE_MS[0] <= ms <= POSSIBLE_MS[1] for ms in times):
+        raise _broken("results.json", "a latency is not from a nanosecond to eleven days")
 
 
 def _blocks(bundle: Bundle, shipped: str) -> Blocks:

@@ -23,6 +23,7 @@ from edgetl.errors import (
     GateFailed,
     NotComparable,
 )
+from edgetl.testing import RecordedClock
 from tests.bench.gated import Machine
 
 ENGINE = Contender(opener="nobody:opens")
@@ -77,6 +78,42 @@ def test_no_time_for_a_first_look_says_so() -> None:
     trial = tried(Machine(), Rule(seconds=3.0), clock=Slow(1.0))
     assert said(trial) == "inconclusive"
     assert "the time budget of 3 s is over" in gate.judge([trial])[0].sentence
+
+
+class Cold(Machine):
+    """The first pair of an engine with itself, and the first of both, take long: they fill the cache."""
+
+    def __init__(self, cold: float, usual: float) -> None:
+        super().__init__()
+        self.clock, self._cold, self._usual = RecordedClock(), cold, usual
+        self._seen: set[str] = set()
+
+    def __call__(
+        self, contenders: Mapping[str, Contender], pace: Pace, env: Mapping[str, str] | None
+    ) -> Blocks:
+        """One pair, and the time that it takes."""
+        new = set(contenders) - self._seen
+        self._seen |= new
+        self.clock.now += int(1e9 * (self._cold if new else self._usual))
+        return super().__call__(contenders, pace, env)
+
+
+@pytest.mark.parametrize("against_stored", [False, True])
+def test_a_first_pair_that_fills_the_cache_does_not_end_the_gate(against_stored: bool) -> None:
+    machine = Cold(cold=45.0, usual=2.0)
+    baseline = stored(tried(Machine(1.0, 1))) if against_stored else ENGINE
+    trial = tried(machine, Rule(seconds=180.0), baseline, clock=machine.clock)
+    assert said(trial) == "pass"
+    assert trial.seconds <= 180
+
+
+def test_a_gate_ends_early_where_the_next_look_is_out_of_reach_and_says_so() -> None:
+    machine = Cold(cold=20.0, usual=10.0)
+    trial = tried(machine, Rule(seconds=150.0), clock=machine.clock)
+    assert said(trial) == "inconclusive"
+    assert 90 <= trial.seconds < 150
+    told = gate.judge([trial])[0].sentence
+    assert "of the 8 that a first look takes: the time budget of 150 s does not last until then" in told
 
 
 def test_an_engine_with_itself_takes_no_longer_than_there_is_time() -> None:
@@ -185,6 +222,16 @@ def test_several_models_are_judged_by_holms_rule() -> None:
     assert among[0].p > barely[0].course.p
     assert among[0].said != "fail"
     assert {one.said for one in among[1:]} == {"pass"}
+
+
+def test_an_end_in_the_first_of_several_models_does_not_decide_at_the_level_of_one() -> None:
+    rule = Rule(seconds=60.0, models=3)
+    trials = (tried(Machine(1.05, seed), rule, clock=Slow(1.0)) for seed in range(20))
+    barely = next(trial for trial in trials if 0.025 / 3 < trial.course.p <= 0.025)
+    barely.problem = Cancelled("interrupted")
+    verdict = gate.judge([barely])[0]
+    assert verdict.said == "partial"
+    assert verdict.p == pytest.approx(3 * barely.course.p)
 
 
 def test_the_order_of_turns_is_drawn_and_repeats_with_its_seed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +13,19 @@ import numpy as np
 import pytest
 
 from edgetl.bench import loads, stages, target
+from edgetl.bench import soak as soaks
 from edgetl.bench.loads import Asked, Loaded, Soaked
 from edgetl.bench.slow import Second
-from edgetl.bench.soak import Soak
+from edgetl.bench.soak import Log, Soak
 from edgetl.bench.target import Subject, Timed
-from edgetl.errors import BackendError, EdgetlError, InputError
+from edgetl.errors import BackendError, EdgetlError, GateFailed, InputError
 from edgetl.pipeline import Silent
 from edgetl.types import LatencyBudget
 from tests import handmade
 
 SHORT = Asked(seconds=0.05, runs=64)
 FOREVER = 10**9
+MS = 1_000_000
 FAST, SLOW = LatencyBudget(ms=1e-6), LatencyBudget(ms=1e6, at="p90")
 
 
@@ -46,7 +49,7 @@ class Dying:
     """A session that works for so many inferences, then raises."""
 
     def __init__(self, session: Any, left: int, error: BaseException) -> None:
-        self.left, self.error = left, error
+        self.left, self.error, self.pause_s = left, error, 0.0
         self._session = session
         self.inputs, self.outputs, self.facts = session.inputs, session.outputs, session.facts
 
@@ -59,6 +62,7 @@ class Dying:
             owner.left -= 1
             if owner.left < 0:
                 raise owner.error
+            time.sleep(owner.pause_s)
             start()
 
         class Counted:
@@ -168,12 +172,66 @@ def test_a_server_that_is_too_slow_for_its_bound_is_a_no(subject: Subject) -> No
     assert "from their arrival" in str(found.failure)
 
 
-def test_a_soak_gives_minutes_and_a_verdict(subject: Subject) -> None:
-    found = loads.run(subject, Asked(seconds=1, runs=1, soak_s=1.2, bound=SLOW), Silent())
+@pytest.fixture
+def steady(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host on which thirty seconds of a soak, each like the others, take no time."""
+
+    def soaked(*_: object, log: Log, **__: object) -> Soak:
+        for second in range(30):
+            log.add(float(second), [MS] * 100)
+        return msgspec.structs.replace(log.soak(), seconds=tuple(calm(second) for second in range(30)))
+
+    monkeypatch.setattr(soaks, "soak", soaked)
+
+
+def calm(at: int) -> Second:
+    """A second like any other."""
+    return Second(at_s=float(at), runs=100, p50_ns=MS, mean_ns=MS, max_ns=MS, rss_mib=1.0, others=0.0)
+
+
+@pytest.mark.usefixtures("steady")
+@pytest.mark.parametrize(
+    ("bound", "verdict", "expected", "words"),
+    [
+        (None, "pass", 0, "it holds out"),
+        (LatencyBudget(ms=2.0), "pass", 0, "it holds out"),
+        (LatencyBudget(ms=0.5), "fail", 1, "1 reason against it"),
+    ],
+)
+def test_a_soak_gives_minutes_and_a_verdict_that_is_the_exit_code(
+    subject: Subject, bound: LatencyBudget | None, verdict: str, expected: int, words: str
+) -> None:
+    found = loads.run(subject, Asked(seconds=1, runs=1, soak_s=30.0, bound=bound), Silent())
     assert isinstance(found, Soaked)
-    assert found.failure is None
-    assert found.data()["verdict"] == "pass"
-    assert "it holds out" in "\n".join(found.lines())
+    data, shown = found.data(), "\n".join(found.lines())
+    assert (data["verdict"], data["exit_code"], code(found.failure)) == (verdict, expected, expected)
+    assert data["failure"] == (None if found.failure is None else found.failure.problem)
+    assert words in shown
+    assert ("against    minute 1 is 1.000 ms at p50, the bound 0.5 ms" in shown) == (expected == 1)
+
+
+@pytest.mark.parametrize("bound", [None, LatencyBudget(ms=1e6, at="p99")])
+def test_a_soak_that_is_too_short_to_judge_is_inconclusive(
+    subject: Subject, bound: LatencyBudget | None
+) -> None:
+    slow = dying(subject, FOREVER, BackendError(""))
+    slow.session.pause_s = 0.01  # so few runs have no p99
+    found = loads.run(slow, Asked(seconds=1, runs=1, soak_s=1.2, bound=bound), Silent())
+    assert isinstance(found, Soaked)
+    assert found.data()["verdict"] == "inconclusive"
+    assert found.data()["exit_code"] == code(found.failure) == 3
+    shown = "\n".join(found.lines())
+    assert ("2 s are too short to judge: it takes 6" if bound is None else "that p99 takes") in shown
+    assert "too short to judge memory" in shown and "it holds out" not in shown
+
+
+@pytest.mark.parametrize("how", [{}, {"scenario": "camera", "fps": 200.0}])
+def test_why_an_answer_is_no_is_in_it(subject: Subject, how: dict[str, Any]) -> None:
+    asked = msgspec.structs.replace(SHORT, seconds=0.0, runs=64, bound=FAST, **how)
+    found = loads.run(subject, asked, Silent())
+    assert found.failure is not None
+    assert found.data()["failure"] == found.failure.problem
+    assert found.data()["exit_code"] == 1
 
 
 def test_a_soak_with_reasons_against_it_fails_and_tells_them(subject: Subject) -> None:
@@ -189,7 +247,7 @@ def test_a_soak_with_reasons_against_it_fails_and_tells_them(subject: Subject) -
         )
         for k in range(30)
     )
-    found = Soaked(subject, Soak(seconds=rows, minutes=()), None)
+    found = Soaked(subject, Soak(seconds=rows, minutes=()), GateFailed("slower"))
     shown = "\n".join(found.lines())
     assert "1 reason against it" in shown
     assert "  against    slower from 0:20 to 0:30" in shown
@@ -203,7 +261,7 @@ def test_many_complaints_are_counted_and_the_first_shown(subject: Subject) -> No
         Second(at_s=float(k), runs=9, p50_ns=3e6 if k % 10 < 4 else 1e6, mean_ns=1e6, max_ns=9)
         for k in range(130)
     )
-    shown = Soaked(subject, Soak(seconds=rows, minutes=()), None).lines()
+    shown = Soaked(subject, Soak(seconds=rows, minutes=()), GateFailed("slower")).lines()
     assert "13 reasons against it" in "\n".join(shown)
     assert sum("slower from" in line for line in shown) == loads.MOST_SLOW
     assert "             and 3 more" in shown

@@ -194,6 +194,8 @@ def test_memory_that_keeps_coming_is_told_and_a_pool_that_fills_once_is_not() ->
     assert "memory grows by" in told and "360 MiB an hour" in told
     assert pool.complaints() == []
     assert Soak(seconds=(second(0),), minutes=()).growth_mib() is None
+    short = tuple(second(k, rss_mib=100.0 + k) for k in range(18))
+    assert Soak(seconds=short, minutes=()).growth_mib() is None, "nine seconds prove no trend"
 
 
 def test_what_was_measured_outlives_an_engine_that_dies(clock: RecordedClock, tmp_path: Path) -> None:
