@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
+import numpy as np
+import numpy.typing as npt
+
 from edgetl import stats
 from edgetl.bench.activity import Shares
 from edgetl.bench.context import Context
@@ -70,7 +73,7 @@ class Measurement(Record, frozen=True, kw_only=True):
         return percentiles_ms(self.samples_ns)
 
 
-def percentiles_ms(samples_ns: Sequence[int]) -> Percentiles:
+def percentiles_ms(samples_ns: Sequence[int] | npt.NDArray[np.float64]) -> Percentiles:
     """``p50``, ``p90`` and ``p99`` in milliseconds, ``None`` where there are too few samples, and ``n``."""
 
     def at(q: float) -> float | None:

@@ -28,7 +28,6 @@ from edgetl.types import Record
 __all__ = ["Log", "Minute", "Soak", "growth_mib", "soak"]
 
 Floats = npt.NDArray[np.float64]
-Times = npt.NDArray[np.int64]
 
 _NS = 1_000_000_000
 _MIB = 1 << 20
@@ -109,7 +108,7 @@ class Log:
         self._rows: Floats = np.empty((0, len(_NUMBERS)))
         self._signs: dict[str, Floats] = {}
         self._count = 0
-        self._minute: Times = np.empty(0, dtype=np.int64)
+        self._minute: Floats = np.empty(0)
         self._in_minute = 0
         self._began: Activity | None = activity.read(root)
 
@@ -183,7 +182,7 @@ class Log:
         """Put times to those of the running minute."""
         needed = self._in_minute + len(samples)
         if needed > len(self._minute):
-            room = np.full(max(needed, ROOM * MINUTE * len(samples)), 0)
+            room = np.full(max(needed, ROOM * MINUTE * len(samples)), np.nan)
             room[: self._in_minute] = self._minute[: self._in_minute]
             self._minute = room
         self._minute[self._in_minute : needed] = samples

@@ -215,7 +215,8 @@ def test_a_soak_that_is_too_short_to_judge_is_inconclusive(
     subject: Subject, bound: LatencyBudget | None
 ) -> None:
     slow = dying(subject, FOREVER, BackendError(""))
-    slow.session.pause_s = 0.01  # so few runs have no p99
+    session: Any = slow.session
+    session.pause_s = 0.01  # so few runs have no p99
     found = loads.run(slow, Asked(seconds=1, runs=1, soak_s=1.2, bound=bound), Silent())
     assert isinstance(found, Soaked)
     assert found.data()["verdict"] == "inconclusive"
