@@ -43,7 +43,7 @@ def float_nchw(name: str, folder: Path, weights: Path) -> Path:
 def network(name: str, weights: Path) -> nn.Module:
     """The network of a weight file, as it was published, in eval mode."""
     net = _ResNet(NETS[name])
-    missing = net.load_state_dict(weight_files.read(weights), strict=False).missing_keys
+    missing = net.load_state_dict(weight_files.bare(weight_files.read(weights)), strict=False).missing_keys
     if any(not key.endswith("num_batches_tracked") for key in missing):
         raise SystemExit(f"{weights.name} lacks {missing[0]}")
     return net.eval()

@@ -193,7 +193,9 @@ def _network(name: str, weights: Path | None, seed: int) -> nn.Module:
     if weights is None:
         _settle(net)
     else:
-        missing = net.load_state_dict(weight_files.read(weights), strict=False).missing_keys
+        missing = net.load_state_dict(
+            weight_files.bare(weight_files.read(weights)), strict=False
+        ).missing_keys
         lacking = [key for key in missing if not key.endswith("num_batches_tracked")]
         if lacking:
             raise SystemExit(f"{weights.name} lacks {lacking[0]} of {name}")

@@ -19,7 +19,7 @@ from edgetl.stages.train import Setting
 from edgetl.transfer.methods.known import METHODS, PROBE
 from edgetl.types import BuildSpec
 
-__all__ = ["FROM_SCRATCH", "LEAST_LABELS", "pick", "stage", "tunes"]
+__all__ = ["FROM_SCRATCH", "LEAST_LABELS", "MOST_EPOCHS", "pick", "stage", "tunes"]
 
 FROM_SCRATCH = "random weights: there is nothing to keep, so all are trained"
 LEAST_LABELS = 10
@@ -103,5 +103,5 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
     if tries:
         options |= {"tuning": train.options_of(tuning, setting)}
         needs = (*train.TRAINED_FROM, PROBE)
-    made = Stage("train", 3, needs, options, backbone.versions(spec), run)
+    made = Stage("train", 4, needs, options, backbone.versions(spec), run)
     return made

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgetl import stats
 from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact, Context, Stage
-from edgetl.stages import backbone, features, prepare, train
+from edgetl.stages import auto, backbone, features, prepare, train
 from edgetl.stages.train import Setting
 from edgetl.transfer.methods.known import METHODS, PROBE
 from edgetl.types import BuildSpec
@@ -28,12 +28,15 @@ SCRATCH, FROZEN = f"{NAME}:scratch", f"{NAME}:frozen"
 def stages(spec: BuildSpec, setting: Setting, runs_on: DeviceProfile) -> list[Stage]:
     """After ``train``: the training from random weights, the head on frozen features, and ``compare`` itself.
 
+    Random weights get the epochs that the transfer has at most.
+
     Parameters
     ----------
     runs_on : profile whose f32 engine computes features.
     """
     plain = msgspec.structs.replace(spec, teacher=None, kd_temperature=None)
-    random = msgspec.structs.replace(plain, weights="none", method="full")
+    epochs = min(spec.epochs, auto.MOST_EPOCHS) if spec.method == "auto" else spec.epochs
+    random = msgspec.structs.replace(plain, weights="none", method="full", epochs=epochs)
     fast = train.fast_path_stage(spec, setting).again(f"{NAME}:fastpath", brief=lambda _: "")
     scratch = train.trained_stage(random, setting).again(
         SCRATCH, reads={"fastpath": fast.name}, brief=lambda record: f"from random weights {_select(record)}"
@@ -89,7 +92,7 @@ def _judged(spec: BuildSpec, others: Sequence[str]) -> Stage:
         return {"summary": found["sentences"][0], "found": found}
 
     needs = ("prepare", *trained)
-    return Stage(NAME, 1, needs, {"reference": spec.compare}, backbone.versions_of("torch"), run)
+    return Stage(NAME, 2, needs, {"reference": spec.compare}, backbone.versions_of("torch"), run)
 
 
 def gain(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> dict[str, Any]:
@@ -128,7 +131,7 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"transfer {100 * found['accuracy']:.1f} %, {_AGAINST[name]} {100 * told['accuracy']:.1f} %: "
             f"{told['gain_pt']:+.1f} points, 95 % interval [{low:+.1f}, {high:+.1f}], {found['n']} test images"
-            f"{_judgement(name, told['verdict'])}"
+            f"{_judgement(name, told['verdict'], epochs is not None)}"
         )
     if epochs is not None:
         target, ours, theirs = epochs["select_accuracy"], epochs["transfer"], epochs["scratch"]
@@ -141,11 +144,11 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
 _AGAINST = {"scratch": "random weights", "frozen": "a head on frozen features"}
 
 
-def _judgement(name: str, verdict: str) -> str:
+def _judgement(name: str, verdict: str, in_epochs: bool) -> str:
     if verdict == "better":
         return ""
     if verdict == "cannot tell":
         return "; so few cannot tell them apart"
     if name == "frozen":
         return ": training the body did harm, --method feature is better"
-    return ": negative transfer, in as many epochs random weights come further"
+    return f": negative transfer, {'in as many epochs ' if in_epochs else ''}random weights come further"

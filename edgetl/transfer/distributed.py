@@ -73,6 +73,10 @@ class Group:
         """What to go backward from, and the mean loss over all processes' pictures; ``count`` are this one's."""
         return loss, float(loss.detach())
 
+    def counted(self, weights: Tensor) -> Tensor:
+        """What to divide a sum of weighted losses by, of the weights (N,) of this one's pictures; see ``weighed``."""
+        return weights.sum()
+
     def total(self, *numbers: float) -> tuple[float, ...]:
         """Sums over the processes, the same bits in each."""
         return numbers
@@ -126,6 +130,11 @@ class Together(Group):
         """DistributedDataParallel averages over processes; parts may differ by a picture, so each loss is weighed."""
         summed, pictures = self.total(float(loss.detach()) * count, count)
         return loss * (count * self._processes.count / pictures), summed / pictures
+
+    def counted(self, weights: Tensor) -> Tensor:
+        """As many pictures at the mean weight of the whole batch: a part may hold all of a rare class, or none."""
+        summed, pictures = self.total(float(weights.sum()), len(weights))
+        return weights.new_tensor(len(weights) * summed / pictures)
 
     def total(self, *numbers: float) -> tuple[float, ...]:
         """Sums over the processes; made by one and told to all, so that all decide alike."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgetl.tasks import Task, slices
-from edgetl.transfer.methods.losses import cross_entropy
+from edgetl.transfer.methods.losses import Counted, cross_entropy
 
 __all__ = ["Goal", "OneClass", "Several", "fold", "unfolded"]
 
@@ -29,8 +29,10 @@ class Goal(Protocol):
 
     nothing: tuple[float, ...]
 
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-        """Mean loss of a batch to train on; ``smoothing`` is that of labels."""
+    def loss(
+        self, outputs: Tensor, targets: Tensor, smoothing: float, counted: Counted = Tensor.sum
+    ) -> Tensor:
+        """Mean loss of a batch to train on; ``smoothing`` is that of labels, ``counted`` that of ``cross_entropy``."""
 
     def sums(self, outputs: Tensor, targets: Tensor) -> tuple[float, ...]:
         """Of held-out pictures: numbers that may be added up over batches and processes, for ``judge``."""
@@ -52,9 +54,11 @@ class OneClass:
     def __init__(self, weights: Tensor | None) -> None:
         self._weights = weights
 
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    def loss(
+        self, outputs: Tensor, targets: Tensor, smoothing: float, counted: Counted = Tensor.sum
+    ) -> Tensor:
         """Cross-entropy of logits (N, classes) and classes (N,), or shares of them (N, classes)."""
-        return cross_entropy(outputs, targets, self._weights, smoothing)
+        return cross_entropy(outputs, targets, self._weights, smoothing, counted)
 
     def sums(self, outputs: Tensor, targets: Tensor) -> tuple[float, ...]:
         """What the right ones count, the loss, and what all count."""
@@ -99,16 +103,20 @@ class Several:
                 parts.append((mine[:, None] - task.mean) / task.std)
         return np.concatenate(parts, axis=1).astype(np.float32)
 
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    def loss(
+        self, outputs: Tensor, targets: Tensor, smoothing: float, counted: Counted = Tensor.sum
+    ) -> Tensor:
         """Of outputs and targets (N, outputs); targets may be mixed ones."""
         return torch.stack(
-            [self._loss(task, outputs[:, p], targets[:, p], smoothing) for task, p in self._tasks]
+            [self._loss(task, outputs[:, p], targets[:, p], smoothing, counted) for task, p in self._tasks]
         ).mean()
 
-    def _loss(self, task: Task, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    def _loss(
+        self, task: Task, outputs: Tensor, targets: Tensor, smoothing: float, counted: Counted
+    ) -> Tensor:
         if task.kind == "value":
             return functional.smooth_l1_loss(outputs.float(), targets)
-        return cross_entropy(outputs, targets, self._weights.get(task.name), smoothing)
+        return cross_entropy(outputs, targets, self._weights.get(task.name), smoothing, counted)
 
     def sums(self, outputs: Tensor, targets: Tensor) -> tuple[float, ...]:
         """Of each task what is right and what all count, then the loss and the pictures."""

@@ -83,7 +83,7 @@ def teacher(file: Path | None) -> nn.Module:
 
     module: nn.Module = timm.create_model(TEACHER, pretrained=file is None)
     if file is not None:
-        missing, _ = module.load_state_dict(weights.read(file), strict=False)
+        missing, _ = module.load_state_dict(weights.bare(weights.read(file)), strict=False)
         missing = [name for name in missing if not name.endswith("num_batches_tracked")]
         if missing:
             raise InputError(

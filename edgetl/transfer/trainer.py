@@ -293,16 +293,17 @@ def run_json(
     made = backbone.create(request, len(facts.classes))
     teacher = teachers.load(Path(given[TEACHER]), fast, threads) if TEACHER in given else None
     folders = {name: Path(folder) for name, folder in given.items()}
-    method = choice.of(
-        request,
-        facts.preprocess.height,
-        folders,
-        lesson.weights,
-        pretrained=made.pretrained,
-        tasks=facts.tasks or (),
-        goal=lesson.goal if facts.tasks else None,
-    )
     with distributed.join(place, number, fast.device) as group:
+        method = choice.of(
+            request,
+            facts.preprocess.height,
+            folders,
+            lesson.weights,
+            pretrained=made.pretrained,
+            tasks=facts.tasks or (),
+            goal=lesson.goal if facts.tasks else None,
+            counted=group.counted,
+        )
         trainer = Trainer(
             made.net,
             method,

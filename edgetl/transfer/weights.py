@@ -8,9 +8,9 @@ import pickle  # noqa: TID251 (for the name of its error only: nothing is unpick
 import re
 import sys
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,20 +20,22 @@ from edgetl import models
 from edgetl.errors import EnvironmentLacks, InputError
 from edgetl.models import ModelCard
 
-__all__ = ["HUB_FILE", "download", "fit", "kept_by_hub", "match", "preprocessing_of", "read"]
+__all__ = ["HUB_FILE", "bare", "download", "fit", "kept_by_hub", "match", "preprocessing_of", "read"]
 
+T = TypeVar("T")
 State = dict[str, Tensor]
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 """Keys under which training scripts keep the weights."""
 PREFIXES = ("module.", "_orig_mod.", "model.")
+"""What wrappers set before every name."""
 SHOWN = 3
 HUB_FILE = "model.safetensors"
 """Where timm keeps weights in a repository of Hugging Face's hub."""
 
 
 def read(path: Path) -> State:
-    """Tensors of a ``.safetensors`` or ``.pth`` file, float32, without wrappers and prefixes.
+    """Tensors of a ``.safetensors`` or ``.pth`` file, float32, by the names that they have there.
 
     Raises
     ------
@@ -44,10 +46,7 @@ def read(path: Path) -> State:
             f"no such weights file: {path}", hint="--weights FILE, DEFAULT or none", path=str(path)
         )
     state = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
-    state = {
-        _bare(name): tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in state.items()
-    }
+    state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     for name, tensor in state.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(
@@ -57,10 +56,18 @@ def read(path: Path) -> State:
     return state
 
 
-def _bare(name: str) -> str:
+def bare(state: State) -> State:
+    """Tensors without any wrapper's prefix before their names."""
+    return _spellings(state)[-1]
+
+
+def _spellings(state: Mapping[str, T]) -> list[dict[str, T]]:
+    """By the names as they are, for a network may itself have a ``model``; then with a prefix less each time."""
+    spelt = [dict(state)]
     for prefix in PREFIXES:
-        name = name.removeprefix(prefix)
-    return name
+        if any(name.startswith(prefix) for name in spelt[-1]):
+            spelt.append({name.removeprefix(prefix): value for name, value in spelt[-1].items()})
+    return spelt
 
 
 def _safetensors(path: Path) -> State:
@@ -120,6 +127,7 @@ def fit(module: nn.Module, state: State, head: str, *, called: str, model: str) 
         for name, tensor in module.state_dict().items()
         if not name.startswith(f"{head}.") and not name.endswith("num_batches_tracked")
     }
+    state = max(_spellings(state), key=lambda spelt: len(wanted.keys() & spelt.keys()))
     faults = []
     for name, tensor in wanted.items():
         if name not in state:
@@ -213,18 +221,21 @@ def _weight_name(card: ModelCard) -> str:
 
 def match(path: Path) -> list[str]:
     """Names of the models that a weights file fits, whatever its classes: torchvision's and ours, then timm's."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in read(path).items()}
+    spelt = _spellings({name: tuple(tensor.shape) for name, tensor in read(path).items()})
     known = [
-        card.name for card in models.cards().values() if models.signature(shapes, card.head) == card.signature
+        card.name
+        for card in models.cards().values()
+        if any(models.signature(shapes, card.head) == card.signature for shapes in spelt)
     ]
-    return known or _timm_matches(shapes, _words(path))
+    return known or _timm_matches(spelt, _words(path))
 
 
+Shapes = dict[str, tuple[int, ...]]
 FAMILIES = {"conv_stem.weight": "*net*", "patch_embed.proj.weight": "*it*", "conv1.weight": "*res*"}
 """A tensor that shows the family of a timm network, and how the family is called there."""
 
 
-def _timm_matches(shapes: Mapping[str, tuple[int, ...]], words: frozenset[str]) -> list[str]:
+def _timm_matches(spelt: Sequence[Shapes], words: frozenset[str]) -> list[str]:
     """timm's models of the same signature, the likeliest first.
 
     Networks that the file speaks of, and those whose names hold such a name, are tried first; the rest of the
@@ -237,17 +248,18 @@ def _timm_matches(shapes: Mapping[str, tuple[int, ...]], words: frozenset[str]) 
     names = timm.list_models()
     spoken = sorted((name for name in names if name in words), key=len, reverse=True)
     near = [name for name in names if any(word in name for word in spoken)]
-    patterns = [pattern for stem, pattern in FAMILIES.items() if stem in shapes] or ["*"]
+    stems = set().union(*spelt)
+    patterns = [pattern for stem, pattern in FAMILIES.items() if stem in stems] or ["*"]
     family = [name for pattern in patterns for name in timm.list_models(pattern)]
     for candidates in ([*spoken, *near], family):
-        found = [f"timm/{name}" for name in dict.fromkeys(candidates) if _timm_fits(name, shapes)]
+        found = [f"timm/{name}" for name in dict.fromkeys(candidates) if _timm_fits(name, spelt)]
         if found:
             return found
     return []
 
 
-def _timm_fits(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether a timm network has these tensors; it is built without memory, on torch's meta device."""
+def _timm_fits(name: str, spelt: Sequence[Shapes]) -> bool:
+    """Whether a timm network has the tensors so spelt; it is built without memory, on torch's meta device."""
     import timm
 
     try:
@@ -257,7 +269,8 @@ def _timm_fits(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
         return False  # a few networks compute with their weights while they are built
     layers = [n for n, layer in module.named_modules() if type(layer) is nn.Linear] or [""]
     own = {n: tuple(t.shape) for n, t in module.state_dict().items()}
-    return models.signature(own, layers[-1]) == models.signature(shapes, layers[-1])
+    wanted = models.signature(own, layers[-1])
+    return any(models.signature(shapes, layers[-1]) == wanted for shapes in spelt)
 
 
 def _words(path: Path) -> frozenset[str]:

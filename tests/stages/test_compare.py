@@ -66,7 +66,9 @@ def found(verdict: str, name: str = "scratch") -> dict[str, Any]:
 
 def test_negative_transfer_is_called_so() -> None:
     (sentence,) = compare.sentences(found("worse"))
-    assert "negative transfer" in sentence
+    assert sentence.endswith("negative transfer, random weights come further"), "a head alone has no epochs"
+    told = {**found("worse"), "epochs": {"select_accuracy": 0.8, "transfer": 3, "scratch": 2}}
+    assert "negative transfer, in as many epochs random weights come further" in compare.sentences(told)[0]
     assert "-10.0 points, 95 % interval [-15.0, -5.0], 100 test images" in sentence
     (sentence,) = compare.sentences(found("worse", "frozen"))
     assert "--method feature" in sentence and "negative" not in sentence

@@ -49,6 +49,18 @@ def test_seeds_of_what_is_trained_are_not_refused(few: Dataset, tmp_path: Path) 
         assert any(stage.name == "train" for stage in stages(dataset, tmp_path, **asked))
 
 
+@pytest.mark.parametrize(
+    ("method", "asked", "given"), [("auto", 30, 12), ("auto", 5, 5), ("discriminative", 30, 30)]
+)
+def test_random_weights_get_the_epochs_of_the_transfer(
+    tmp_path: Path, method: str, asked: int, given: int
+) -> None:
+    many = scan(folders(tmp_path, {"ants": 40, "bees": 40}), seed=0)
+    made = stages(many, tmp_path, method=method, epochs=asked, seeds=1, compare="scratch")
+    (scratch,) = (stage for stage in made if stage.name == "compare:scratch")
+    assert scratch.options["epochs"] == given
+
+
 @pytest.mark.parametrize("method", ["coral", "dann"])
 def test_an_alignment_takes_two_pictures_a_step(method: str) -> None:
     asked = msgspec.structs.replace(SPEC, adapt="frames", adapt_method=method, batch_size=1)

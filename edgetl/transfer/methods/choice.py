@@ -15,6 +15,7 @@ from edgetl.transfer.methods.distill import TEMPERATURE, Distill, Relational
 from edgetl.transfer.methods.full import BODY_SHARE, Full
 from edgetl.transfer.methods.known import PROBE
 from edgetl.transfer.methods.lora import Lora
+from edgetl.transfer.methods.losses import Counted
 from edgetl.transfer.methods.norm import Norm
 from edgetl.transfer.methods.seam import Method
 from edgetl.types import BuildSpec
@@ -31,6 +32,7 @@ def of(
     pretrained: bool,
     tasks: Tasks = (),
     goal: Goal | None = None,
+    counted: Counted = Tensor.sum,
 ) -> Method:
     """The method of ``spec.method``, with what the request says of its rates.
 
@@ -41,10 +43,12 @@ def of(
     pretrained : the body's weights are worth keeping, so that training all of them goes gently.
     weights : of each class in its loss, float32 (classes,); ``None``: all alike.
     tasks, goal : what the network is asked, and held against, where that is not one class.
+    counted : what weighted losses are divided by (``Group.counted``).
     """
     method = _made(spec, size, given, BODY_SHARE if pretrained else 1.0, tasks)
     method.weights = weights
     method.goal = goal
+    method.counted = counted
     return method
 
 

@@ -107,7 +107,7 @@ class Distill(Full):
     def step(self, net: Net, pictures: Tensor, targets: Taught) -> Tensor:  # type: ignore[override]
         """No label smoothing: the teacher's answers say better which classes are near (Mueller et al. 2019)."""
         logits = net(pictures)
-        hard = cross_entropy(logits, targets.classes, self.weights)
+        hard = cross_entropy(logits, targets.classes, self.weights, counted=self.counted)
         return (1 - SOFT_SHARE) * hard + SOFT_SHARE * divergence(logits, targets.logits, self._temperature)
 
 
@@ -117,6 +117,7 @@ class Relational(Full):
     def step(self, net: Net, pictures: Tensor, targets: Taught) -> Tensor:  # type: ignore[override]
         """The student's embeddings are what its head reads; the teacher's may have another width."""
         embeddings = net.body(pictures)
-        labelled = cross_entropy(net.head(embeddings), targets.classes, self.weights, SMOOTHING)
+        logits = net.head(embeddings)
+        labelled = cross_entropy(logits, targets.classes, self.weights, SMOOTHING, self.counted)
         relations = DISTANCE_WEIGHT * distance_loss(embeddings, targets.features)
         return labelled + relations + ANGLE_WEIGHT * angle_loss(embeddings, targets.features)

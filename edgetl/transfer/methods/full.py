@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from edgetl.transfer.backbone import Net
 from edgetl.transfer.goals import Goal
-from edgetl.transfer.methods.losses import cross_entropy
+from edgetl.transfer.methods.losses import Counted, cross_entropy
 
 __all__ = ["Full", "grouped"]
 
@@ -31,6 +31,7 @@ class Full:
     Attributes
     ----------
     goal : what several tasks are held against; ``None``: classes.
+    counted : what weighted losses are divided by, where this process has a part of each batch.
     """
 
     notes: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class Full:
     def __init__(self, rate: float | None, body_share: float = BODY_SHARE) -> None:
         self._rate = HEAD_RATE if rate is None else rate
         self._body_share = body_share
+        self.counted: Counted = Tensor.sum
 
     def prepare(self, net: Net) -> list[dict[str, Any]]:
         """Two groups: the body and the head, each at its rate. Biases and norms are not decayed."""
@@ -53,8 +55,8 @@ class Full:
     def step(self, net: Net, pictures: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy with label smoothing, or the loss of several tasks."""
         if self.goal is not None:
-            return self.goal.loss(net(pictures), targets, SMOOTHING)
-        return cross_entropy(net(pictures), targets, self.weights, SMOOTHING)
+            return self.goal.loss(net(pictures), targets, SMOOTHING, self.counted)
+        return cross_entropy(net(pictures), targets, self.weights, SMOOTHING, self.counted)
 
     def finish(self, net: Net) -> Net:
         """Nothing was added."""
