@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from edgetl.baselines import Match, matched
-from edgetl.bench import fingerprint, gate, limits
+from edgetl.bench import fingerprint, gate, limits, told
 from edgetl.bench.comparison import fresh, fresh_profile, of_engine
 from edgetl.bench.gate import Draw, Rule, Stored, Trial, Verdict
 from edgetl.bench.layers import Profile, agreed_diff
@@ -182,6 +182,7 @@ def _data(
         "seconds": round(trial.seconds, 3),
         "timed_seconds": round(trial.timed_seconds(), 3),
         "context": msgspec.to_builtins(trial.context),
+        "host_doubts": told.host_doubts(*trial.context, trial.shares),
         "measured": msgspec.to_builtins(_kept(match, trial)),
         "baseline_instances": trial.instances(gate.BASELINE),
         "itself": trial.itself,

@@ -16,7 +16,9 @@ import pytest
 
 from edgetl import digest, gating
 from edgetl.bench import limits
+from edgetl.bench.activity import Activity
 from edgetl.bench.comparison import Contender
+from edgetl.bench.context import Context
 from edgetl.bench.gate import Draw, Rule
 from edgetl.bench.instance import Blocks, Pace
 from edgetl.bench.limits import Held, Limits
@@ -371,6 +373,22 @@ def test_a_later_model_that_never_ran_leaves_the_verdicts_before_it(
     assert [case.find("failure") is not None for case in cases] == [True, False]
     assert cases[1].find("error") is not None
     assert "**FAIL**" in (tmp_path / "gate/gate.md").read_text()
+
+
+@pytest.mark.parametrize("others", [0.0, 0.4])
+def test_what_others_took_is_a_doubt_and_the_gates_own_processes_are_none(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: float
+) -> None:
+    readings = iter([(0.0, 0.0, 0.0), (100.0, 60.0, 60.0 - 100 * others)])
+    monkeypatch.setattr(
+        "edgetl.bench.activity.read",
+        lambda: Activity(**dict(zip(("all_s", "busy_s", "own_s"), next(readings))), stolen_s=0.0),
+    )
+    monkeypatch.setattr("edgetl.bench.context.read", lambda **_: Context(load=9.0, usable_cores=2))
+    found = gated(place, tmp_path / "out", Machine())
+    told = [line for line in found.lines if "doubt" in line]
+    assert any("other processes had 40 % of the processors" in line for line in told) == (others > 0)
+    assert not any("load" in line for line in told)
 
 
 def test_names_with_markup_in_them_stay_text(place: Path, tmp_path: Path) -> None:

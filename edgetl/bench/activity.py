@@ -1,4 +1,4 @@
-"""Who had the processors: CPU time of this process, of all others, and what the hypervisor took."""
+"""Who had the processors: CPU time of this process and its children, of all others, and what the hypervisor took."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ COLUMNS = 8
 
 
 class Activity(Record, frozen=True, kw_only=True):
-    """CPU seconds since the system and this process began, summed over the processors."""
+    """CPU seconds since the system and this process began, summed over the processors.
+
+    What this process's children used counts as its ``own_s`` once they ended.
+    """
 
     all_s: float
     busy_s: float
@@ -42,7 +45,7 @@ def read(root: Path = Path("/")) -> Activity | None:
         all_s=sum(ticks),
         busy_s=sum(ticks) - ticks[IDLE] - ticks[WAITING] - ticks[STOLEN],
         stolen_s=ticks[STOLEN],
-        own_s=used.user + used.system,
+        own_s=used.user + used.system + used.children_user + used.children_system,
     )
 
 

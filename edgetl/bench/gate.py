@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edgetl import stats
+from edgetl.bench import activity, context, sequential
 from edgetl.bench import clock as clocks
-from edgetl.bench import context, sequential
+from edgetl.bench.activity import Shares
 from edgetl.bench.clock import Clock
 from edgetl.bench.comparison import Contender, cached, fresh, log_ratio, log_time
 from edgetl.bench.context import Context
@@ -101,6 +102,7 @@ class Trial:
     spread : standard deviation of the log ratio of an engine with itself, robust; ``None`` before it is known.
     resolution : share that the interval can be narrowed to within the time, either way, about.
     problem : what ended it early. seconds : that it took. context : the host before and after.
+    shares : what others had of the processors meanwhile.
     """
 
     rule: Rule
@@ -115,6 +117,7 @@ class Trial:
     problem: EdgetlError | None = None
     seconds: float = 0.0
     context: tuple[Context, Context] = (Context(), Context())
+    shares: Shares | None = None
 
     def sample(self) -> Sample:
         """What the pairs say of candidate over baseline."""
@@ -203,7 +206,7 @@ def run(
     draw : makes the blocks of one pair; ``comparison.fresh``, or a recording of it.
     """
     trial = _empty(rule, baseline)
-    begun, before = clock(), context.read()
+    begun, before, began = clock(), context.read(), activity.read()
 
     def elapsed() -> float:
         return (clock() - begun) / 1e9
@@ -216,6 +219,7 @@ def run(
     except (EdgetlError, OSError, KeyboardInterrupt) as stop:
         trial.problem = _stopped(stop)
     trial.seconds, trial.context = elapsed(), (before, context.read())
+    trial.shares = activity.between(began, activity.read())
     return trial
 
 

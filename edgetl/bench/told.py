@@ -93,10 +93,14 @@ def harness_line(cost: OwnCost) -> str:
 
 
 def doubts(found: Mapping[str, Measurement], before: Context) -> list[str]:
-    """Why the figures may not be the engine's own: each is a sentence, none where there is no reason."""
+    """Why the figures may not be the engine's own: each is a sentence, none where there is no reason.
+
+    The load is a mean over the minute before; it is told where what others took meanwhile is not known.
+    """
     told = []
     cores = before.usable_cores or before.cores or 1
-    if before.load is not None and before.load > BUSY * cores:
+    known = all(measured.shares is not None for measured in found.values())
+    if not known and before.load is not None and before.load > BUSY * cores:
         told.append(
             f"the load is {before.load:.1f} on {cores} cores: other work is running and takes time from the engine"
         )

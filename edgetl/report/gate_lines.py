@@ -65,7 +65,4 @@ def doubts(model: Mapping[str, Any], rule: Mapping[str, Any]) -> list[str]:
         )
     if model["latency_ms"] and not model["ratios"]:
         told.append("the baseline was stored: what the machine changed in since counts as the candidate's")
-    load, cores = model["context"][0]["load"], model["context"][0]["usable_cores"]
-    if load is not None and cores and load > 0.5 * cores:
-        told.append(f"the load was {load:.1f} on {cores} cores: other work took time from both")
-    return told
+    return told + model["host_doubts"]

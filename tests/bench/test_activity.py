@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from edgetl.bench import activity
 from edgetl.bench.activity import Activity
@@ -26,6 +30,16 @@ def test_guest_time_is_not_counted_twice_and_idle_is_no_work(tmp_path: Path) -> 
     assert found is not None
     assert found.all_s == 10 * found.stolen_s
     assert found.busy_s == 1.5 * found.stolen_s
+
+
+def test_a_child_that_ended_is_no_other() -> None:
+    before = activity.read()
+    if before is None:
+        pytest.skip("the system has no /proc/stat")
+    spin = "import time\nwhile time.process_time() < 0.5: pass"
+    subprocess.run([sys.executable, "-c", spin], check=True)
+    after = activity.read()
+    assert after is not None and after.own_s - before.own_s >= 0.5
 
 
 def test_a_host_without_counters_says_nothing(tmp_path: Path) -> None:

@@ -48,6 +48,15 @@ def test_a_host_that_disturbs_is_told(change: dict[str, object], words: str) -> 
     assert words in said
 
 
+def test_the_load_of_the_minute_before_is_no_doubt_where_what_others_took_is_known() -> None:
+    calm = msgspec.structs.replace(measured(64), shares=Shares(others=0.0, stolen=0.0))
+    busy = msgspec.structs.replace(measured(64), shares=Shares(others=0.4, stolen=0.0))
+    loaded = msgspec.structs.replace(CALM, load=9.0)
+    assert told.doubts({"engine": calm}, loaded) == []
+    (said,) = told.doubts({"engine": busy}, loaded)
+    assert "other processes had 40 % of the processors" in said
+
+
 def test_a_time_that_never_settled_is_told() -> None:
     (said,) = told.doubts({"frame": measured(64, steady=False)}, CALM)
     assert said == "frame to result: the time had not settled when the warm-up ended"
