@@ -32,6 +32,8 @@ Floats = npt.NDArray[np.float64]
 _NS = 1_000_000_000
 _MIB = 1 << 20
 MINUTE = 60
+MOST_ROWS = 7 * 24 * 3600
+"""Rows that room is taken for at once."""
 ROOM = 2
 """Room for the runs of a minute, as a multiple of what the first second's make."""
 GROWTH_MIB = 4.0
@@ -116,21 +118,19 @@ class Log:
         return self._count
 
     def reserve(self, seconds: int) -> None:
-        """Take the room that so many rows fill."""
-        rows = np.full(
-            (seconds, len(_NUMBERS)), np.nan
-        )  # written to, or the system would give it page by page
-        rows[: self._count] = self._rows[: self._count]
-        self._rows = rows
-        for name in throttle.signs(self._root) or {}:
-            self._signs[name] = np.full(seconds, np.nan)
+        """Take the room that so many rows fill, or a week's."""
+        self._make_room(max(min(seconds, MOST_ROWS), self._count))
+
+    def _make_room(self, count: int) -> None:
+        self._rows = _longer(self._rows[: self._count], count)
+        self._signs = {name: _longer(counts[: self._count], count) for name, counts in self._signs.items()}
 
     def add(self, at_s: float, samples: Sequence[int]) -> None:
         """One more second, with the host as it is now."""
         if self._in_minute and at_s >= MINUTE * (len(self.minutes) + 1):
             self._end_minute()
         if self._count == len(self._rows):
-            self.reserve(2 * self._count + 1)
+            self._make_room(2 * self._count + 1)
         now = activity.read(self._root)
         shares = activity.between(self._began, now)
         self._began = now
@@ -149,8 +149,9 @@ class Log:
         }
         self._rows[self._count] = [np.nan if row[name] is None else row[name] for name in _NUMBERS]
         for name, count in (throttle.signs(self._root) or {}).items():
-            if name in self._signs:
-                self._signs[name][self._count] = count
+            if name not in self._signs:
+                self._signs[name] = _longer(np.empty(0), len(self._rows))
+            self._signs[name][self._count] = count
         self._count += 1
         self._keep(samples)
 
@@ -182,9 +183,8 @@ class Log:
         """Put times to those of the running minute."""
         needed = self._in_minute + len(samples)
         if needed > len(self._minute):
-            room = np.full(max(needed, ROOM * MINUTE * len(samples)), np.nan)
-            room[: self._in_minute] = self._minute[: self._in_minute]
-            self._minute = room
+            room = max(needed, ROOM * MINUTE * len(samples))
+            self._minute = _longer(self._minute[: self._in_minute], room)
         self._minute[self._in_minute : needed] = samples
         self._in_minute = needed
 
@@ -200,6 +200,13 @@ class Log:
             )
         )
         self._in_minute = 0
+
+
+def _longer(values: Floats, count: int) -> Floats:
+    """The same with room for more rows: NaN, for the system gives memory only where something is written."""
+    longer = np.full((count, *values.shape[1:]), np.nan)
+    longer[: len(values)] = values
+    return longer
 
 
 _NUMBERS = (

@@ -186,6 +186,27 @@ def test_keeping_seconds_takes_no_memory_after_the_first(tmp_path: Path) -> None
     assert len(log.soak().seconds) == 180 and len(log.minutes) == 3
 
 
+def test_a_log_that_was_given_no_room_keeps_every_row_and_counter(tmp_path: Path) -> None:
+    events = tmp_path / "sys/class/hwmon/hwmon0/oc1_event_cnt"
+    log = Log(tmp_path)
+    log.add(0.0, [5])
+    events.parent.mkdir(parents=True)
+    for row in range(1, 9):
+        events.write_text(f"{row}\n")
+        log.add(float(row), [5 + row])
+    kept = log.seconds()
+    assert [one.max_ns for one in kept] == list(range(5, 14))
+    assert [one.throttle for one in kept] == [None, *({"oc1": row} for row in range(1, 9))]
+
+
+def test_a_soak_of_years_asks_for_no_more_memory_than_one_of_a_week(tmp_path: Path) -> None:
+    tracemalloc.start()
+    Log(tmp_path).reserve(10**9)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 64 << 20
+
+
 def test_memory_that_keeps_coming_is_told_and_a_pool_that_fills_once_is_not() -> None:
     leak = Soak(seconds=tuple(second(k, rss_mib=100 + 0.1 * k) for k in range(600)), minutes=())
     pool = Soak(seconds=tuple(second(k, rss_mib=100 + min(k, 90) * 0.5) for k in range(600)), minutes=())
