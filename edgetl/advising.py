@@ -200,9 +200,8 @@ def _data(
 ) -> dict[str, Any]:
     taken = None if choice is None else next(one for one in scored if one.name == choice.name)
     budget = "" if question.max_latency is None else f" --max-latency {question.max_latency.ms:g}ms"
-    seed = (
-        f" --seed {question.seed}" if question.seed else ""
-    )  # other roles would test on what was learned from
+    # with another seed the roles are others, and pictures that the probes learned from would be tested on
+    seed = f" --seed {question.seed}" if question.seed else ""
     devices_file = (
         "" if question.devices_file is None else f" --devices {shlex.quote(str(question.devices_file))}"
     )

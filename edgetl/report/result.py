@@ -15,6 +15,7 @@ from edgetl.pipeline import Artifact
 from edgetl.report import rivals, training
 from edgetl.tasks import Tasks, of_record
 from edgetl.types import BuildSpec
+from edgetl.words import counted
 
 __all__ = ["REFERENCE_NOTE", "WAITING_NOTE", "Outcome", "assemble", "next_commands"]
 
@@ -186,7 +187,7 @@ def _remark(
     if name != "int8" or precision_of(chosen["shipped"]) == "int8" or not timed["versus_default"]:
         return [inside]
     floats = ", ".join(f"{count} {kind}" for kind, count in sorted(executed["float_layers"].items()))
-    layers = f"{inside}; in float: {floats or 'nothing'}; {executed['reorders']} reorders"
+    layers = f"{inside}; in float: {floats or 'nothing'}; {counted(executed['reorders'], 'reorder')}"
     smaller = sizes["default"] / sizes["int8"]
     size = f"{smaller:.1f} times smaller" if smaller > 1 else f"{1 / smaller:.1f} times larger"
     return [

@@ -17,6 +17,7 @@ from edgetl.devices import DeviceProfile
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages.compile import engine_of, profile_of
 from edgetl.types import LayerInfo
+from edgetl.words import counted
 
 __all__ = ["INT8_KINDS", "LAYERS", "executed", "int8_share", "slowest", "stage"]
 
@@ -109,4 +110,4 @@ def _told(candidate: str, executed: str, share: Mapping[str, Any]) -> str:
     if candidate != "int8" or share["int8_time_share"] is None:
         return ""
     inside = f"{100 * share['int8_time_share']:.0f} % of the time in INT8"
-    return f"int8: {inside}, {share['reorders']} reorders"
+    return f"int8: {inside}, {counted(share['reorders'], 'reorder')}"

@@ -20,8 +20,8 @@ DISTANCE_WEIGHT = 1.0
 ANGLE_WEIGHT = 2.0
 """1 to 2 as in Park et al. 2019, beside cross-entropy of weight 1.
 
-Tian et al. 2020 (arXiv:1910.10699) take 25 to 50, with 500 labelled pictures a class and longer training. With 140 a
-class (a ResNet-8 taught by a ResNet-56, 600 other pictures, one seed) that lost 5 points to no teacher, 1 to 2 won 3.
+Tian et al. 2020 (arXiv:1910.10699) take 25 to 50, for 500 labelled pictures a class and a longer training; where there
+are few labels that drowns them.
 """
 
 
