@@ -65,4 +65,4 @@ def doubts(model: Mapping[str, Any], rule: Mapping[str, Any]) -> list[str]:
         )
     if model["latency_ms"] and not model["ratios"]:
         told.append("the baseline was stored: what the machine changed in since counts as the candidate's")
-    return told + model["host_doubts"]
+    return [*told, *model["host_doubts"]]
