@@ -13,7 +13,14 @@ from edgetl.errors import InputError
 from edgetl.pipeline import Artifact
 from edgetl.runtime.bundle import MANIFEST, PREPROCESS
 
-__all__ = ["copy_artifact", "copy_files", "move_whole", "refuse_inside_bundle", "write_output"]
+__all__ = [
+    "copy_artifact",
+    "copy_files",
+    "move_whole",
+    "refuse_inside_bundle",
+    "refuse_overwriting",
+    "write_output",
+]
 
 
 def refuse_inside_bundle(out: Path) -> None:
@@ -31,6 +38,18 @@ def refuse_inside_bundle(out: Path) -> None:
                 f"--out {out} is in the bundle {folder}, which holds only what its manifest lists",
                 hint="another --out, beside the bundle",
             )
+
+
+def refuse_overwriting(out: Path, read: Iterable[Path]) -> None:
+    """Refuse to write over a file that is read.
+
+    Raises
+    ------
+    InputError : ``out`` is one of them.
+    """
+    lost = next((place for place in read if place.resolve() == out.resolve()), None)
+    if lost is not None:
+        raise InputError(f"--out {out} would overwrite {lost}, which is read", hint="another --out")
 
 
 def write_output(target: Path, data: bytes) -> None:

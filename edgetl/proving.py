@@ -347,15 +347,16 @@ def _test_images(bundle: Bundle, dataset: Dataset, root: Path) -> _Tested:
     """The test role, as the engine takes it."""
     usable = check.inspect(dataset, root, needs=("test",)).usable
     chosen = [s for s in usable.samples if s.role == "test"]
-    pictures = np.stack(
-        list(
-            load_images(
-                root,
-                [s.path for s in chosen],
-                lambda image: rule.apply(image, bundle.preprocess, swap=bundle.preprocess.color != "rgb"),
-            )
-        )
+    preprocess = bundle.preprocess
+    loaded = load_images(
+        root,
+        [s.path for s in chosen],
+        lambda image: rule.apply(image, preprocess, swap=preprocess.color != "rgb"),
     )
+    pixels = np.dtype((np.uint8, (preprocess.height, preprocess.width, 3)))
+    pictures = np.fromiter(
+        loaded, pixels, count=len(chosen)
+    )  # held once, where a list of them is a second copy
     labels: Array = np.array([s.label for s in chosen], np.int64)
     if bundle.tasks:
         labels = prepare.answers_of(chosen, len(bundle.tasks))

@@ -18,7 +18,7 @@ from edgetl.cache import write_whole
 from edgetl.data import files, layout, shards
 from edgetl.data.decode import read_image
 from edgetl.errors import InputError
-from edgetl.outputs import refuse_inside_bundle
+from edgetl.outputs import refuse_inside_bundle, refuse_overwriting
 from edgetl.report import html, html_facts
 from edgetl.report.html_facts import Facts, Thumbnail
 from edgetl.report.summary import bytes_text
@@ -48,10 +48,11 @@ def report(
     Raises
     ------
     BundleError : a byte of a bundle differs, or a file of it is not what a build writes.
-    InputError : no such data, a file of corruptions that is of another bundle, or ``out`` is in a bundle.
+    InputError : no such data, a file of corruptions that is of another bundle, or ``out`` is in a bundle or read.
     EnvironmentLacks : the disk is full or cannot be written.
     """
     refuse_inside_bundle(out)
+    refuse_overwriting(out, [*places, *corruptions])
     root = None if data is None else layout.source_root(_existing(data_place(data, cache)))
     with ExitStack() as stack:
         found = [html_facts.read(stack.enter_context(opened(place)), str(place)) for place in places]

@@ -303,7 +303,7 @@ class BuildSpec(Record, frozen=True, kw_only=True):
     rank : of the updates of ``lora``.
     teacher : what ``distill`` and ``rkd`` learn from: a model's name, or a bundle's or checkpoint's folder; ``None`` is
         the same model, trained first. teacher_weights : of a model that is named, as ``weights``.
-    kd_temperature : that ``distill`` softens answers by; ``None`` takes the method's own.
+    kd_temperature : that ``distill`` and ``rkd`` soften answers by; ``None`` takes the methods' own.
     seeds : trainings, with ``seed`` and those that follow it; the one that is best on the select images ships.
     compare : ``scratch`` also trains the same network from random weights, and a head on frozen features.
     adapt : folder of frames of the place that the engine is for; ``None`` adapts to nothing.

@@ -7,6 +7,7 @@ import errno
 import json
 import re
 import shutil
+import tarfile
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,16 @@ def test_a_flipped_byte_is_refused_and_no_page_is_written(tmp_path: Path, full: 
     with pytest.raises(BundleError, match="sha256 differs"):
         page(tmp_path, place)
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_page_is_not_written_over_what_it_is_made_of(tmp_path: Path, full: Path) -> None:
+    archive = tmp_path / "bundle.tar"
+    with tarfile.open(archive, "w") as packed:
+        packed.add(full, arcname="bundle")
+    before = archive.read_bytes()
+    with pytest.raises(InputError, match=r"would overwrite .*bundle\.tar"):
+        report([archive], out=tmp_path / "." / "bundle.tar", data=None, cache=tmp_path)
+    assert archive.read_bytes() == before
 
 
 def test_two_bundles_stand_side_by_side_with_the_layers_that_changed(tmp_path: Path, full: Path) -> None:

@@ -95,7 +95,7 @@ KdTemperature = Annotated[
     typer.Option(
         "--kd-temperature",
         metavar="T",
-        help="What --method distill divides logits by before it compares them (default: 4).",
+        help="What --method distill and rkd divide logits by before they compare them (default: 4).",
         rich_help_panel=TRAINING,
     ),
 ]

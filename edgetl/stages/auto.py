@@ -103,5 +103,5 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
     if tries:
         options |= {"tuning": train.options_of(tuning, setting)}
         needs = (*train.TRAINED_FROM, PROBE)
-    made = Stage("train", 4, needs, options, backbone.versions(spec), run)
+    made = Stage("train", 5, needs, options, backbone.versions(spec), run)
     return made

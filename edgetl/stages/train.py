@@ -21,7 +21,7 @@ from edgetl.processes import Processes
 from edgetl.stages import backbone, prepare, together, train_tasks
 from edgetl.stages.check import DATASET, groups_of
 from edgetl.stages.together import MALLOC
-from edgetl.transfer.methods.known import METHODS
+from edgetl.transfer.methods.known import METHODS, TAUGHT
 from edgetl.transfer.policy import policy_of
 from edgetl.types import BuildSpec, Preprocess
 from edgetl.words import counted
@@ -180,7 +180,7 @@ def trained_stage(spec: BuildSpec, setting: Setting, why: str = "") -> Stage:
 
     options = {**options_of(spec, setting), **({"why": why} if why else {})}
     tools = {**backbone.versions(spec), **backbone.versions_of(*method.libraries)}
-    stage = Stage("train", 5, (*TRAINED_FROM, *method.needs), options, tools, run)
+    stage = Stage("train", 6, (*TRAINED_FROM, *method.needs), options, tools, run)
     return stage
 
 
@@ -261,8 +261,9 @@ def made_up(spec: BuildSpec, balance: Balance | Balances) -> dict[str, Any]:
 
 
 def _policy(spec: BuildSpec) -> dict[str, Any]:
-    policy: dict[str, Any] = msgspec.to_builtins(policy_of(spec.augment, flip=spec.flip))
-    return policy
+    policy = policy_of(spec.augment, flip=spec.flip, taught=spec.method in TAUGHT)
+    told: dict[str, Any] = msgspec.to_builtins(policy)
+    return told
 
 
 def _score(right: npt.NDArray[Any], labels: npt.NDArray[Any], balance: Balance) -> float | None:

@@ -49,10 +49,10 @@ def check(spec: BuildSpec) -> None:
 
 
 def _check_temperature(spec: BuildSpec, temperature: float) -> None:
-    if spec.method != "distill":
+    if spec.method not in TAUGHT:
         raise InputError(
             f"--method {spec.method} softens no answers, and --kd-temperature was given",
-            hint="--method distill",
+            hint=f"--method {' or '.join(TAUGHT)}",
         )
     if not 0 < temperature < math.inf:
         raise InputError(

@@ -54,11 +54,23 @@ POLICIES = {
     )
 }
 
+MIXED = 1.0
+"""Alpha by which every share is as likely as another."""
 
-def policy_of(name: str, *, flip: bool) -> Augmentation:
-    """A policy by its name; ``flip`` false forbids mirroring, where left and right mean something."""
+
+def policy_of(name: str, *, flip: bool, taught: bool = False) -> Augmentation:
+    """A policy by its name.
+
+    Parameters
+    ----------
+    flip : false forbids mirroring, where left and right mean something.
+    taught : a teacher answers for the pictures. It also knows what lies between two of them, which labels do not: every
+        batch is mixed by any share, so that few pictures teach more than what is learnt by heart (Beyer et al. 2022,
+        arXiv:2106.05237, section 3.1). ``none`` stays without.
+    """
     policy = POLICIES[name]
-    return msgspec.structs.replace(policy, flip=policy.flip and flip)
+    mixup = MIXED if taught and policy != POLICIES["none"] else policy.mixup
+    return msgspec.structs.replace(policy, flip=policy.flip and flip, mixup=mixup)
 
 
 def alike_at_any_size(policy: Augmentation) -> Augmentation:

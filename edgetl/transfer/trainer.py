@@ -45,6 +45,9 @@ PATIENCE = 6
 Accuracy alone goes up and down by chance while there is much to learn yet: the loss of some hundred pictures is the
 steadier witness.
 """
+PATIENT_SHARE = 5
+"""A part of all epochs that is waited for in any case, one in so many: in the middle of a long training rates are high,
+and what it learnt shows when they fall."""
 WARM_UP = 0.1
 STATE = "state.pt"
 DIVERGED = "a lower --lr, or check --mean and --std"
@@ -145,7 +148,8 @@ class Trainer:
         GateFailed : a loss is not finite in the first epoch; later, the best epoch before it is kept.
         """
         done = self._resume()
-        while done.epoch < self._epochs and done.epoch - done.got_better < PATIENCE:
+        patience = max(PATIENCE, self._epochs // PATIENT_SHARE)
+        while done.epoch < self._epochs and done.epoch - done.got_better < patience:
             try:
                 loss = self._epoch(done.epoch)
                 done.together = self._group.told(self._net)
@@ -376,7 +380,8 @@ def _lessons(
     group: Group,
 ) -> Lessons:
     """Batches of varied pictures, with what a teacher says of them where there is one."""
-    policy, classes = policy_of(request.augment, flip=request.flip), len(facts.classes)
+    policy = policy_of(request.augment, flip=request.flip, taught=teacher is not None)
+    classes = len(facts.classes)
     if teacher is not None and teacher.preprocess.height != facts.preprocess.height:
         policy = alike_at_any_size(policy)
     batches = Batches(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edgetl import digest
-from edgetl.transfer.methods.known import METHODS, PROBE
+from edgetl.transfer.methods.known import METHODS, TAUGHT
 from edgetl.transfer.trainer import STATE
 from tests.e2e.conftest import Edgetl, Ran, run_edgetl
 
@@ -41,7 +41,7 @@ def stages(ran: Ran) -> list[str]:
     return [row["name"] for row in ran.data["stages"]]
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if PROBE in METHODS[name].needs])
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in TAUGHT])
 def test_a_method_comes_to_a_verified_engine(
     method: str, insects: Path, edgetl: Edgetl, tmp_path: Path
 ) -> None:
@@ -51,7 +51,7 @@ def test_a_method_comes_to_a_verified_engine(
     assert found["method"] == method
     assert found["accuracy"]["n"] == 24
     assert found["accuracy"]["shipped"] >= 0.5
-    assert {"features", PROBE, "train", "export", "verify:int8"} <= set(stages(ran))
+    assert {*METHODS[method].needs, "train", "export", "verify:int8"} <= set(stages(ran))
     manifest = json.loads((tmp_path / found["bundle"] / "manifest.json").read_text())
     assert manifest["method"] == method
     if method == "auto":
@@ -62,6 +62,24 @@ def test_a_method_comes_to_a_verified_engine(
         assert "peft" in manifest["versions"]
     told = edgetl("predict", found["bundle"], next((insects / "val/bees").iterdir()), "--json")
     assert told.data["results"][0]["label"] in ("ants", "bees")
+
+
+def test_how_pictures_are_varied_travels_with_the_engine_which_is_asked_in_fog(
+    insects: Path, edgetl: Edgetl, tmp_path: Path
+) -> None:
+    varied = ("--method", "full", "--augment", "strong", "--no-flip")
+    ran = edgetl("build", "--data", insects, *varied, *BUILD, "--json")
+    assert ran.code == 0, ran.err
+    manifest = json.loads((tmp_path / ran.data["bundle"] / "manifest.json").read_text())
+    policy = manifest["training"]["augment"]
+    assert (policy["name"], policy["flip"], policy["operations"], policy["cutmix"]) == ("strong", False, 2, 1)
+    asked = ("--corruptions", "weather,light", "--severities", "5", "--picture", "hard.svg")
+    told = edgetl("verify", ran.data["bundle"], "--data", insects, *asked, "--json")
+    assert told.code == 0, told.out + told.err
+    found = told.data["corruptions"]
+    assert found["n"] == 24 and {"fog", "low_light"} <= {cell["corruption"] for cell in found["cells"]}
+    assert all({"reference", "candidate"} <= set(cell) for cell in found["cells"])
+    assert (tmp_path / "hard.svg").read_text(encoding="utf-8").startswith(("<?xml", "<svg"))
 
 
 def test_auto_keeps_the_probe_where_labels_are_too_few_to_fine_tune(

@@ -142,7 +142,7 @@ def test_what_nothing_can_be_learned_from_is_refused(
         ({"method": "distill", "teacher_weights": "x.pth"}, "none was given"),
         ({"method": "distill", "kd_temperature": 0.0}, "--kd-temperature 0 is not a temperature"),
         ({"method": "distill", "kd_temperature": float("nan")}, "--kd-temperature nan"),
-        ({"method": "rkd", "kd_temperature": 4.0}, "--method rkd softens no answers"),
+        ({"method": "full", "kd_temperature": 4.0}, "--method full softens no answers"),
         ({"method": "feature", "seeds": 2}, "no spread to show"),
         ({"method": "full", "compare": "scrath"}, "--compare 'scrath'"),
         ({"method": "full", "compare": "scratch", "weights": "none"}, "--weights none has none"),

@@ -89,6 +89,23 @@ def test_strong_mixes_classes_into_shares_that_add_up(root: Path) -> None:
     assert pictures.max() <= 255
 
 
+def test_what_a_teacher_answers_for_is_mixed_by_any_share() -> None:
+    augmenter = Augmenter(policy_of("default", flip=True, taught=True), RULE, 2)
+    batch = torch.stack([torch.full((3, 32, 32), 200 * n, dtype=torch.uint8) for n in range(2)])
+    found = []
+    for number in range(100):
+        mixed, shares = augmenter.mix(batch, torch.arange(2), [0, 0, number])
+        assert torch.allclose(mixed[:, 0, 0, 0] / 200, shares[:, 1], atol=1e-6)
+        found.append(float(shares[0, 1]))
+    quarters = np.histogram(found, bins=4, range=(0, 1))[0]
+    assert quarters.min() >= 10
+
+
+def test_without_a_teacher_and_without_augmentation_nothing_is_mixed() -> None:
+    assert policy_of("default", flip=True).mixup == 0
+    assert policy_of("none", flip=True, taught=True) == POLICIES["none"]
+
+
 def test_cutmix_shares_are_the_areas(root: Path) -> None:
     augmenter = Augmenter(Augmentation(name="cut", cutmix=1.0), RULE, 2)
     batch = torch.stack([torch.full((3, 32, 32), 200 * (n % 2), dtype=torch.uint8) for n in range(8)])

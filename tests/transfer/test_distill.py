@@ -140,10 +140,13 @@ def test_distill_pulls_towards_the_teacher_and_towards_the_labels() -> None:
     assert Distill(None).step(net, pictures, other).item() > alike.item()
 
 
-def test_relations_are_those_among_what_the_head_reads() -> None:
+def test_relations_are_those_among_what_the_head_reads_and_come_beside_the_answers() -> None:
     net, pictures = student(), torch.rand(4, 3, 8, 8)
     same = lesson(net, pictures)
-    plain = functional.cross_entropy(net(pictures), same.classes, label_smoothing=0.1)
-    assert Relational(None).step(net, pictures, same).item() == pytest.approx(plain.item(), rel=1e-4)
-    other = Taught(same.classes, same.logits, same.features.flip(0))
-    assert Relational(None).step(net, pictures, other).item() > plain.item() + 0.1
+    answered = Distill(None).step(net, pictures, same)
+    assert Relational(None).step(net, pictures, same).item() == pytest.approx(answered.item(), rel=1e-4)
+    related = Taught(same.classes, same.logits, same.features.flip(0))
+    assert Relational(None).step(net, pictures, related).item() > answered.item() + 0.1
+    other = Taught(same.classes, -same.logits, same.features)
+    wrong = Distill(None).step(net, pictures, other)
+    assert Relational(None).step(net, pictures, other).item() == pytest.approx(wrong.item(), rel=1e-4)

@@ -16,7 +16,7 @@ from edgetl.quantize.penultimate import with_features
 from edgetl.transfer import backbone, teacher
 from edgetl.transfer.augment import Augmenter, Batches
 from edgetl.transfer.fastpath import FastPath
-from edgetl.transfer.policy import POLICIES, Augmentation, alike_at_any_size
+from edgetl.transfer.policy import POLICIES, Augmentation, alike_at_any_size, policy_of
 from edgetl.transfer.taught import Taught, TaughtBatches
 from edgetl.types import BuildSpec, Preprocess
 from tests.data.pictures import folders
@@ -61,7 +61,13 @@ def taught_by(own: Batches, watching: Watching, policy: Augmentation) -> TaughtB
 
 @pytest.mark.parametrize("side", [96, 48], ids=["cut", "moved"])
 @pytest.mark.parametrize(
-    "policy", [POLICIES["default"], alike_at_any_size(POLICIES["strong"])], ids=["default", "strong"]
+    "policy",
+    [
+        POLICIES["default"],
+        alike_at_any_size(POLICIES["strong"]),
+        alike_at_any_size(policy_of("default", flip=True, taught=True)),
+    ],
+    ids=["default", "strong", "mixed"],
 )
 def test_the_teacher_sees_the_same_augmented_picture_at_its_own_size(
     policy: Augmentation, side: int, tmp_path: Path, made: backbone.Backbone

@@ -150,3 +150,9 @@ def test_training_ends_six_epochs_after_the_last_that_was_better_in_anything(tmp
     goal = Told((0.6, 3.0), (0.5, 2.0), *[(0.5, 2.5)] * 20)
     _, done = trainer(Full(None), tmp_path, goal=goal, epochs=22).train()
     assert (done.epoch, done.best_epoch) == (8, 1)
+
+
+def test_a_long_training_waits_a_fifth_of_its_epochs(tmp_path: Path) -> None:
+    goal = Told((0.6, 3.0), (0.5, 2.0), *[(0.5, 2.5)] * 98)
+    _, done = trainer(Full(None), tmp_path, goal=goal, epochs=100).train()
+    assert (done.epoch, done.best_epoch) == (22, 1)

@@ -13,7 +13,7 @@ from edgetl.transfer.goals import Goal, unfolded
 from edgetl.transfer.methods.discriminative import Discriminative
 from edgetl.transfer.methods.distill import TEMPERATURE, Distill, Relational
 from edgetl.transfer.methods.full import BODY_SHARE, Full
-from edgetl.transfer.methods.known import PROBE
+from edgetl.transfer.methods.known import PROBE, TAUGHT
 from edgetl.transfer.methods.lora import Lora
 from edgetl.transfer.methods.losses import Counted
 from edgetl.transfer.methods.norm import Norm
@@ -55,11 +55,10 @@ def of(
 def _made(spec: BuildSpec, size: int, given: Mapping[str, Path], share: float, tasks: Tasks) -> Full:
     if spec.method == "full":
         return Full(spec.lr, share)
-    if spec.method == "distill":
+    if spec.method in TAUGHT:
         temperature = TEMPERATURE if spec.kd_temperature is None else spec.kd_temperature
-        return Distill(spec.lr, share, temperature)
-    if spec.method == "rkd":
-        return Relational(spec.lr, share)
+        learner = Distill if spec.method == "distill" else Relational
+        return learner(spec.lr, share, temperature)
     start = probe.read(given[PROBE])
     if tasks:
         start = probe.Probe(*unfolded(start.weight, start.bias, tasks))

@@ -1,4 +1,4 @@
-"""``--method distill`` and ``rkd``: the student learns what a teacher answers, or how its answers lie to each other."""
+"""``--method distill`` and ``rkd``: the student learns what a teacher answers, and how its embeddings lie."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from edgetl.transfer.backbone import Net
-from edgetl.transfer.methods.full import BODY_SHARE, SMOOTHING, Full
+from edgetl.transfer.methods.full import BODY_SHARE, Full
 from edgetl.transfer.methods.losses import cross_entropy
 from edgetl.transfer.taught import Taught
 
@@ -105,19 +105,24 @@ class Distill(Full):
         self._temperature = temperature
 
     def step(self, net: Net, pictures: Tensor, targets: Taught) -> Tensor:  # type: ignore[override]
+        """Labels and answers."""
+        return self._answered(net(pictures), targets)
+
+    def _answered(self, logits: Tensor, targets: Taught) -> Tensor:
         """No label smoothing: the teacher's answers say better which classes are near (Mueller et al. 2019)."""
-        logits = net(pictures)
         hard = cross_entropy(logits, targets.classes, self.weights, counted=self.counted)
         return (1 - SOFT_SHARE) * hard + SOFT_SHARE * divergence(logits, targets.logits, self._temperature)
 
 
-class Relational(Full):
-    """Cross-entropy on the labels, and the relations among a teacher's embeddings carried over."""
+class Relational(Distill):
+    """As ``Distill``, and the relations among a teacher's embeddings are carried over too.
+
+    Park et al. 2019, section 4.2: both together come further than either.
+    """
 
     def step(self, net: Net, pictures: Tensor, targets: Taught) -> Tensor:  # type: ignore[override]
         """The student's embeddings are what its head reads; the teacher's may have another width."""
         embeddings = net.body(pictures)
-        logits = net.head(embeddings)
-        labelled = cross_entropy(logits, targets.classes, self.weights, SMOOTHING, self.counted)
         relations = DISTANCE_WEIGHT * distance_loss(embeddings, targets.features)
-        return labelled + relations + ANGLE_WEIGHT * angle_loss(embeddings, targets.features)
+        relations = relations + ANGLE_WEIGHT * angle_loss(embeddings, targets.features)
+        return self._answered(net.head(embeddings), targets) + relations

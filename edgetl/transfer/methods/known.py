@@ -66,8 +66,9 @@ METHODS: Mapping[str, Known] = {
         needs=(TEACHER,),
     ),
     "rkd": Known(
-        "trains all weights on how a teacher's embeddings lie to each other",
-        "relations of the teacher",
+        "also on how the teacher's embeddings lie to each other",
+        "answers and relations of the teacher",
+        reads=(*COMMON, "kd_temperature"),
         needs=(TEACHER,),
     ),
 }
