@@ -21,8 +21,8 @@ from edgetl.processes import Processes
 from edgetl.stages import backbone, prepare, together, train_tasks
 from edgetl.stages.check import DATASET, groups_of
 from edgetl.stages.together import MALLOC
-from edgetl.transfer.methods.known import METHODS, TAUGHT
-from edgetl.transfer.policy import policy_of
+from edgetl.transfer.methods.known import METHODS
+from edgetl.transfer.policy import policy_for
 from edgetl.types import BuildSpec, Preprocess
 from edgetl.words import counted
 
@@ -261,9 +261,8 @@ def made_up(spec: BuildSpec, balance: Balance | Balances) -> dict[str, Any]:
 
 
 def _policy(spec: BuildSpec) -> dict[str, Any]:
-    policy = policy_of(spec.augment, flip=spec.flip, taught=spec.method in TAUGHT)
-    told: dict[str, Any] = msgspec.to_builtins(policy)
-    return told
+    policy: dict[str, Any] = msgspec.to_builtins(policy_for(spec))
+    return policy
 
 
 def _score(right: npt.NDArray[Any], labels: npt.NDArray[Any], balance: Balance) -> float | None:

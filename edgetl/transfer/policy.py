@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from edgetl.types import Record
+from edgetl.transfer.methods.known import TAUGHT
+from edgetl.types import BuildSpec, Record
 
-__all__ = ["POLICIES", "Augmentation", "alike_at_any_size", "policy_of"]
+__all__ = ["POLICIES", "Augmentation", "alike_at_any_size", "policy_for", "policy_of"]
 
 
 class Augmentation(Record, frozen=True, kw_only=True):
@@ -58,19 +59,22 @@ MIXED = 1.0
 """Alpha by which every share is as likely as another."""
 
 
-def policy_of(name: str, *, flip: bool, taught: bool = False) -> Augmentation:
-    """A policy by its name.
-
-    Parameters
-    ----------
-    flip : false forbids mirroring, where left and right mean something.
-    taught : a teacher answers for the pictures. It also knows what lies between two of them, which labels do not: every
-        batch is mixed by any share, so that few pictures teach more than what is learnt by heart (Beyer et al. 2022,
-        arXiv:2106.05237, section 3.1). ``none`` stays without.
-    """
+def policy_of(name: str, *, flip: bool) -> Augmentation:
+    """A policy by its name; ``flip`` false forbids mirroring, where left and right mean something."""
     policy = POLICIES[name]
-    mixup = MIXED if taught and policy != POLICIES["none"] else policy.mixup
-    return msgspec.structs.replace(policy, flip=policy.flip and flip, mixup=mixup)
+    return msgspec.structs.replace(policy, flip=policy.flip and flip)
+
+
+def policy_for(spec: BuildSpec) -> Augmentation:
+    """What the method of a request trains by.
+
+    A teacher also knows what lies between two pictures, which labels do not: every batch that one answers is mixed by
+    any share, so that few pictures teach more than what is learnt by heart (Beyer et al. 2022, arXiv:2106.05237).
+    ``none`` stays without.
+    """
+    policy = policy_of(spec.augment, flip=spec.flip)
+    mixes = spec.method in TAUGHT and policy != POLICIES["none"]
+    return msgspec.structs.replace(policy, mixup=MIXED) if mixes else policy
 
 
 def alike_at_any_size(policy: Augmentation) -> Augmentation:

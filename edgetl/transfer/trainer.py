@@ -33,7 +33,7 @@ from edgetl.transfer.goals import Goal, OneClass, Several, fold
 from edgetl.transfer.methods import choice
 from edgetl.transfer.methods.known import TEACHER
 from edgetl.transfer.methods.seam import Lessons, Method
-from edgetl.transfer.policy import alike_at_any_size, policy_of
+from edgetl.transfer.policy import alike_at_any_size, policy_for
 from edgetl.transfer.taught import TaughtBatches, Teacher
 from edgetl.types import BuildSpec, Preprocess
 
@@ -380,8 +380,7 @@ def _lessons(
     group: Group,
 ) -> Lessons:
     """Batches of varied pictures, with what a teacher says of them where there is one."""
-    policy = policy_of(request.augment, flip=request.flip, taught=teacher is not None)
-    classes = len(facts.classes)
+    policy, classes = policy_for(request), len(facts.classes)
     if teacher is not None and teacher.preprocess.height != facts.preprocess.height:
         policy = alike_at_any_size(policy)
     batches = Batches(

@@ -69,6 +69,7 @@ def test_distillation_over_two_seeds_is_held_against_scratch_and_teaches_the_nex
     assert told["compare"]["epochs"]["transfer"] <= 2
 
     bundle = open_bundle(tmp_path / ran.data["bundle"])
+    assert bundle.manifest.training["augment"]["mixup"] == 1
     assert bundle.manifest.seed == 0 and bundle.manifest.training["seeds"] == seeds
     shown = edgetl("report", ran.data["bundle"], "--out", "page.html")
     assert shown.code == 0 and seeds["sentence"] in (tmp_path / "page.html").read_text()

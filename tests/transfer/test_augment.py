@@ -13,8 +13,8 @@ import torch
 from edgetl.runtime import preprocess as rule
 from edgetl.transfer import augment
 from edgetl.transfer.augment import Augmenter, Batches, normalise
-from edgetl.transfer.policy import POLICIES, Augmentation, policy_of
-from edgetl.types import Preprocess
+from edgetl.transfer.policy import POLICIES, Augmentation, policy_for, policy_of
+from edgetl.types import BuildSpec, Preprocess
 from tests.data.pictures import folders, scene
 
 RULE = Preprocess(height=32, width=32, mean=(0.5, 0.25, 0.75), std=(0.5, 0.5, 0.5))
@@ -90,7 +90,7 @@ def test_strong_mixes_classes_into_shares_that_add_up(root: Path) -> None:
 
 
 def test_what_a_teacher_answers_for_is_mixed_by_any_share() -> None:
-    augmenter = Augmenter(policy_of("default", flip=True, taught=True), RULE, 2)
+    augmenter = Augmenter(policy_for(BuildSpec(data="", method="distill")), RULE, 2)
     batch = torch.stack([torch.full((3, 32, 32), 200 * n, dtype=torch.uint8) for n in range(2)])
     found = []
     for number in range(100):
@@ -102,8 +102,8 @@ def test_what_a_teacher_answers_for_is_mixed_by_any_share() -> None:
 
 
 def test_without_a_teacher_and_without_augmentation_nothing_is_mixed() -> None:
-    assert policy_of("default", flip=True).mixup == 0
-    assert policy_of("none", flip=True, taught=True) == POLICIES["none"]
+    assert policy_for(BuildSpec(data="", method="full")) == POLICIES["default"]
+    assert policy_for(BuildSpec(data="", method="rkd", augment="none")) == POLICIES["none"]
 
 
 def test_cutmix_shares_are_the_areas(root: Path) -> None:

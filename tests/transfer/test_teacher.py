@@ -16,7 +16,7 @@ from edgetl.quantize.penultimate import with_features
 from edgetl.transfer import backbone, teacher
 from edgetl.transfer.augment import Augmenter, Batches
 from edgetl.transfer.fastpath import FastPath
-from edgetl.transfer.policy import POLICIES, Augmentation, alike_at_any_size, policy_of
+from edgetl.transfer.policy import POLICIES, Augmentation, alike_at_any_size, policy_for
 from edgetl.transfer.taught import Taught, TaughtBatches
 from edgetl.types import BuildSpec, Preprocess
 from tests.data.pictures import folders
@@ -65,7 +65,7 @@ def taught_by(own: Batches, watching: Watching, policy: Augmentation) -> TaughtB
     [
         POLICIES["default"],
         alike_at_any_size(POLICIES["strong"]),
-        alike_at_any_size(policy_of("default", flip=True, taught=True)),
+        alike_at_any_size(policy_for(BuildSpec(data="", method="rkd"))),
     ],
     ids=["default", "strong", "mixed"],
 )
