@@ -63,8 +63,8 @@ def wilson(successes: float, n: int, level: float = 0.95) -> Interval:
     centre = share + z * z / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    lower = 0.0 if successes == 0 else (centre - half) / scale
-    upper = 1.0 if successes == n else (centre + half) / scale
+    lower = 0.0 if successes == 0 else max((centre - half) / scale, 0.0)  # rounding may lead outside
+    upper = 1.0 if successes == n else min((centre + half) / scale, 1.0)
     return lower, upper
 
 

@@ -301,6 +301,15 @@ class BackendContract:
         assert np.array_equal(answers[0], session.run({"input": first})["logits"])
         assert np.array_equal(answers[1], session.run({"input": second})["logits"])
 
+    def test_an_inference_at_once_answers_as_one_that_is_started(self, session: Session) -> None:
+        request, pictures = session.request(), _pictures(2)
+        for picture in pictures:
+            request.fill({"input": picture})
+            at_once = np.array(request.infer()["logits"])
+            request.start()
+            assert np.array_equal(request.wait()["logits"], at_once)
+            assert np.array_equal(session.run({"input": picture})["logits"], at_once)
+
     def test_a_closed_session_answers_nobody(self, backend: Backend, built: tuple[Engine, Path]) -> None:
         opened = backend.open(*built)
         opened.run({"input": _pictures(1)[0]})

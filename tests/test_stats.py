@@ -25,6 +25,13 @@ def test_wilson_agrees_with_scipy(case: tuple[int, int]) -> None:
     assert stats.wilson(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
+@given(st.integers(1, 500), st.floats(0, 1e-9))
+def test_wilson_of_nearly_all_or_nearly_none_stays_a_share(n: int, off: float) -> None:
+    for successes in (n * (1 - off), n * off):
+        low, high = stats.wilson(successes, n)
+        assert 0 <= low < high <= 1
+
+
 @given(counts)
 def test_tango_holds_the_estimate_and_has_width(case: tuple[int, int, int]) -> None:
     losses, gains, n = case

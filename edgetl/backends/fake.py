@@ -18,7 +18,7 @@ import numpy.typing as npt
 from edgetl import digest
 from edgetl.backends.checks import check_inputs, check_stamp, noise, refuse_options
 from edgetl.backends.pool import HeldInputs, PooledSession
-from edgetl.backends.seam import Probe
+from edgetl.backends.seam import Probe, Request
 from edgetl.errors import BackendError, EnvironmentLacks
 from edgetl.types import Engine, LayerInfo, TensorSpec
 
@@ -128,7 +128,7 @@ class FakeSession(PooledSession):
         self.weights = {}
 
 
-class FakeRequest(HeldInputs):
+class FakeRequest(HeldInputs, Request):
     """One pretended inference."""
 
     def __init__(self, owner: FakeSession) -> None:

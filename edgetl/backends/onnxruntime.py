@@ -18,7 +18,7 @@ import onnxruntime as ort
 from edgetl import digest
 from edgetl.backends.checks import check_inputs, check_stamp, noise, refuse_options, without_paths
 from edgetl.backends.pool import HeldInputs, PooledSession
-from edgetl.backends.seam import Probe
+from edgetl.backends.seam import Probe, Request
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 from edgetl.types import Engine, LayerInfo, TensorSpec
 
@@ -148,7 +148,7 @@ class ORTSession(PooledSession):
         self._session = None  # the workers end with the last request that has them: it may still be running
 
 
-class ORTRequest(HeldInputs):
+class ORTRequest(HeldInputs, Request):
     """One inference in flight, on a thread of the session's: the runtime's own call blocks, its ``run_async``
     works only where it may use several threads.
     """
@@ -170,6 +170,11 @@ class ORTRequest(HeldInputs):
         assert self._running is not None, "start comes before wait"
         with _mapped("the model"):
             return dict(zip(self._names, self._running.result()))
+
+    def infer(self) -> dict[str, Array]:
+        """The outputs of an inference in this thread."""
+        with _mapped("the model"):
+            return dict(zip(self._names, self._session.run(self._names, self.inputs)))
 
 
 def _config(profile: DeviceProfile) -> dict[str, str]:

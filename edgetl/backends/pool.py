@@ -63,8 +63,7 @@ class PooledSession(ABC):
         except IndexError:
             request = self.request()
         request.fill(inputs)
-        request.start()
-        outputs = {name: np.array(value) for name, value in request.wait().items()}
+        outputs = {name: np.array(value) for name, value in request.infer().items()}
         if not self._closed:  # one that failed or was interrupted does not come back: it may still be running
             self._idle.append(request)
         return outputs

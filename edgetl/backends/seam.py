@@ -45,10 +45,13 @@ class Probe(Record, frozen=True, kw_only=True):
 
 
 class Request(Protocol):
-    """One inference in flight, with buffers of its own; used by one thread at a time."""
+    """One inference in flight, with buffers of its own; used by one thread at a time.
+
+    A backend's class inherits it, and with it ``infer``.
+    """
 
     inputs: Mapping[str, Array]
-    """Writable arrays, one an input of fixed shape: write into them, then ``start``."""
+    """Writable arrays, one an input of fixed shape: write into them, then ``start`` or ``infer``."""
 
     def fill(self, inputs: Mapping[str, Array]) -> None:
         """Copy arrays into the request's own; the way for inputs whose shape changes."""
@@ -57,7 +60,15 @@ class Request(Protocol):
         """Begin the inference and return at once."""
 
     def wait(self) -> dict[str, Array]:
-        """The outputs, as views that the next ``start`` of this request overwrites."""
+        """The outputs, as views that the next inference of this request overwrites."""
+
+    def infer(self) -> dict[str, Array]:
+        """One inference now: what ``wait`` answers after ``start``.
+
+        A backend that hands what it starts to another thread answers this one in the caller's, which is faster.
+        """
+        self.start()
+        return self.wait()
 
 
 @runtime_checkable

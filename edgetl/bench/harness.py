@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from edgetl.backends.seam import Session
+from edgetl.backends.seam import Request, Session
 from edgetl.bench import activity, context
 from edgetl.bench import clock as clocks
 from edgetl.bench.activity import Activity
@@ -77,7 +77,7 @@ class OwnCost:
     between_ns: float
 
 
-class NullRequest:
+class NullRequest(Request):
     """A request whose inference is nothing."""
 
     inputs: Mapping[str, npt.NDArray[Any]] = {}
@@ -165,13 +165,7 @@ def device_clock(session: Session, request: object) -> DeviceClock | None:
 def _prepared(session: Session, feed: Mapping[str, npt.NDArray[Any]]) -> tuple[Call, DeviceClock | None]:
     request = session.request()
     request.fill(feed)
-    start, wait = request.start, request.wait
-
-    def once() -> dict[str, npt.NDArray[Any]]:
-        start()
-        return wait()
-
-    return once, device_clock(session, request)
+    return request.infer, device_clock(session, request)
 
 
 def measure(

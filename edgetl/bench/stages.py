@@ -57,10 +57,6 @@ def measure(
     picture = np.zeros([dim or 1 for dim in taken.shape], np.uint8) if held is None else held
     swap = rule.color != "bgr"
 
-    def compute() -> Mapping[str, npt.NDArray[Any]]:
-        request.start()
-        return request.wait()
-
     def taken_out(answer: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
         if tasks:
             return np.concatenate([answer[task.name][:1] for task in tasks], axis=1, dtype=np.float32)
@@ -73,7 +69,7 @@ def measure(
 
     steps: list[tuple[str, Callable[[Any], Any]]] = [
         ("preprocess", lambda _: preprocess.apply(frame, rule, out=picture[0], swap=swap)),
-        ("compute", lambda _: compute()),
+        ("compute", lambda _: request.infer()),
         ("transfer out", taken_out),
         ("decode", decoded),
     ]

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,13 +55,24 @@ class _Slot:
 
     def start(self) -> None:
         """Begin the inference on ``pictures``."""
-        if self._copied:
-            self._request.fill({self._input: self.pictures})
+        self._hand_over()
         self._request.start()
 
-    def logits(self, count: int = 1) -> Floats:
-        """The first rows of the answer, float32 (count, classes), of the caller's own; of several tasks all outputs."""
-        told, first = self._request.wait(), self._outputs[0]
+    def wait(self, count: int = 1) -> Floats:
+        """The first rows of what was started, float32 (count, classes), of the caller's own; of several tasks all."""
+        return self._logits(self._request.wait(), count)
+
+    def infer(self) -> Floats:
+        """The first row of the inference on ``pictures``, (1, classes), here and now."""
+        self._hand_over()
+        return self._logits(self._request.infer(), 1)
+
+    def _hand_over(self) -> None:
+        if self._copied:
+            self._request.fill({self._input: self.pictures})
+
+    def _logits(self, told: Mapping[str, npt.NDArray[Any]], count: int) -> Floats:
+        first = self._outputs[0]
         if self._several:
             return np.concatenate([told[name][:count] for name in self._outputs], axis=1, dtype=np.float32)
         return as_logits(first, np.array(told[first][:count], np.float32))
@@ -119,8 +130,7 @@ class Predictor:
         _check_options(color, top_k)
         slot = self._take()
         self._write(slot.pictures[0], source, color)
-        slot.start()
-        logits = slot.logits()
+        logits = slot.infer()
         self._give_back(slot)
         return self._answer(logits[0], top_k)
 
@@ -174,7 +184,7 @@ class Predictor:
     def _land(self, flying: deque[tuple[_Slot, int]]) -> Floats:
         """Wait for the oldest inference in flight."""
         slot, count = flying.popleft()
-        logits = slot.logits(count)
+        logits = slot.wait(count)
         self._give_back(slot)
         return logits
 
@@ -262,8 +272,7 @@ class Predictor:
         """Logits, (1, classes), of a picture that is the engine's input already."""
         slot = self._take()
         slot.pictures[0] = picture
-        slot.start()
-        logits = slot.logits()
+        logits = slot.infer()
         self._give_back(slot)
         return logits
 

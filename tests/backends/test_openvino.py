@@ -134,6 +134,28 @@ def test_whatever_the_library_raises_becomes_an_error_of_ours(error: Exception) 
     assert "\n" not in caught.value.problem
 
 
+@pytest.mark.parametrize("way", ["start", "wait", "infer"])
+def test_an_inference_that_fails_is_told_in_our_words(way: str, tmp_path: Path) -> None:
+    class Broken:
+        def start_async(self) -> None:
+            raise RuntimeError("the device is gone")
+
+        def wait(self) -> None:
+            raise RuntimeError("the device is gone")
+
+        def infer(self, **_: object) -> None:
+            raise RuntimeError("the device is gone")
+
+    model = testing.tiny_model(tmp_path / "tiny.onnx")
+    (tmp_path / "engine").mkdir()
+    engine = OpenVINO().compile(model, profile("f32"), tmp_path / "engine")
+    request = OpenVINO().open(engine, tmp_path / "engine").request()
+    assert isinstance(request, module.OpenVINORequest)
+    request._request = Broken()
+    with pytest.raises(BackendError, match="OpenVINO's CPU plugin failed: the device is gone"):
+        getattr(request, way)()
+
+
 def test_an_error_of_ours_passes_unchanged() -> None:
     ours = EnvironmentLacks("no device")
     with pytest.raises(EnvironmentLacks) as caught, module._mapped("CPU"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, count, cycle, repeat
+from typing import Any
 
 import numpy as np
 import pytest
 
+from edgetl.backends.seam import Request
 from edgetl.bench import harness
 from edgetl.errors import BackendError, EnvironmentLacks, InputError
 from edgetl.testing import RecordedClock
@@ -16,19 +18,21 @@ from edgetl.testing import RecordedClock
 MS = 1_000_000
 
 
-class Request:
+class Counted(Request):
     """Counts what is done to it."""
 
     def __init__(self) -> None:
         self.filled = self.started = self.waited = 0
 
-    def fill(self, inputs: object) -> None:
+    inputs: Mapping[str, Any] = {}
+
+    def fill(self, inputs: Mapping[str, Any]) -> None:
         self.filled += 1
 
     def start(self) -> None:
         self.started += 1
 
-    def wait(self) -> dict[str, object]:
+    def wait(self) -> dict[str, Any]:
         self.waited += 1
         return {}
 
@@ -37,9 +41,9 @@ class Session:
     """Hands out one request."""
 
     def __init__(self) -> None:
-        self.one = Request()
+        self.one = Counted()
 
-    def request(self) -> Request:
+    def request(self) -> Counted:
         return self.one
 
 

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgetl.backends.seam import Request
 from edgetl.bench import loads, stages, target
 from edgetl.bench import soak as soaks
 from edgetl.bench.loads import Asked, Loaded, Soaked
@@ -56,22 +57,19 @@ class Dying:
     def request(self) -> Any:
         """A request that counts down."""
         request, owner = self._session.request(), self
-        start = request.start
 
-        def counted() -> None:
-            owner.left -= 1
-            if owner.left < 0:
-                raise owner.error
-            time.sleep(owner.pause_s)
-            start()
-
-        class Counted:
+        class Counted(Request):
             inputs = request.inputs
             fill, wait = staticmethod(request.fill), staticmethod(request.wait)
 
-        made = Counted()
-        made.start = counted  # type: ignore[attr-defined]
-        return made
+            def start(self) -> None:
+                owner.left -= 1
+                if owner.left < 0:
+                    raise owner.error
+                time.sleep(owner.pause_s)
+                request.start()
+
+        return Counted()
 
 
 class Fatal(Silent):

@@ -15,6 +15,7 @@ from edgetl.backends.cuda.driver import CudaDriver
 from edgetl.backends.cuda.lane import Lane, is_static
 from edgetl.backends.execution import Execution
 from edgetl.backends.pool import PooledSession
+from edgetl.backends.seam import Request
 from edgetl.errors import BackendError
 from edgetl.types import Engine, TensorSpec
 
@@ -23,7 +24,7 @@ __all__ = ["CudaRequest", "CudaSession"]
 Array = npt.NDArray[Any]
 
 
-class CudaRequest:
+class CudaRequest(Request):
     """One inference in flight, with a lane of its own; what it owns goes back with it, on whichever thread.
 
     A request that outlives its session goes on working: nothing is taken from under an inference.

@@ -77,8 +77,7 @@ class Runner:
         request, clock = self._requests[0], self._clock
         try:
             begun = clock()
-            request.start()
-            answer = request.wait()
+            answer = request.infer()
             ended = clock()
         except Exception as failure:
             self.failure = failure
