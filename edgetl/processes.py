@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgetl.errors import InputError
 from edgetl.types import Record
 
-__all__ = ["Processes", "check_batch"]
+__all__ = ["LEAST", "Processes", "check_batch"]
 
 LEAST = 2
 """Pictures of a batch that each process takes at least: batch norm has no variance of one."""

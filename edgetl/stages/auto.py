@@ -14,6 +14,7 @@ from edgetl import digest
 from edgetl.cache import RECORD
 from edgetl.errors import GateFailed
 from edgetl.pipeline import Artifact, Context, Stage
+from edgetl.processes import LEAST, Processes
 from edgetl.stages import backbone, prepare, train
 from edgetl.stages.train import Setting
 from edgetl.transfer.methods.known import METHODS, PROBE
@@ -24,7 +25,12 @@ __all__ = ["FROM_SCRATCH", "LEAST_LABELS", "MOST_EPOCHS", "pick", "stage", "tune
 FROM_SCRATCH = "random weights: there is nothing to keep, so all are trained"
 LEAST_LABELS = 10
 """Labels of the rarest class below which fine-tuning is not tried: what it wins there is less than chance moves it."""
-MOST_EPOCHS = 12
+MOST_EPOCHS = 10
+LEAST_BATCH = 8
+LEAST_STEPS = 25
+"""Of an epoch, where batches of ``LEAST_BATCH`` come to so many: a few hundred steps are a fine-tuning."""
+MANY_LABELS = 50
+"""Labels of the rarest class from which fine-tuning is likelier than the probe to be the better one."""
 TUNED = "discriminative"
 
 
@@ -33,22 +39,41 @@ def tunes(labels: Sequence[int]) -> bool:
     return min(labels) >= LEAST_LABELS
 
 
-def pick(probe: float, tuned: float, images: int, unit: str = " %") -> tuple[str, str]:
+def pick(probe: float, tuned: float, images: int, labels: int, unit: str = " %") -> tuple[str, str]:
     """Which of two stays, and why.
 
     Parameters
     ----------
     probe, tuned : accuracy of the linear probe and of the fine-tuned network on the same select images, from 0 to 1.
-    images : how many those are. unit : what 100 times a score is told in.
+    images : how many those are. labels : of the rarest class to train on. unit : what 100 times a score is told in.
 
     Returns
     -------
-    The method's name and a sentence. The probe wins a tie: it is the simpler one.
+    The method's name and a sentence. One image decides nothing: so near each other, many labels speak for fine-tuning,
+    few for the probe.
     """
     both = f"{100 * tuned:.1f}{unit} against {100 * probe:.1f}{unit} of the linear probe on {images} select images"
-    if tuned > probe:
-        return TUNED, f"fine-tuning is better: {both}"
-    return "feature", f"fine-tuning brings nothing: {both}"
+    if abs(tuned - probe) * images > 1.5:
+        if tuned > probe:
+            return TUNED, f"fine-tuning is better: {both}"
+        return "feature", f"fine-tuning brings nothing: {both}"
+    if labels >= MANY_LABELS:
+        return TUNED, f"{both} decide nothing, and {labels} labels a class speak for fine-tuning"
+    return "feature", f"{both} decide nothing, and {labels} labels a class speak for the probe"
+
+
+def tuning_of(spec: BuildSpec, pictures: int, processes: Processes | None = None) -> BuildSpec:
+    """The fine-tuning that is tried: short, and in small steps where pictures are few.
+
+    Parameters
+    ----------
+    pictures : to train on. processes : that share each batch.
+    """
+    least = max(LEAST_BATCH, LEAST * (processes.count if processes else 1))
+    size = spec.batch_size
+    while size >= 2 * least and pictures < LEAST_STEPS * size:
+        size //= 2
+    return msgspec.structs.replace(spec, method=TUNED, epochs=min(spec.epochs, MOST_EPOCHS), batch_size=size)
 
 
 def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
@@ -59,7 +84,7 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
     labels : pictures of each class to train on.
     """
     tries = tunes(labels)
-    tuning = msgspec.structs.replace(spec, method=TUNED, epochs=min(spec.epochs, MOST_EPOCHS))
+    tuning = tuning_of(spec, sum(labels), setting.processes)
 
     def run(inputs: Mapping[str, Artifact], out: Path, ctx: Context) -> Mapping[str, Any]:
         probe = inputs[PROBE].record["select_score"]
@@ -74,9 +99,11 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
             else:
                 state = setting.scratch / digest.of_json(made.key_parts(inputs))
                 try:
-                    told = train.train_in_child(tuning, inputs, Path(scratch), state, setting, ctx)
+                    told = train.train_in_child(
+                        tuning, inputs, Path(scratch), state, setting, ctx, keep_last=True
+                    )
                     tuned, notes = told["best"]["accuracy"], told["notes"]
-                    kept, why = pick(probe, tuned, images, unit)
+                    kept, why = pick(probe, tuned, images, min(labels), unit)
                 except GateFailed as error:
                     kept, why = "feature", f"fine-tuning failed ({error.problem})"
             source = Path(scratch) if kept == TUNED else inputs[PROBE].path
@@ -91,6 +118,7 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
                 **train.made_up(spec, balance),
                 "picked": kept,
                 "why": why,
+                **({"tuning": {"epochs": tuning.epochs, "batch_size": tuning.batch_size}} if tries else {}),
                 "labels_per_class": min(labels),
                 "select_images": images,
                 "select_accuracy": {"feature": probe, TUNED: tuned},
@@ -103,5 +131,5 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
     if tries:
         options |= {"tuning": train.options_of(tuning, setting)}
         needs = (*train.TRAINED_FROM, PROBE)
-    made = Stage("train", 5, needs, options, backbone.versions(spec), run)
+    made = Stage("train", 6, needs, options, backbone.versions(spec), run)
     return made

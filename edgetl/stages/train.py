@@ -93,7 +93,7 @@ def feature_stage(spec: BuildSpec, name: str = "train") -> Stage:
         record = msgspec.structs.replace(
             record,
             history=[{"select_accuracy": accuracy, "cv_accuracy": head.scores}],
-            choices={"C": head.strength, "imbalance": msgspec.to_builtins(balance)},
+            choices={"C": head.strength, "scale": head.scale, "imbalance": msgspec.to_builtins(balance)},
         )
         checkpoint.save(net, record, _samples(inputs), out)
         np.savez(out / checkpoint.HEAD, weight=head.weight, bias=head.bias)
@@ -116,7 +116,7 @@ def feature_stage(spec: BuildSpec, name: str = "train") -> Stage:
         "method": "feature",
         "imbalance": spec.imbalance,
     }
-    return Stage(name, 2, ("check", "backbone", "prepare", "features"), options, tools, run)
+    return Stage(name, 3, ("check", "backbone", "prepare", "features"), options, tools, run)
 
 
 def fast_path_stage(spec: BuildSpec, setting: Setting) -> Stage:
@@ -204,12 +204,15 @@ def train_in_child(
     state: Path,
     setting: Setting,
     ctx: Context,
+    *,
+    keep_last: bool = False,
 ) -> dict[str, Any]:
-    """Write the checkpoint of a training into ``out``; epochs, the best of them, and notes.
+    """Write the checkpoint of a training into ``out``; epochs, the one of them that stays, and notes.
 
     Parameters
     ----------
     inputs : artifacts of ``TRAINED_FROM`` and of what the method needs. state : where a killed one finds its epochs.
+    keep_last : as in ``Trainer``.
     """
     np.save(out / "samples.npy", _samples(inputs))
     record = msgspec.structs.replace(
@@ -227,6 +230,7 @@ def train_in_child(
             "out": str(out),
             "state": str(state),
             "threads": _threads_each(setting),
+            "keep_last": keep_last,
         },
         setting.processes,
         on_tick=ctx.advance,

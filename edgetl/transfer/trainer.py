@@ -267,6 +267,7 @@ def run_json(
     out: str,
     state: str,
     threads: int,
+    keep_last: bool = False,
     processes: dict[str, Any] | None = None,
     number: int = 0,
 ) -> dict[str, Any]:
@@ -275,7 +276,7 @@ def run_json(
     Parameters
     ----------
     dataset : file of the samples. root : folder that their paths hang on. prepared : folder of the select arrays.
-    given : folders of the other stages that the method reads, by name.
+    given : folders of the other stages that the method reads, by name. keep_last : as in ``Trainer``.
     processes : fields of this one's ``Processes`` where several train together, for the ``number``-th time.
     """
     torch.set_num_threads(threads)
@@ -319,6 +320,7 @@ def run_json(
             seed=request.seed,
             state=Path(state),
             goal=lesson.goal,
+            keep_last=keep_last,
             group=group,
         )
         net, done = trainer.train()

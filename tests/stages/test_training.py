@@ -50,7 +50,7 @@ def test_seeds_of_what_is_trained_are_not_refused(few: Dataset, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("method", "asked", "given"), [("auto", 30, 12), ("auto", 5, 5), ("discriminative", 30, 30)]
+    ("method", "asked", "given"), [("auto", 30, 10), ("auto", 5, 5), ("discriminative", 30, 30)]
 )
 def test_random_weights_get_the_epochs_of_the_transfer(
     tmp_path: Path, method: str, asked: int, given: int

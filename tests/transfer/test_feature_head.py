@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgetl.transfer.methods.feature import fit_head
+from edgetl.transfer.methods.feature import Head, fit_head, out_of_fold
 
 
 def test_a_feature_that_hardly_moves_does_not_cost_the_others_their_int8_weights() -> None:
@@ -49,3 +49,47 @@ def test_a_class_of_one_group_takes_the_middle_strength() -> None:
         np.random.default_rng(0).normal(0, 1, (12, 4)).astype(np.float32), labels, 2, 0, groups=groups
     )
     assert head.scores == {}
+
+
+def _told_apart(informative: slice, spreads: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Head:
+    """A head for features of which some tell two classes apart; each then stretched to its spread."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+    features = rng.normal(0, 1, (80, 200))
+    features[:, informative] += 1.2 * (labels - 0.5)[:, None]
+    return fit_head((features * spreads).astype(np.float32), labels.astype(np.int64), 2, 0)
+
+
+def test_features_whose_spread_tells_what_they_say_keep_it() -> None:
+    spreads = np.full(200, 0.3)
+    spreads[:10] = 3.0
+    head = _told_apart(slice(0, 10), spreads)
+    assert head.scale == "all"
+    alike = [score for said, score in head.scores.items() if said.endswith("each")]
+    assert max(head.scores.values()) > max(alike) + 0.03
+
+
+def test_features_whose_spread_says_nothing_count_alike() -> None:
+    spreads = np.full(200, 0.3)
+    spreads[:10] = 3.0
+    head = _told_apart(slice(10, 20), spreads)
+    assert head.scale == "each"
+    stretched = [score for said, score in head.scores.items() if said.endswith("all")]
+    assert max(head.scores.values()) > max(stretched) + 0.03
+
+
+def test_strengths_that_are_right_alike_are_told_apart_by_how_sure_they_are() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(20) % 2
+    features = (rng.normal(0, 0.1, (20, 4)) + labels[:, None]).astype(np.float32)
+    head = fit_head(features, labels.astype(np.int64), 2, 0)
+    assert {head.scores[said] for said in ("0.01, all", "0.1, all", "1, all", "10, all")} == {1.0}
+    assert head.strength >= 1, "rightly: none of these pictures is in doubt"
+
+
+def test_a_probability_of_nothing_is_a_very_small_one() -> None:
+    labels = (np.arange(40) % 2).astype(np.int64)
+    features = np.where(labels, 1.0, -1.0)[:, None] * np.ones((40, 300), np.float32)
+    features[0] *= -1e4
+    _, told = out_of_fold(features.astype(np.float32), labels, 0)
+    assert np.isfinite(told).all()
