@@ -163,7 +163,7 @@ class Soaked:
         return [
             *rows,
             "",
-            f"  soak       {len(found.seconds)} s, {_memory(found)}: {self._said(len(against))}",
+            f"  soak       {found.lasted_s():.0f} s, {_memory(found)}: {self._said(len(against))}",
             *_some("against", against),
             *_some("disturbed", [period.sentence() for period in found.disturbed()]),
             *told.context_lines(self.subject.host),
@@ -188,7 +188,7 @@ class Soaked:
     def _said(self, reasons: int) -> str:
         """The verdict in words."""
         if self.found.partial:
-            return f"partial, {self.found.partial}: {len(self.found.seconds)} s were kept"
+            return f"partial, {self.found.partial}: {self.found.lasted_s():.0f} s were kept"
         if self.failure is None:
             return "it holds out"
         if isinstance(self.failure, Inconclusive):

@@ -224,6 +224,12 @@ def test_a_soak_that_is_too_short_to_judge_is_inconclusive(
     assert "too short to judge memory" in shown and "it holds out" not in shown
 
 
+def test_a_soak_of_an_engine_slower_than_a_second_tells_its_time_and_not_its_rows(subject: Subject) -> None:
+    rows = tuple(calm(3 * place) for place in range(20))
+    shown = "\n".join(Soaked(subject, Soak(seconds=rows, minutes=()), None).lines())
+    assert "soak       60 s" in shown
+
+
 @pytest.mark.parametrize("how", [{}, {"scenario": "camera", "fps": 200.0}])
 def test_why_an_answer_is_no_is_in_it(subject: Subject, how: dict[str, Any]) -> None:
     asked = msgspec.structs.replace(SHORT, seconds=0.0, runs=64, bound=FAST, **how)

@@ -182,16 +182,16 @@ def _choose(
         features, labels = features[kept], labels[kept]
         groups = None if groups is None else groups[kept]
     split = _folds(labels, groups, seed)
+    if len(split) < 2:
+        return UNKNOWN, {}
     found: dict[_Choice, tuple[float, float]] = {}
     for scale, strengths in STRENGTHS.items():
         standard, _, _ = standardised(features, scale)
-        for strength in strengths if len(split) > 1 else ():
+        for strength in strengths:
             judged = [_judged(standard, labels, *rows, strength, weights) for rows in split]
             accuracy, likelihood = np.mean(judged, axis=0).tolist()
             # means of the same shares differ by a rounding
             found[_Choice(scale, strength)] = (round(accuracy, 9), likelihood)
-    if not found:
-        return UNKNOWN, {}
     scores = {choice.said(): round(accuracy, 4) for choice, (accuracy, _) in found.items()}
     return max(found, key=lambda choice: found[choice]), scores
 
