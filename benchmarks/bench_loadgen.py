@@ -1,7 +1,7 @@
 """C5: our harness against MLPerf's LoadGen in single-stream, on one session by turns, mobilenet_v2 INT8 as shipped.
 
-LoadGen asks from a second thread, too, for which OpenVINO keeps other memory: as with two instances, one is fast or slow
-for as long as the process lives. So there are several processes.
+LoadGen asks from a second thread, too, for which OpenVINO keeps other memory: as with two instances, one is fast or
+slow for as long as the process lives. So there are several processes.
 """
 
 from __future__ import annotations
