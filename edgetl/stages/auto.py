@@ -20,7 +20,7 @@ from edgetl.stages.train import Setting
 from edgetl.transfer.methods.known import METHODS, PROBE
 from edgetl.types import BuildSpec
 
-__all__ = ["FROM_SCRATCH", "LEAST_LABELS", "MOST_EPOCHS", "pick", "stage", "tunes"]
+__all__ = ["FROM_SCRATCH", "LEAST_LABELS", "MOST_EPOCHS", "pick", "stage", "tunes", "tuning_of"]
 
 FROM_SCRATCH = "random weights: there is nothing to keep, so all are trained"
 LEAST_LABELS = 10
