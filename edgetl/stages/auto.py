@@ -114,6 +114,7 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
             "summary": f"{spec.model}, auto took {kept} ({spoken}): {why}{balance.said()} · "
             f"{train.selected(inputs, accuracy)}",
             "select_accuracy": accuracy,
+            **({"select_loss": told["best"]["loss"]} if kept == TUNED else {}),
             "training": {
                 **train.made_up(spec, balance),
                 "picked": kept,
@@ -131,5 +132,5 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
     if tries:
         options |= {"tuning": train.options_of(tuning, setting)}
         needs = (*train.TRAINED_FROM, PROBE)
-    made = Stage("train", 6, needs, options, backbone.versions(spec), run)
+    made = Stage("train", 7, needs, options, backbone.versions(spec), run)
     return made

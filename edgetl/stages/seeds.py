@@ -16,6 +16,7 @@ from edgetl.cache import RECORD
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.stages import backbone, prepare
 from edgetl.types import BuildSpec
+from edgetl.words import counted
 
 __all__ = ["spread", "stages"]
 
@@ -59,7 +60,9 @@ def _chosen(seeds: Sequence[int]) -> Stage:
                 {
                     "seed": seed,
                     "select_accuracy": inputs[f"train:{seed}"].record["select_accuracy"],
-                    "select_loss": _least_loss(record.history),
+                    "select_loss": inputs[f"train:{seed}"].record.get(
+                        "select_loss", _least_loss(record.history)
+                    ),
                     "test_accuracy": float(right.mean()),
                 }
             )
@@ -76,11 +79,14 @@ def _chosen(seeds: Sequence[int]) -> Stage:
         }
 
     needs = ("prepare", *(f"train:{seed}" for seed in seeds))
-    return Stage("train", 2, needs, {"seeds": list(seeds)}, backbone.versions_of("torch"), run, kind="seeds")
+    return Stage("train", 3, needs, {"seeds": list(seeds)}, backbone.versions_of("torch"), run, kind="seeds")
 
 
 def _least_loss(history: Sequence[Mapping[str, Any]]) -> float:
-    """Loss on the select images of the epoch that was kept; a head on features has none there."""
+    """Loss on the select images of the best epoch, which is kept where a training does not say another's.
+
+    A head on features has none there.
+    """
     epochs = [(-row["accuracy"], row["select_loss"]) for row in history if "accuracy" in row]
     return float(min(epochs)[1]) if epochs else 0.0
 
@@ -96,18 +102,21 @@ def spread(rows: Sequence[Mapping[str, Any]], chosen: int) -> dict[str, Any]:
     Returns
     -------
     ``chosen``, ``runs``, ``mean``, ``sd`` (of a sample), ``min``, ``max``, ``ci95`` of the centre over seeds (``None``
-    for one) and a ``sentence``.
+    for one, and where all came to the same: that shows no spread, not that there is none) and a ``sentence``.
     """
     tested = [float(row["test_accuracy"]) for row in rows]
-    bounds = stats.signed_rank_interval(tested)
+    apart = max(tested) > min(tested)
+    bounds = stats.signed_rank_interval(tested) if apart else None
     interval = None if bounds is None else (max(bounds[0], 0.0), min(bounds[1], 1.0))
     mean = statistics.fmean(tested)
     sd = statistics.stdev(tested) if len(tested) > 1 else 0.0
     told = (
-        ""
-        if interval is None
-        else f", 95 % interval over seeds [{_points(interval[0])}, {_points(interval[1])}]"
+        f" ± {_points(sd)} (standard deviation), {_points(min(tested))} to {_points(max(tested))}"
+        if apart
+        else " each"
     )
+    if interval is not None:
+        told += f", 95 % interval over seeds [{_points(interval[0])}, {_points(interval[1])}]"
     return {
         "chosen": chosen,
         "runs": [dict(row) for row in rows],
@@ -116,8 +125,8 @@ def spread(rows: Sequence[Mapping[str, Any]], chosen: int) -> dict[str, Any]:
         "min": min(tested),
         "max": max(tested),
         "ci95": None if interval is None else list(interval),
-        "sentence": f"{len(tested)} seeds: test {_points(mean)} % ± {_points(sd)} (standard deviation), "
-        f"{_points(min(tested))} to {_points(max(tested))}{told}; seed {chosen} ships, the best on select",
+        "sentence": f"{counted(len(tested), 'seed')}: test {_points(mean)} %{told}; "
+        f"seed {chosen} ships, the best on select",
     }
 
 

@@ -10,7 +10,7 @@ from edgetl.backends import onnxruntime as module
 from edgetl.backends.onnxruntime import ONNXRuntime
 from edgetl.devices import DeviceProfile
 from edgetl.errors import BackendError
-from edgetl.testing import BackendContract
+from edgetl.testing import BackendContract, tiny_model
 from edgetl.types import Engine
 from tests.backends import quantized
 
@@ -103,3 +103,15 @@ def test_a_graph_for_another_device_is_computed_as_onnx_defines_it(
     engine = ONNXRuntime().compile(file, asked, tmp_path / "engine")
     kinds = {layer.kind for layer in ONNXRuntime().explain(engine, tmp_path / "engine")}
     assert ("QLinearConv" in kinds) == fused
+
+
+def test_an_inference_at_once_takes_no_thread_of_the_session(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "tiny.onnx")
+    session = ONNXRuntime().trial(
+        model, DeviceProfile(name="one", backend="onnxruntime", device="CPU", precision="f32")
+    )
+    session._workers.shutdown()
+    request = session.request()
+    assert request.infer()["logits"].shape[1] > 1
+    with pytest.raises(BackendError):
+        request.start()

@@ -22,7 +22,7 @@ class Counted(Request):
     """Counts what is done to it."""
 
     def __init__(self) -> None:
-        self.filled = self.started = self.waited = 0
+        self.filled = self.started = self.waited = self.inferred = 0
 
     inputs: Mapping[str, Any] = {}
 
@@ -35,6 +35,10 @@ class Counted(Request):
     def wait(self) -> dict[str, Any]:
         self.waited += 1
         return {}
+
+    def infer(self) -> dict[str, Any]:
+        self.inferred += 1
+        return super().infer()
 
 
 class Session:
@@ -99,7 +103,7 @@ def test_an_engine_is_timed_through_one_request_that_was_filled_once(clock: Reco
     session.one.start = start  # type: ignore[method-assign]
     found = harness.measure(session, {"input": np.zeros(1)}, min_seconds=0, min_runs=64, clock=clock)  # type: ignore[arg-type]
     assert session.one.filled == 1
-    assert session.one.started == session.one.waited == found.warm_up_runs + 64
+    assert session.one.inferred == session.one.started == session.one.waited == found.warm_up_runs + 64
     assert found.what == "engine"
 
 

@@ -198,7 +198,14 @@ def test_the_next_frame_is_prepared_while_the_engine_works(
                 events.append("wait")
                 return self._request.wait()
 
+            def infer(self) -> dict[str, Any]:
+                events.append("infer")
+                return self._request.infer()
+
         monkeypatch.setattr(predictor.session, "request", Watched)
+        predictor.predict(noise(1)[0])
+        assert events == ["infer"], "one picture waits for no other thread"
+        events.clear()
         predictor.predict_batch(noise(4))
     assert events == ["start", "start", "wait", "start", "wait", "start", "wait", "wait"]
 

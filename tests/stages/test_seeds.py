@@ -23,6 +23,8 @@ SELECT = {3: 0.80, 4: 0.90, 5: 0.90}
 KEPT = dict(SELECT)
 """What the stage says of itself; where a head on features was kept, nothing in its history is of that measure."""
 LOSS = {3: 0.1, 4: 0.5, 5: 0.4}
+TOLD: dict[int, dict[str, float]] = {3: {}, 4: {}, 5: {}}
+"""What else a training says of the epoch that it kept."""
 TESTED = {3: 1.0, 4: 0.5, 5: 0.0}
 """Accuracy on two test pictures of class 0 and 1: the worst on select is the best on test."""
 
@@ -51,7 +53,7 @@ def train_of(ran: list[int]) -> Any:
                 made.net.head.weight.zero_()
                 made.net.head.bias.copy_(torch.tensor([float(spec.seed), 0.0]))
             checkpoint.save(made.net, record, np.zeros((1, 32, 32, 3), np.uint8), out)
-            return {"summary": "long", "select_accuracy": KEPT[spec.seed]}
+            return {"summary": "long", "select_accuracy": KEPT[spec.seed], **TOLD[spec.seed]}
 
         return Stage("train", 2, ("prepare",), {"seed": spec.seed}, {}, run)
 
@@ -120,3 +122,23 @@ def test_seeds_are_ranked_by_what_each_training_says_of_itself(
 def test_one_seed_has_no_interval() -> None:
     told = seeds.spread([{"seed": 0, "select_accuracy": 1.0, "test_accuracy": 0.9}], 0)
     assert told["ci95"] is None and told["sd"] == 0.0
+
+
+def test_seeds_that_came_to_the_same_claim_no_interval_of_nothing() -> None:
+    rows = [{"seed": seed, "select_accuracy": 1.0, "test_accuracy": 0.9} for seed in range(6)]
+    told = seeds.spread(rows, 0)
+    assert told["ci95"] is None
+    assert told["sentence"] == "6 seeds: test 90.0 % each; seed 0 ships, the best on select"
+    told = seeds.spread([*rows[:5], {**rows[5], "test_accuracy": 0.8}], 0)
+    assert told["ci95"] is not None and "95 % interval over seeds" in told["sentence"]
+
+
+def test_a_training_that_kept_another_epoch_than_the_best_is_ranked_by_that_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TOLD, 5, {"select_loss": 2.0})
+    monkeypatch.setattr(
+        "edgetl.transfer.answers.logits_of", lambda net, preprocess, pictures, told: np.eye(2)
+    )
+    done = pipeline.run([prepared(), *seeds.stages(SPEC, train_of([]))], Cache(tmp_path), Context())
+    assert done["train"].record["training"]["seeds"]["chosen"] == 4
