@@ -1,4 +1,4 @@
-"""The head of ``--method feature`` against scikit-learn's default on the plain features, on held-back training pictures.
+"""The head of ``--method feature`` against scikit-learn's default on plain features, on held-back training pictures.
 
 A quarter of the training pictures of each class is held back, again and again; no test picture is looked at. Two cases
 that want the opposite: a wide network on few pictures, whose features say by their spread what they know, and a narrow

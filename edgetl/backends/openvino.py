@@ -215,7 +215,7 @@ class OpenVINORequest(Request):
             raise _told(self._device, error) from error
 
     def infer(self) -> dict[str, Array]:
-        """The outputs of an inference in this thread: what is started waits for another to wake, some 10 us."""
+        """The outputs of an inference in this thread: what is started waits for another to wake."""
         try:
             self._request.infer(share_outputs=True)  # copies else, and nobody looks at its dictionary
             return self._answers or self._moved()
