@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import openvino as ov
 
 from edgetl import digest, isolate
 from edgetl.backends.checks import check_inputs, check_stamp, noise, refuse_options, without_paths
@@ -43,6 +43,29 @@ TRIAL_STREAMS = "2"
 WARM_RUNS = 20
 PROFILED_RUNS = 20
 IDLE_KINDS = frozenset({"Input", "Output", "Constant", "Const", "Parameter", "Result"})
+REPORTER = "openvino_telemetry"
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Let the library find no reporter, for which it has a stub: with one it reports to the network as it is imported.
+
+    Nobody asked for that, and it does so from a fork of a process with threads: the fork can hang in a lock that
+    no thread of it will open, and this process then waits for it at its end for ever. A program that has imported
+    the reporter itself keeps it.
+    """
+    if REPORTER in sys.modules:
+        yield
+        return
+    sys.modules[REPORTER] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[REPORTER]
+
+
+with _without_telemetry():
+    import openvino as ov
 
 
 class OpenVINO:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
-import openvino
 import pytest
 
 from edgetl import digest, testing
@@ -109,6 +111,32 @@ class TestOpenVINO(BackendContract):
             OpenVINO().open(odd, built[1])
 
 
+def test_nothing_is_reported_to_the_vendor(tmp_path: Path) -> None:
+    """By the trace that its reporter leaves in the user's home."""
+    command = [sys.executable, "-m", "edgetl", "devices", "--json"]
+    subprocess.run(
+        command, env={**os.environ, "HOME": str(tmp_path)}, cwd=tmp_path, check=True, capture_output=True
+    )
+    assert not (tmp_path / "intel").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("", "False"), ("import openvino_telemetry", "True")],
+    ids=["nobody's", "the program's"],
+)
+def test_the_reporter_is_left_to_a_program_that_has_it(before: str, after: str) -> None:
+    pytest.importorskip("openvino_telemetry")
+    asked = f"{before}\nimport sys, edgetl.backends.openvino\nprint('openvino_telemetry' in sys.modules)"
+    assert _printed(asked) == after
+    assert _printed(f"{asked}\nimport openvino_telemetry").startswith(after)  # nobody is kept from it later
+
+
+def _printed(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -202,8 +230,8 @@ def test_a_full_disk_is_not_blamed_on_the_graph(tmp_path: Path, monkeypatch: pyt
         raise RuntimeError("basic_ios::clear: iostream error")
 
     (tmp_path / "model.onnx").write_bytes(b"x" * 1000)
-    monkeypatch.setattr(openvino, "Core", lambda: SimpleNamespace(read_model=lambda _: None))
-    monkeypatch.setattr(openvino, "save_model", fail)
+    monkeypatch.setattr(module.ov, "Core", lambda: SimpleNamespace(read_model=lambda _: None))
+    monkeypatch.setattr(module.ov, "save_model", fail)
     with pytest.raises(BackendError, match="iostream"):
         module.write_ir(str(tmp_path / "model.onnx"), str(tmp_path), "CPU", {})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=999))
