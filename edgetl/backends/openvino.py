@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import shutil
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,8 +20,12 @@ from edgetl import digest, isolate
 from edgetl.backends.checks import check_inputs, check_stamp, noise, refuse_options, without_paths
 from edgetl.backends.pool import PooledSession
 from edgetl.backends.seam import Probe, Request
+from edgetl.backends.telemetry import without
 from edgetl.errors import BackendError, EdgetlError, EnvironmentLacks
 from edgetl.types import Engine, LayerInfo, TensorSpec
+
+with without("openvino_telemetry"):
+    import openvino as ov
 
 if TYPE_CHECKING:
     from edgetl.devices import DeviceProfile
@@ -43,29 +46,6 @@ TRIAL_STREAMS = "2"
 WARM_RUNS = 20
 PROFILED_RUNS = 20
 IDLE_KINDS = frozenset({"Input", "Output", "Constant", "Const", "Parameter", "Result"})
-REPORTER = "openvino_telemetry"
-
-
-@contextmanager
-def _without_telemetry() -> Iterator[None]:
-    """Let the library find no reporter, for which it has a stub: with one it reports to the network as it is imported.
-
-    Nobody asked for that, and it does so from a fork of a process with threads: the fork can hang in a lock that
-    no thread of it will open, and this process then waits for it at its end for ever. A program that has imported
-    the reporter itself keeps it.
-    """
-    if REPORTER in sys.modules:
-        yield
-        return
-    sys.modules[REPORTER] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[REPORTER]
-
-
-with _without_telemetry():
-    import openvino as ov
 
 
 class OpenVINO:

@@ -230,8 +230,10 @@ def test_a_full_disk_is_not_blamed_on_the_graph(tmp_path: Path, monkeypatch: pyt
         raise RuntimeError("basic_ios::clear: iostream error")
 
     (tmp_path / "model.onnx").write_bytes(b"x" * 1000)
-    monkeypatch.setattr(module.ov, "Core", lambda: SimpleNamespace(read_model=lambda _: None))
-    monkeypatch.setattr(module.ov, "save_model", fail)
+    monkeypatch.setattr(
+        "edgetl.backends.openvino.ov.Core", lambda: SimpleNamespace(read_model=lambda _: None)
+    )
+    monkeypatch.setattr("edgetl.backends.openvino.ov.save_model", fail)
     with pytest.raises(BackendError, match="iostream"):
         module.write_ir(str(tmp_path / "model.onnx"), str(tmp_path), "CPU", {})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=999))
