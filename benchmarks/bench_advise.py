@@ -31,7 +31,6 @@ from _results import Results, needed_data, parser
 from scipy.stats import weightedtau
 
 from edgetl import single
-from edgetl.advise.recommend import Scored, score
 from edgetl.data import layout
 from edgetl.data.decode import load_images
 from edgetl.home import cache_folder
@@ -90,9 +89,7 @@ def scores_of(answer: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
     for row in answer["backbones"]:
         one = {key: row[key] for key in ("probe", "log_likelihood", "logme", "nleep")}
         one["p50_ms"] = row["latency"]["p50_ms"] if row["latency"] else None
-        fields = {key: value for key, value in row.items() if key in Scored.__struct_fields__}
-        latency = {"latency": None}
-        found[models[row["name"].partition("=")[0]]] = {**one, "ours": score(Scored(**{**fields, **latency}))}
+        found[models[row["name"].partition("=")[0]]] = {**one, "ours": row["score"]}
     return found
 
 

@@ -98,10 +98,9 @@ def advise(question: Question, *, picture: Path | None, cache: Path, progress: P
             hint=why.hint or "--models NAME=FILE gives weights",
         )
     times = _times(found, fitted, profile, question.seed, progress) if fitted is not None or timed else {}
-    scored = sorted(
-        (_scored(found, name, entering[name].options, times) for name in found.entered), key=score
-    )
-    scored.reverse()
+    scored = [_scored(found, name, entering[name].options, times) for name in found.entered]
+    scores = score(scored)
+    scored.sort(key=lambda one: scores[one.name], reverse=True)
     right = {name: np.load(made["score"].path / scoring.RIGHT) for name, made in found.entered.items()}
     choice = recommend(scored, right, max_ms=limit)
     data = _data(question, profile, found, scored, choice)
@@ -211,14 +210,17 @@ def _data(
         else f"edgetl build --device {profile.name}{devices_file} --data {shlex.quote(question.data)}"
         f"{question.reading.as_options()} {taken.options}{budget}{seed}"
     )
-    on_front = _front(scored)
+    on_front, scores = _front(scored), score(scored)
     images = f"{found.images} pictures to train on, {len(found.classes)} classes"
     return {
         "title": f"{question.data}: {images} · {profile.name}",
         "device": profile.name,
         "data": question.data,
         "max_latency_ms": None if question.max_latency is None else question.max_latency.ms,
-        "backbones": [{**msgspec.to_builtins(one), "front": one.name in on_front} for one in scored],
+        "backbones": [
+            {**msgspec.to_builtins(one), "score": scores[one.name], "front": one.name in on_front}
+            for one in scored
+        ],
         "skipped": [
             {
                 "name": name,

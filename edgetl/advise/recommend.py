@@ -67,14 +67,17 @@ class Choice(Record, frozen=True, kw_only=True):
     reason: str
 
 
-def score(one: Scored) -> float:
-    """What candidates are ranked by: the accuracy of the probe; its likelihood and LogME break ties.
+def score(scored: Sequence[Scored]) -> dict[str, float]:
+    """What candidates are ranked by: the share of them that each beats, mean over the probe, LogME and NLEEP; by name.
 
-    Where nothing could be held out LogME stands alone, below all that could.
+    Each of the three foretells the accuracy of fine-tuning with errors of its own, and they have no unit in common: so
+    their orders are averaged (Borda's count). A draw counts half. Where nothing could be held out the probe is a draw.
     """
-    if one.probe is None or one.log_likelihood is None:
-        return one.logme - 1e3
-    return one.probe + 1e-4 * one.log_likelihood + 1e-6 * one.logme
+    nothing = -np.inf
+    told = [[nothing if one.probe is None else one.probe, one.logme, one.nleep] for one in scored]
+    values = np.array(told)
+    beats = (values[:, None] > values).mean(axis=1) + (values[:, None] == values).mean(axis=1) / 2
+    return {one.name: float(share) for one, share in zip(scored, beats.mean(axis=1))}
 
 
 def recommend(
@@ -87,10 +90,11 @@ def recommend(
     right : by name, of each picture whether the probe is right: bool (N,), the same pictures for all.
     max_ms : of the median; ``None`` is no limit. With one, a latency that is not the device's does not keep it.
     """
+    scores = score(scored)
     able = [one for one in scored if max_ms is None or (one.of_device and one.of_device.p50_ms <= max_ms)]
     if not able:
         return None
-    ranked = sorted(able, key=score, reverse=True)
+    ranked = sorted(able, key=lambda one: scores[one.name], reverse=True)
     best = ranked[0]
     as_good = [one for one in ranked if _gap(best, one) <= AS_GOOD and one.latency is not None]
     taken = min(as_good, key=lambda one: one.latency.p50_ms if one.latency else np.inf, default=best)
@@ -99,7 +103,7 @@ def recommend(
         finding = f"{taken.name} is the fastest{within} of those that are as good as {best.name}"
         rival = best
     else:
-        finding = f"{taken.name} has the best probe{within}"
+        finding = f"{taken.name} ranks first{within} by probe, LogME and NLEEP"
         rival = next((one for one in ranked if one is not taken), taken)
     told = [finding] if rival is taken else [finding, compared(right, taken.name, rival.name)]
     return Choice(name=taken.name, finding=finding, reason="; ".join([*told, *_doubt(taken, max_ms)]))
@@ -132,8 +136,8 @@ def compared(right: Mapping[str, npt.NDArray[np.bool_]], one: str, other: str) -
     right : by name, of each picture whether the probe is right: bool (N,).
 
     >>> told = {"a": np.array([True] * 9 + [False]), "b": np.array([True] * 8 + [False] * 2)}
-    >>> compared(told, "a", "b")
-    'it is 10.0 points above b on the same 10 pictures, 95 % interval [-20.5, +40.4]: they do not tell the two apart'
+    >>> compared(told, "a", "b").partition(":")[0]
+    'its probe is 10.0 points above b on the same 10 pictures, 95 % interval [-20.5, +40.4]'
     """
     lost = int((right[one] & ~right[other]).sum())
     gained = int((right[other] & ~right[one]).sum())
@@ -144,6 +148,4 @@ def compared(right: Mapping[str, npt.NDArray[np.bool_]], one: str, other: str) -
         "level with" if lost == gained else f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
     )
     apart = "" if low > 0 or high < 0 else ": they do not tell the two apart"
-    return (
-        f"it is {side} {other} on the same {count} pictures, 95 % interval [{low:+.1f}, {high:+.1f}]{apart}"
-    )
+    return f"its probe is {side} {other} on the same {count} pictures, 95 % interval [{low:+.1f}, {high:+.1f}]{apart}"

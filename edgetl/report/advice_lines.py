@@ -12,7 +12,7 @@ NAME = 22
 
 
 def lines(data: Mapping[str, Any]) -> list[str]:
-    """The table, best probe first, what was skipped, and what to do."""
+    """The table, best first, what was skipped, and what to do."""
     rows = data["backbones"]
     width = max([NAME, *(len(row["name"]) for row in rows)])
     told = [f"  {data['title']}", ""]

@@ -7,16 +7,25 @@ import numpy as np
 from edgetl.advise.recommend import Latency, Scored, recommend, score
 
 
-def one(name: str, probe: float, ms: float | None) -> Scored:
+def one(
+    name: str,
+    probe: float | None,
+    ms: float | None,
+    *,
+    logme: float | None = None,
+    nleep: float | None = None,
+) -> Scored:
+    """A candidate; what is not told agrees with its probe."""
+    told = 0.0 if probe is None else probe
     return Scored(
         name=name,
         options=f"--model {name}",
         size=224,
         probe=probe,
-        probe_ci95=(probe - 0.03, probe + 0.03),
-        log_likelihood=-0.3,
-        logme=0.1,
-        nleep=-0.2,
+        probe_ci95=None if probe is None else (probe - 0.03, probe + 0.03),
+        log_likelihood=None if probe is None else -0.3,
+        logme=told - 1 if logme is None else logme,
+        nleep=told - 2 if nleep is None else nleep,
         latency=None if ms is None else Latency(p50_ms=ms, kind="measured"),
     )
 
@@ -53,15 +62,27 @@ def test_without_any_latency_the_best_probe_is_taken() -> None:
     assert choice is not None and choice.name == "a"
 
 
-def test_what_could_not_be_probed_ranks_below_what_could() -> None:
-    blind = Scored(
-        name="blind",
-        options="",
-        size=64,
-        probe=None,
-        probe_ci95=None,
-        log_likelihood=None,
-        logme=5.0,
-        nleep=0.0,
-    )
-    assert score(blind) < score(TOY)
+def test_two_scores_that_agree_outvote_the_third_and_its_gap_is_told() -> None:
+    a, b = one("a", 0.90, 3.0, logme=0.1, nleep=-0.5), one("b", 0.85, 1.0, logme=0.2, nleep=-0.4)
+    assert score((a, b))["b"] > score((a, b))["a"]
+    slow = one("b", 0.85, 9.0, logme=0.2, nleep=-0.4)
+    kept = recommend((a, slow), right(a, slow), max_ms=None)
+    assert kept is not None and kept.name == "a"  # it is faster, and its probe is no worse
+    choice = recommend((a, b), right(a, b), max_ms=None)
+    assert choice is not None and choice.name == "b"
+    assert "ranks first by probe, LogME and NLEEP" in choice.reason
+    assert "its probe is 5.0 points below a" in choice.reason
+
+
+def test_a_score_is_the_share_that_is_beaten_and_a_draw_counts_half() -> None:
+    assert score(ALL) == {"big": 5 / 6, "small": 0.5, "toy": 1 / 6}
+    assert score((BIG,)) == {"big": 0.5}
+    twins = (BIG, one("twin", 0.96, 1.0))
+    assert score(twins) == {"big": 0.5, "twin": 0.5}
+
+
+def test_without_a_probe_the_other_scores_rank() -> None:
+    blind = (one("a", None, None, logme=0.1), one("b", None, None, logme=0.2))
+    assert score(blind)["b"] > score(blind)["a"]
+    choice = recommend(blind, right(*blind), max_ms=None)
+    assert choice is not None and choice.name == "b"
