@@ -114,7 +114,7 @@ def _report(results: Results, runs: dict[str, list[Run]], measured: dict[str, di
     count, called = len(runs["full"][0]["right"]), {"full": "all weights", "lora": f"LoRA, rank {RANK}"}
     for method, found in runs.items():
         shown = 100 * float(np.mean([accuracy(run) for run in found]))
-        note = f"{len(found)} seeds, {np.mean([run['seconds'] for run in found]):.0f} s each"
+        note = f"{len(found)} seeds"
         results.keep(called[method], {"runs": found, "footprint": measured[method]})
         results.row(f"E3 {called[method]}", shown, "% top-1", n=count, note=note)
     points, interval = gain(runs["lora"], runs["full"])
