@@ -4,8 +4,8 @@ Nine pretrained backbones of the shared data on ants and bees and on the CIFAR-1
 that ``edgetl advise`` prints, run as a command with an empty cache, which is timed for E8 with eight of them on ants
 and bees. All but mobilenet_v1_075, whose norms are folded, are then fine-tuned by ``edgetl train --method full``, on
 ants and bees with two seeds, and judged on the test pictures. Agreement is Kendall's tau weighted by rank (Vigna 2015),
-as in You et al. The same is told, without a target, for ``--method auto``, which the command that is advised takes: it
-keeps the frozen body where that is better on the select images.
+as in You et al. The same is told, without a target, for ``--method auto``, which keeps the frozen body where that is
+better on the select images.
 
 Every training is kept in the cache of artifacts: a run that was ended goes on where it was.
 """

@@ -249,10 +249,15 @@ def objective(text: str) -> Objective:
 
 
 def svg(picture: Path | None, option: str) -> None:
-    """Refuse a picture's place whose name promises another format; ``None`` is no picture."""
-    if picture is not None and picture.suffix != ".svg":
+    """Refuse a picture's place whose name promises another format, or that has no folder; ``None`` is no picture."""
+    if picture is None:
+        return
+    if picture.suffix != ".svg":
+        better = picture.with_suffix(".svg") if picture.name else picture / "picture.svg"
+        raise InputError(f"{option} {picture} is not an SVG file", hint=f"{option} {better}")
+    if not picture.absolute().parent.is_dir():
         raise InputError(
-            f"{option} {picture} is not an SVG file", hint=f"{option} {picture.with_suffix('.svg')}"
+            f"{option} {picture}: there is no folder {picture.parent}", hint=f"mkdir -p {picture.parent}"
         )
 
 

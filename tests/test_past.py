@@ -214,5 +214,9 @@ def test_a_picture_is_of_one_name_and_an_svg(runs: Path, plain: Path, pictures: 
     assert (tmp_path / "h.svg").is_file()
     with pytest.raises(InputError, match="not an SVG"):
         history([runs], name=None, save=None, picture=tmp_path / "h.png")
+    with pytest.raises(InputError, match=r"\. is not an SVG"):
+        history([runs], name=None, save=None, picture=Path())
+    with pytest.raises(InputError, match="there is no folder"):
+        history([runs], name=None, save=None, picture=tmp_path / "nowhere/h.svg")
     with pytest.raises(InputError, match="has the name 'nobody'"):
         history([runs], name="nobody", save=None, picture=None)

@@ -23,6 +23,8 @@ SCHEMA = 1
 LEAST = 6
 """Networks that a fit takes: fewer leave nothing to judge it by."""
 TERMS = Cost.__struct_fields__
+MOST_MS = 1e3
+"""No launch, let alone an operation or a byte, takes so long."""
 
 
 class Measured(Record, frozen=True, kw_only=True):
@@ -125,7 +127,7 @@ def read(file: Path) -> LatencyModel:
 
     Raises
     ------
-    InputError : there is none, or it is of another form.
+    InputError : there is none, it is of another form, or it holds what no fit gives.
     """
     try:
         found = msgspec.json.decode(file.read_bytes(), type=LatencyModel)
@@ -140,5 +142,12 @@ def read(file: Path) -> LatencyModel:
     if found.schema > SCHEMA:
         raise InputError(
             f"{file} has schema {found.schema}, this edgetl reads up to {SCHEMA}", hint="a newer edgetl"
+        )
+    terms = _row(found.milliseconds)
+    if not (0 < terms.max() < MOST_MS and terms.min() >= 0 and found.error_median >= 0):
+        raise InputError(
+            f"{file} is no latency model: a time a unit is from 0 to {MOST_MS:g} ms, not all are 0, and no error is "
+            "below 0",
+            hint="edgetl profile-device --out FILE writes one",
         )
     return found

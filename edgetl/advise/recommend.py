@@ -71,7 +71,8 @@ def score(scored: Sequence[Scored]) -> dict[str, float]:
     """What candidates are ranked by: the share of them that each beats, mean over the probe, LogME and NLEEP; by name.
 
     Each of the three foretells the accuracy of fine-tuning with errors of its own, and they have no unit in common: so
-    their orders are averaged (Borda's count). A draw counts half. Where nothing could be held out the probe is a draw.
+    their orders are averaged (Borda's count). A draw counts half, as that with itself: the first of n comes to 1 - 1/2n
+    at most. Where nothing could be held out the probe is a draw.
     """
     nothing = -np.inf
     told = [[nothing if one.probe is None else one.probe, one.logme, one.nleep] for one in scored]
@@ -100,19 +101,22 @@ def recommend(
     taken = min(as_good, key=lambda one: one.latency.p50_ms if one.latency else np.inf, default=best)
     within = "" if max_ms is None else f" within {max_ms:g} ms"
     if taken is not best:
-        finding = f"{taken.name} is the fastest{within} of those that are as good as {best.name}"
+        finding = f"{taken.name} is the fastest{within} of those whose probe is as good as that of {best.name}, or better"
         rival = best
     else:
-        finding = f"{taken.name} ranks first{within} by probe, LogME and NLEEP"
+        finding = f"{taken.name} has the best mean rank{within} over probe, LogME and NLEEP"
         rival = next((one for one in ranked if one is not taken), taken)
-    told = [finding] if rival is taken else [finding, compared(right, taken.name, rival.name)]
+    untold = rival is taken or taken.probe is None or rival.probe is None
+    told = [finding] if untold else [finding, compared(right, taken.name, rival.name)]
     return Choice(name=taken.name, finding=finding, reason="; ".join([*told, *_doubt(taken, max_ms)]))
 
 
 def _gap(best: Scored, other: Scored) -> float:
     if best.probe is None or other.probe is None:
         return 0.0 if best is other else np.inf
-    return best.probe - other.probe
+    return round(
+        best.probe - other.probe, 9
+    )  # shares of a hundred pictures differ by 0.01 and a rounding error
 
 
 def _doubt(taken: Scored, max_ms: float | None) -> list[str]:

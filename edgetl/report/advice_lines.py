@@ -20,7 +20,10 @@ def lines(data: Mapping[str, Any]) -> list[str]:
         f"  {'':<{width}}  {'probe':>8}  {'95 % interval':>14}  {'LogME':>7}  {'NLEEP':>7}  {'INT8 p50':>9}"
     )
     told += [_row(row, width, data["recommended"]) for row in rows]
-    told.append("  ▸ recommended · * on the front: none is as fast and better")
+    legend = ["▸ recommended"] if data["recommended"] else []
+    if any(row["front"] for row in rows):
+        legend.append("* on the front: none is as fast and better, or as good and faster")
+    told += [f"  {' · '.join(legend)}"] if legend else []
     told += [f"  {data['note']}"] if data["note"] else []
     if data["reason"]:
         finding, *rest = data["reason"].split("; ")

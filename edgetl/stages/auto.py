@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from edgetl import digest
 from edgetl.cache import RECORD
+from edgetl.data.balances import Balances
+from edgetl.data.imbalance import Balance
 from edgetl.errors import GateFailed
 from edgetl.pipeline import Artifact, Context, Stage
 from edgetl.processes import LEAST, Processes
@@ -39,27 +42,38 @@ def tunes(labels: Sequence[int]) -> bool:
     return min(labels) >= LEAST_LABELS
 
 
-def pick(probe: float, tuned: float, images: int, labels: int, unit: str = " %") -> tuple[str, str]:
+def pick(
+    probe: float, tuned: float, images: int, labels: int, unit: str = " %", largest: float | None = None
+) -> tuple[str, str]:
     """Which of two stays, and why.
 
     Parameters
     ----------
     probe, tuned : accuracy of the linear probe and of the fine-tuned network on the same select images, from 0 to 1.
     images : how many those are. labels : of the rarest class to train on. unit : what 100 times a score is told in.
+    largest : share of a score that one image has at most, where classes are weighted; ``None``: all count alike.
 
     Returns
     -------
     The method's name and a sentence. One image decides nothing: so near each other, many labels speak for fine-tuning,
     few for the probe.
     """
-    both = f"{100 * tuned:.1f}{unit} against {100 * probe:.1f}{unit} of the linear probe on {images} select images"
-    if abs(tuned - probe) * images > 1.5:
+    among = f"{images} select images" if largest is None else f"{images} select images, weighted by class"
+    both = f"{100 * tuned:.1f}{unit} against {100 * probe:.1f}{unit} of the linear probe on {among}"
+    if abs(tuned - probe) > 1.5 * (largest or 1 / images):
         if tuned > probe:
             return TUNED, f"fine-tuning is better: {both}"
         return "feature", f"fine-tuning brings nothing: {both}"
     if labels >= MANY_LABELS:
         return TUNED, f"{both} decide nothing, and {labels} labels a class speak for fine-tuning"
     return "feature", f"{both} decide nothing, and {labels} labels a class speak for the probe"
+
+
+def _largest(inputs: Mapping[str, Artifact], balance: Balance | Balances) -> float | None:
+    if isinstance(balance, Balances) or not balance.weights:
+        return None
+    weights = np.asarray(balance.weights)[prepare.labels(inputs["prepare"], "select")]
+    return float(weights.max() / weights.sum())
 
 
 def tuning_of(spec: BuildSpec, pictures: int, processes: Processes | None = None) -> BuildSpec:
@@ -103,7 +117,7 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
                         tuning, inputs, Path(scratch), state, setting, ctx, keep_last=True
                     )
                     tuned, notes = told["best"]["accuracy"], told["notes"]
-                    kept, why = pick(probe, tuned, images, min(labels), unit)
+                    kept, why = pick(probe, tuned, images, min(labels), unit, _largest(inputs, balance))
                 except GateFailed as error:
                     kept, why = "feature", f"fine-tuning failed ({error.problem})"
             source = Path(scratch) if kept == TUNED else inputs[PROBE].path
@@ -132,5 +146,5 @@ def stage(spec: BuildSpec, setting: Setting, labels: Sequence[int]) -> Stage:
     if tries:
         options |= {"tuning": train.options_of(tuning, setting)}
         needs = (*train.TRAINED_FROM, PROBE)
-    made = Stage("train", 7, needs, options, backbone.versions(spec), run)
+    made = Stage("train", 8, needs, options, backbone.versions(spec), run)
     return made

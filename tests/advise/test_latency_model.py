@@ -87,3 +87,29 @@ def test_what_is_written_is_read_again_and_what_is_not_ours_is_refused(tmp_path:
     (tmp_path / "newer.json").write_text(newer)
     with pytest.raises(InputError, match="schema 9"):
         latency_model.read(tmp_path / "newer.json")
+
+
+@pytest.mark.parametrize("unit", [0.0, -1.0, 1e300])
+def test_a_file_with_times_that_no_fit_gives_is_refused(tmp_path: Path, unit: float) -> None:
+    latency_model.write(hand_made(unit, 0.1), tmp_path / "odd.json")
+    with pytest.raises(InputError, match="no latency model: a time a unit"):
+        latency_model.read(tmp_path / "odd.json")
+
+
+def test_an_error_below_nothing_is_refused(tmp_path: Path) -> None:
+    latency_model.write(hand_made(1.0, -5.0), tmp_path / "odd.json")
+    with pytest.raises(InputError, match="no error is below 0"):
+        latency_model.read(tmp_path / "odd.json")
+
+
+def hand_made(unit: float, error: float) -> latency_model.LatencyModel:
+    return latency_model.LatencyModel(
+        device="here",
+        backend="openvino",
+        host={},
+        milliseconds=Cost(launches=unit),
+        measured=(),
+        left_out_ms=(),
+        error_median=error,
+        error_worst=error,
+    )

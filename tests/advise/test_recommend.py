@@ -41,7 +41,7 @@ ALL = (BIG, SMALL, TOY)
 def test_of_those_that_are_as_good_the_fastest_is_taken_and_the_gap_is_told() -> None:
     choice = recommend(ALL, right(*ALL), max_ms=None)
     assert choice is not None and choice.name == "small"
-    assert "as good as big" in choice.reason and "95 % interval" in choice.reason
+    assert "as good as that of big" in choice.reason and "95 % interval" in choice.reason
 
 
 def test_a_limit_leaves_out_what_is_slower_and_what_nobody_timed() -> None:
@@ -49,6 +49,12 @@ def test_a_limit_leaves_out_what_is_slower_and_what_nobody_timed() -> None:
     choice = recommend([*ALL, untimed], right(*ALL, untimed), max_ms=1.0)
     assert choice is not None and choice.name == "toy"
     assert recommend(ALL, right(*ALL), max_ms=0.1) is None
+
+
+def test_a_point_apart_is_as_good_whatever_floating_point_makes_of_it() -> None:
+    best, close = one("best", 0.97, 5.0), one("close", 0.96, 1.0)
+    choice = recommend((best, close), right(best, close), max_ms=None)
+    assert choice is not None and choice.name == "close"
 
 
 def test_accuracy_wins_over_time_where_it_is_more_than_a_point() -> None:
@@ -70,7 +76,7 @@ def test_two_scores_that_agree_outvote_the_third_and_its_gap_is_told() -> None:
     assert kept is not None and kept.name == "a"  # it is faster, and its probe is no worse
     choice = recommend((a, b), right(a, b), max_ms=None)
     assert choice is not None and choice.name == "b"
-    assert "ranks first by probe, LogME and NLEEP" in choice.reason
+    assert "best mean rank over probe, LogME and NLEEP" in choice.reason
     assert "its probe is 5.0 points below a" in choice.reason
 
 
@@ -86,3 +92,4 @@ def test_without_a_probe_the_other_scores_rank() -> None:
     assert score(blind)["b"] > score(blind)["a"]
     choice = recommend(blind, right(*blind), max_ms=None)
     assert choice is not None and choice.name == "b"
+    assert "its probe" not in choice.reason

@@ -68,6 +68,14 @@ def test_one_select_image_decides_nothing_and_the_number_of_labels_does(
     assert ("decide nothing" in why) == (abs(probe - tuned) < 2)
 
 
+def test_one_image_of_a_rare_class_decides_nothing_however_much_it_weighs() -> None:
+    """3 of one class that weigh 3 each and 15 of another that weigh 0.6."""
+    found, why = auto.pick(0.7, 0.7 + 3 / 18, 18, 14, largest=3 / 18)
+    assert found == "feature" and "decide nothing" in why and "weighted by class" in why
+    assert auto.pick(0.7, 0.7 - 3 / 18, 18, 60, largest=3 / 18)[0] == auto.TUNED
+    assert auto.pick(0.4, 0.4 + 6 / 18, 18, 14, largest=3 / 18)[0] == auto.TUNED
+
+
 def test_fine_tuning_runs_to_its_end_for_few_select_images_cannot_tell_when_to_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
