@@ -101,7 +101,8 @@ def recommend(
     taken = min(as_good, key=lambda one: one.latency.p50_ms if one.latency else np.inf, default=best)
     within = "" if max_ms is None else f" within {max_ms:g} ms"
     if taken is not best:
-        finding = f"{taken.name} is the fastest{within} of those whose probe is as good as that of {best.name}, or better"
+        as_well = f"as good as that of {best.name}, or better"
+        finding = f"{taken.name} is the fastest{within} of those whose probe is {as_well}"
         rival = best
     else:
         finding = f"{taken.name} has the best mean rank{within} over probe, LogME and NLEEP"
