@@ -36,10 +36,10 @@ def test_a_child_that_ended_is_no_other() -> None:
     before = activity.read()
     if before is None:
         pytest.skip("the system has no /proc/stat")
-    spin = "import time\nwhile time.process_time() < 0.5: pass"
+    spin = "import time\nwhile time.process_time() < 0.55: pass"  # the system counts in ticks of 10 ms
     subprocess.run([sys.executable, "-c", spin], check=True)
     after = activity.read()
-    assert after is not None and after.own_s - before.own_s > 0.45  # the system counts in ticks of 10 ms
+    assert after is not None and after.own_s - before.own_s >= 0.5
 
 
 def test_a_host_without_counters_says_nothing(tmp_path: Path) -> None:
