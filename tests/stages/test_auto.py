@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,24 @@ def test_one_image_of_a_rare_class_decides_nothing_however_much_it_weighs() -> N
     assert found == "feature" and "decide nothing" in why and "weighted by class" in why
     assert auto.pick(0.7, 0.7 - 3 / 18, 18, 60, largest=3 / 18)[0] == auto.TUNED
     assert auto.pick(0.4, 0.4 + 6 / 18, 18, 14, largest=3 / 18)[0] == auto.TUNED
+
+
+@pytest.mark.parametrize(("bees", "weighs"), [(60, True), (24, False)])
+def test_the_weight_of_a_rare_class_is_known_where_the_two_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bees: int, weighs: bool
+) -> None:
+    told: list[tuple[int, float | None]] = []
+
+    def pick(*given: Any) -> tuple[str, str]:
+        told.append((given[2], given[5]))
+        return "feature", "asked for"
+
+    monkeypatch.setattr(auto, "pick", pick)
+    data = folders(tmp_path / "data", {"ants": 16, "bees": bees})
+    spec = BuildSpec(data=str(data), model="tiny", method="auto", image_size=32, epochs=1)
+    single.train(spec, tmp_path / "checkpoint", cache=tmp_path / "cache", progress=Silent())
+    ((images, largest),) = told
+    assert (largest is not None and largest > 2 / images) == weighs
 
 
 def test_fine_tuning_runs_to_its_end_for_few_select_images_cannot_tell_when_to_stop(
