@@ -118,19 +118,14 @@ def fine_tuned(root: Path, given: str, folder: Path, name: str, method: str, *, 
 
 
 def tau(scores: Sequence[float], accuracies: Sequence[float]) -> float:
-    """Kendall's tau, weighted hyperbolically by the mean of both rankings."""
-    return float(weightedtau(accuracies, scores).statistic)
+    """Kendall's tau, weighted hyperbolically by the mean of both rankings; 0 where all accuracies are one."""
+    return float(np.nan_to_num(weightedtau(accuracies, scores).statistic))
 
 
 def agreements(
-    results: Results,
-    name: str,
-    scores: Mapping[str, Mapping[str, Any]],
-    right: Mapping[str, Right],
-    *,
-    judged: bool,
+    scores: Mapping[str, Mapping[str, Any]], right: Mapping[str, Right]
 ) -> dict[str, tuple[float, Floats]]:
-    """A row for each score, how well it agrees with the accuracies: the figures, and over resampled test pictures.
+    """How well each score agrees with the accuracies, and how well over resampled test pictures.
 
     Parameters
     ----------
@@ -147,37 +142,32 @@ def agreements(
         values = [float(of(scores[one])) for one in names]
         spread = np.array([tau(values, accuracies.tolist()) for accuracies in drawn])
         found[called] = tau(values, shares.mean(axis=1).tolist()), spread
-        aimed = judged and called == "ours"
-        results.row(
-            f"{name}, {called}",
-            found[called][0],
-            "weighted tau",
-            ci95=interval(spread),
-            n=len(names),
-            note="with the accuracy on test pictures; interval over them",
-            target=f">= {LEAST_TAU:g}" if aimed else None,
-            met=found[called][0] >= LEAST_TAU if aimed else None,
-        )
     return found
 
 
 def judge(
-    results: Results,
-    name: str,
-    scores: Mapping[str, Mapping[str, Any]],
-    right: Mapping[str, Right],
-    *,
-    judged: bool,
+    results: Results, name: str, found: Mapping[str, tuple[float, Floats]], count: int, *, judged: bool
 ) -> None:
     """Rows of one data set and method, and by how much our score agrees better than LogME; targets where judged."""
-    found = agreements(results, name, scores, right, judged=judged)
+    for called, (agreement, spread) in found.items():
+        aimed = judged and called == "ours"
+        results.row(
+            f"{name}, {called}",
+            agreement,
+            "weighted tau",
+            ci95=interval(spread),
+            n=count,
+            note="with the accuracy on test pictures; interval over them",
+            target=f">= {LEAST_TAU:g}" if aimed else None,
+            met=agreement >= LEAST_TAU if aimed else None,
+        )
     (ours, our_spread), (theirs, their_spread) = found["ours"], found["LogME"]
     results.row(
         f"{name}, ours minus LogME",
         ours - theirs,
         "weighted tau",
         ci95=interval(our_spread - their_spread),
-        n=len(right),
+        n=count,
         target=">= 0" if judged else None,
         met=ours >= theirs if judged else None,
     )
@@ -218,26 +208,25 @@ def main() -> None:
             scores = scores_of(answer, given)
             if name == "hymenoptera":
                 results.limit("E8 advise over 8 backbones", seconds, "s", at_most=MOST_SECONDS, n=len(scores))
-                rows = [
+                rows = [  # options hold our paths
                     {key: value for key, value in row.items() if key != "options"}
                     for row in answer["backbones"]
                 ]
-                results.keep(
-                    "E8 answer", {"backbones": rows, "reason": answer["reason"]}
-                )  # without our paths
+                results.keep("E8 answer", {"backbones": rows, "reason": answer["reason"]})
             rest = {one: text for one, text in given.items() if one not in scores}
             if rest:
                 scores |= scores_of(advise(root, rest)[1], rest)
-            for method, called in {} if options.frozen else METHODS.items():
+            for method, kept in {} if options.frozen else METHODS.items():
                 right = {}
                 for one in _timed(given):
                     right[one] = fine_tuned(
                         root, given[one], folder / name, name, method, quick=options.quick
                     )
-                    scores[one][called] = [float(shares.mean()) for shares in right[one]]
-                    print(f"{name} {one}: {called} {scores[one][called]}", flush=True)
+                    scores[one][kept] = [float(shares.mean()) for shares in right[one]]
+                    print(f"{name} {one}: {kept} {scores[one][kept]}", flush=True)
                 judged = method == "full"
-                judge(results, f"E6 {name}" if judged else f"{name} as built", scores, right, judged=judged)
+                called = f"E6 {name}" if judged else f"{name} as built"
+                judge(results, called, agreements(scores, right), len(right), judged=judged)
             results.keep(name, scores)
     if not options.frozen:
         results.write()
